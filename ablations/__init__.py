@@ -1,0 +1,16 @@
+"""What to run: the tables of the paper and our own, and the presets that size them. No logic."""
+
+from ablations.decoder import decoder
+from ablations.presets import PRESETS
+from ablations.table1 import table1
+from ablations.table3a import table3a
+from ablations.table3c import table3c
+from ablations.table3d import table3d
+from ablations.table4 import table4a, table4b, table4c
+
+TABLES = {
+    recipe.__name__: recipe
+    for recipe in (table1, table3a, table3c, table3d, decoder, table4a, table4b, table4c)
+}
+
+__all__ = ["PRESETS", "TABLES"]

@@ -1,0 +1,1 @@
+"""Benchmark and ablation harness for inter-frame communication in video instance segmentation."""

@@ -1,0 +1,259 @@
+"""Everything that determines a piece of work, as frozen and validated values.
+
+A work item (`Training`, `Evaluation`, `Profile`) holds the whole configuration that decides its
+outcome, and its id is the hash of exactly that. This module imports no torch, so planning and
+reporting stay fast.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from functools import cached_property
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveFloat, PositiveInt
+
+AttentionKernel = Literal["materialised", "math", "efficient", "flash"]
+DecoderKind = Literal["unified", "decomposed"]
+
+
+class Strict(BaseModel):
+    """A frozen value; an unknown field is an error, never a silent default."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+# --- communication: the seam that the benchmark is about (paper, Section 3.1 and Table 1) ---------
+
+
+class NoComm(Strict):
+    """Spatial self-attention for each frame alone."""
+
+    kind: Literal["none"] = "none"
+
+    @property
+    def memory_tokens(self) -> int:
+        return 0
+
+
+class FullTHW(Strict):
+    """One self-attention over all T*N tokens of the clip."""
+
+    kind: Literal["full"] = "full"
+
+    @property
+    def memory_tokens(self) -> int:
+        return 0
+
+
+class DecompTHW(Strict):
+    """Spatial self-attention, and between the spatial layers a temporal one at each location."""
+
+    kind: Literal["decomposed"] = "decomposed"
+
+    @property
+    def memory_tokens(self) -> int:
+        return 0
+
+
+class InterFrame(Strict):
+    """IFC: frames talk through M memory tokens (Encode-Receive, then Gather-Communicate)."""
+
+    kind: Literal["ifc"] = "ifc"
+    memory_tokens: NonNegativeInt = 8
+    grouping: Literal["decomposed", "unified"] = "decomposed"
+
+
+Communication = Annotated[NoComm | FullTHW | DecompTHW | InterFrame, Field(discriminator="kind")]
+
+
+# --- the model ------------------------------------------------------------------------------------
+
+
+class ResNetBackbone(Strict):
+    """torchvision's ResNet with frozen batch norm; features at strides 8, 16 and 32."""
+
+    kind: Literal["resnet"] = "resnet"
+    depth: Literal[18, 50, 101] = 50
+
+    @property
+    def strides(self) -> tuple[int, int, int]:
+        return (8, 16, 32)
+
+
+class SmallBackbone(Strict):
+    """A few residual blocks with group norm for small frames; features at strides 2, 4 and 8."""
+
+    kind: Literal["small"] = "small"
+    widths: tuple[PositiveInt, PositiveInt, PositiveInt] = (16, 32, 64)
+
+    @property
+    def strides(self) -> tuple[int, int, int]:
+        return (2, 4, 8)
+
+
+Backbone = Annotated[ResNetBackbone | SmallBackbone, Field(discriminator="kind")]
+
+
+class ModelConfig(Strict):
+    """The network. The defaults are the paper's (Section 3 and the released configuration).
+
+    `mask_stride` is the stride of the mask logits: the spatial decoder climbs from the encoder's
+    stride to it, one backbone map at a time.
+    """
+
+    classes: PositiveInt = 40
+    backbone: Backbone = ResNetBackbone()
+    communication: Communication = InterFrame()
+    decoder: DecoderKind = "unified"
+    attention: AttentionKernel = "materialised"
+    width: PositiveInt = 256
+    heads: PositiveInt = 8
+    feedforward: PositiveInt = 2048
+    encoder_layers: PositiveInt = 3
+    decoder_layers: PositiveInt = 3
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    queries: PositiveInt = 100
+    mask_stride: PositiveInt = 8
+    norm_groups: PositiveInt = 32
+
+
+# --- training -------------------------------------------------------------------------------------
+
+
+class LossConfig(Strict):
+    """Matching and loss weights; lambda0, lambda1 and lambda2 of the paper's Section 3.2."""
+
+    match_dice: float = 3.0
+    dice: float = 3.0
+    focal: float = 3.0
+    focal_alpha: float = 0.25
+    focal_gamma: float = 2.0
+    no_object: PositiveFloat = 0.1
+    supervision_stride: PositiveInt = 4
+
+
+class Optimisation(Strict):
+    """The schedule. `drop_at` holds iterations at which the learning rate is multiplied by 0.1.
+
+    `clip_frames` is T of training; its frames are drawn within `sampling_range` of a key frame.
+    The AP curve is taken every `curve_every` iterations on the validation split, with windows of
+    `clip_frames` at `curve_stride`; 0 keeps no curve.
+    """
+
+    iterations: PositiveInt
+    clips: PositiveInt = 16
+    clip_frames: PositiveInt = 5
+    sampling_range: PositiveInt = 20
+    learning_rate: PositiveFloat = 1e-4
+    backbone_multiplier: PositiveFloat = 0.1
+    weight_decay: float = 1e-4
+    clip_norm: PositiveFloat = 0.01
+    warmup: NonNegativeInt = 0
+    drop_at: tuple[PositiveInt, ...] = ()
+    flip: bool = True
+    loss: LossConfig = LossConfig()
+    curve_every: NonNegativeInt = 0
+    curve_stride: PositiveInt = 3
+
+
+# --- data -----------------------------------------------------------------------------------------
+
+
+class SyntheticData(Strict):
+    """The embedded benchmark; `ifc_bench.data.synthetic` turns this into files.
+
+    `generator` is the version of the scene rules: raise it when the same seed gives other scenes.
+    """
+
+    kind: Literal["synthetic"] = "synthetic"
+    generator: Literal[1] = 1
+    seed: NonNegativeInt = 0
+    train_videos: PositiveInt = 200
+    validation_videos: PositiveInt = 40
+    frames: PositiveInt = 24
+    height: PositiveInt = 64
+    width: PositiveInt = 96
+
+
+# --- work -----------------------------------------------------------------------------------------
+
+
+class Work(Strict):
+    """A piece of work with an id: the hash of all that determines its outcome.
+
+    Fields at their defaults are left out of the hash, so that a later version may add a field
+    without orphaning every record. In return a default, once released, never changes.
+    """
+
+    @cached_property
+    def id(self) -> str:
+        canonical = json.dumps(_essence(self), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(canonical.encode()).hexdigest()[:16]
+
+
+def _essence(value: Strict) -> dict[str, Any]:
+    """The fields that differ from their defaults, and every `kind`."""
+    fields = {}
+    for name, field in type(value).model_fields.items():
+        content = getattr(value, name)
+        if name == "kind" or content != field.default:
+            fields[name] = _essence(content) if isinstance(content, Strict) else content
+    return fields
+
+
+class Training(Work):
+    """Configuration, seed and data; makes a checkpoint and its curves."""
+
+    kind: Literal["training"] = "training"
+    model: ModelConfig
+    optimisation: Optimisation
+    data: SyntheticData
+    seed: NonNegativeInt
+
+
+class Evaluation(Work):
+    """A training seen through windows of T frames at stride S; makes the accuracies.
+
+    `window` None is the offline mode: one window holds the whole video. `short_videos` says what
+    happens to a video of fewer than T frames: refuse it, or use one window of its length (the
+    paper's protocol on YouTube-VIS).
+    """
+
+    kind: Literal["evaluation"] = "evaluation"
+    training: Training
+    window: PositiveInt | None
+    stride: PositiveInt = 1
+    match_threshold: float = 0.05
+    score_threshold: float = 0.01
+    short_videos: Literal["refuse", "shrink"] = "refuse"
+
+
+class Profile(Work):
+    """End-to-end speed of a trained model on one device; makes raw times and peak memory.
+
+    `device` is the card's or processor's name, so speeds of different devices never share an id.
+    """
+
+    kind: Literal["profile"] = "profile"
+    training: Training
+    window: PositiveInt | None
+    stride: PositiveInt = 1
+    device: str
+    threads: PositiveInt = 1
+    videos: PositiveInt = 8
+    repeats: PositiveInt = 5
+
+
+class Count(Work):
+    """Multiply-adds of the encoder (the communication module) for one clip; paper, Table 1."""
+
+    kind: Literal["count"] = "count"
+    model: ModelConfig
+    frames: PositiveInt
+    height: PositiveInt
+    width: PositiveInt
+
+
+AnyWork = Annotated[Training | Evaluation | Profile | Count, Field(discriminator="kind")]

@@ -1,0 +1,1 @@
+"""Data sets: files in the YouTube-VIS format, and the generator of the embedded benchmark."""

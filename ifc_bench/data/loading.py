@@ -1,0 +1,136 @@
+"""From a folder in the YouTube-VIS format to clips and targets."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from PIL import Image, UnidentifiedImageError
+from torch import Tensor
+
+from ifc_bench.config import Optimisation
+from ifc_bench.data.youtube_vis import Annotation, Video, frame_path, read_instances
+from ifc_bench.errors import UserError
+from ifc_bench.masks import decode
+from ifc_bench.structures import Target
+
+
+class VideoDataset:
+    """One split: `folder/instances.json` and the frames under `folder/JPEGImages`.
+
+    Classes are contiguous from 0 in the order of category ids; crowds are no training targets.
+    `cached_frames` decoded frames are kept in memory (of one process).
+
+    Raises:
+        UserError: where the annotations are broken or a frame is missing.
+    """
+
+    def __init__(self, folder: Path, cached_frames: int = 0) -> None:
+        self.folder = folder
+        self.instances = read_instances(folder / "instances.json")
+        self.videos = self.instances.videos
+        self.category_ids = sorted(category.id for category in self.instances.categories)
+        self._of_video: dict[int, list[Annotation]] = {video.id: [] for video in self.videos}
+        for annotation in self.instances.annotations:
+            self._of_video[annotation.video_id].append(annotation)
+        self._paths = {video.id: self._frame_paths(video) for video in self.videos}
+        self._read = lru_cache(maxsize=cached_frames)(_read_frame) if cached_frames else _read_frame
+
+    def _frame_paths(self, video: Video) -> list[Path]:
+        where = f"{self.folder / 'instances.json'}: video {video.id}"
+        images = self.folder / "JPEGImages"
+        paths = [frame_path(images, name, where) for name in video.file_names]
+        for path in paths:
+            if not path.is_file():
+                raise UserError(f"{where}: frame {path} is missing; restore it or drop the video")
+        return paths
+
+    def frames(self, video: Video, indices: list[int]) -> Tensor:
+        """Frames as uint8 RGB [T, 3, H, W]."""
+        paths = self._paths[video.id]
+        size = (video.height, video.width)
+        return torch.stack([self._read(paths[i], size) for i in indices])
+
+    def target(self, video: Video, indices: list[int], stride: int) -> Target:
+        """The instances visible in these frames; masks at `stride`, resized bilinearly."""
+        kept = [
+            a
+            for a in self._of_video[video.id]
+            if not a.iscrowd and any(a.rles[i] is not None for i in indices)
+        ]
+        size = [math.ceil(video.height / stride), math.ceil(video.width / stride)]
+        masks = torch.zeros(len(kept), len(indices), video.height, video.width)
+        for row, annotation in enumerate(kept):
+            for column, index in enumerate(indices):
+                rle = annotation.rles[index]
+                if rle is not None:
+                    masks[row, column] = torch.from_numpy(decode(rle))
+        classes = [self.category_ids.index(a.category_id) for a in kept]
+        if len(kept):
+            masks = F.interpolate(masks, size=size, mode="bilinear", align_corners=False)
+        else:
+            masks = masks.new_zeros(0, len(indices), *size)
+        return Target(torch.tensor(classes, dtype=torch.int64), masks)
+
+
+def _read_frame(path: Path, size: tuple[int, int]) -> Tensor:
+    """One frame as uint8 RGB [3, H, W]; its size must be the annotated one."""
+    try:
+        with Image.open(path) as image:
+            pixels = np.array(image.convert("RGB"))
+    except (OSError, UnidentifiedImageError) as error:
+        raise UserError(f"{path}: not a readable image ({error})") from None
+    if pixels.shape[:2] != size:
+        raise UserError(
+            f"{path}: is {pixels.shape[0]}x{pixels.shape[1]}, the annotations say "
+            f"{size[0]}x{size[1]} (height x width)"
+        )
+    return torch.from_numpy(pixels).permute(2, 0, 1).contiguous()
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Clips uint8 [B, T, 3, H, W] and their targets."""
+
+    clips: Tensor
+    targets: list[Target]
+
+
+def draw_batch(data: VideoDataset, schedule: Optimisation, seed: int, iteration: int) -> Batch:
+    """The batch of one iteration: a function of its arguments alone, so that training can resume.
+
+    Every epoch visits the videos in a new order. A clip is a key frame and others from within
+    `sampling_range`, in order of time (paper, Section 4), all flipped or none.
+    """
+    clips, targets = [], []
+    for position in range(schedule.clips):
+        number = iteration * schedule.clips + position
+        epoch, place = divmod(number, len(data.videos))
+        order = np.random.default_rng([seed, 0, epoch]).permutation(len(data.videos))
+        rng = np.random.default_rng([seed, 1, number])
+        video = data.videos[order[place]]
+        indices = _sample_frames(video.length, schedule, rng)
+        clip = data.frames(video, indices)
+        target = data.target(video, indices, schedule.loss.supervision_stride)
+        if schedule.flip and rng.random() < 0.5:
+            clip, target = clip.flip(-1), Target(target.classes, target.masks.flip(-1))
+        clips.append(clip)
+        targets.append(target)
+    return Batch(torch.stack(clips), targets)
+
+
+def _sample_frames(length: int, schedule: Optimisation, rng: np.random.Generator) -> list[int]:
+    key = int(rng.integers(length))
+    low, high = (
+        max(0, key - schedule.sampling_range),
+        min(length, key + schedule.sampling_range + 1),
+    )
+    others = [i for i in range(low, high) if i != key] or [key]
+    wanted = schedule.clip_frames - 1
+    picked = rng.choice(others, wanted, replace=wanted > len(others))
+    return sorted([key, *picked.tolist()])

@@ -1,0 +1,280 @@
+"""The embedded benchmark: a seeded generator of small videos in the YouTube-VIS format.
+
+Scenes come in the paper's four situations (its Figures 4-8) and plain ones, in equal shares:
+
+- fast_motion: instances cross the frame at 5 to 10 pixels a frame;
+- overlap: the paths of all instances meet in the middle of the video;
+- similar_appearance: all instances share class, size and colour and move 4 to 12 pixels a frame,
+  so that nothing but their motion tells them apart;
+- motion_blur: the shutter stays open for the whole frame time, and a frame is the average of
+  moments within it; masks are those of the middle moment;
+- plain: slow, distinct instances.
+
+In every situation some instances leave the frame and come back, and some videos have a pole in
+front of everything. Masks are the visible pixels, exact under occlusion. Everything is numpy and
+Pillow; the same seed gives the same bytes with the same versions of the two.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from filelock import FileLock
+from numpy.typing import NDArray
+from PIL import Image
+from pycocotools import mask as coco
+
+from ifc_bench.config import SyntheticData
+from ifc_bench.masks import areas, encode
+
+Floats = NDArray[np.float64]
+
+CLASSES = ("disc", "box", "triangle")
+SITUATIONS = ("plain", "fast_motion", "overlap", "similar_appearance", "motion_blur")
+SHUTTER_MOMENTS = 8
+_SPEEDS = {
+    "plain": (0.5, 2.0),
+    "fast_motion": (5.0, 10.0),
+    "overlap": (1.0, 2.5),
+    "similar_appearance": (4.0, 12.0),
+    "motion_blur": (3.0, 7.0),
+}
+_INSTANCES = {
+    "plain": (1, 3),
+    "fast_motion": (1, 3),
+    "overlap": (2, 3),
+    "similar_appearance": (2, 3),
+    "motion_blur": (1, 3),
+}
+_SPLITS = ("train", "valid")
+
+
+@dataclass(frozen=True)
+class Sprite:
+    """One instance: shape, look and motion, all in pixels and frames."""
+
+    category: int
+    radius: float
+    colour: Floats
+    start: Floats
+    velocity: Floats
+    low: Floats
+    high: Floats
+    angle: float
+    spin: float
+
+    def centre(self, times: Floats) -> Floats:
+        """Positions (x, y) at `times`, moving straight and reflected at `low` and `high`."""
+        span = self.high - self.low
+        phase = np.mod(self.start + self.velocity * times[:, None] - self.low, 2 * span)
+        return self.low + np.where(phase > span, 2 * span - phase, phase)
+
+    def distance(self, times: Floats, height: int, width: int) -> Floats:
+        """Signed distance to the outline, negative inside, [len(times), height, width]."""
+        centre = self.centre(times)
+        dx = np.arange(width)[None, None, :] - centre[:, 0, None, None]
+        dy = np.arange(height)[None, :, None] - centre[:, 1, None, None]
+        turn = (self.angle + self.spin * times)[:, None, None]
+        x = dx * np.cos(turn) + dy * np.sin(turn)
+        y = dy * np.cos(turn) - dx * np.sin(turn)
+        match CLASSES[self.category]:
+            case "disc":
+                return np.hypot(x, y) - self.radius
+            case "box":
+                return np.maximum(np.abs(x), np.abs(y)) - 0.85 * self.radius
+            case _:
+                side = np.maximum(np.abs(x) * 3**0.5 / 2 + y / 2, -y)
+                return side - 0.6 * self.radius
+
+
+def synthesize(
+    config: SyntheticData, folder: Path, progress: Callable[[int, int], None] | None = None
+) -> None:
+    """Write both splits under `folder`, unless they are there; aside first, then moved into place.
+
+    `folder` gets `train/` and `valid/`, each with `instances.json` and `JPEGImages/`. Safe to call
+    from several processes. `progress` is told of videos done and their total.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(f"{folder}.lock"):
+        if folder.exists():
+            return
+        aside = folder.with_name(f"{folder.name}.partial")
+        shutil.rmtree(aside, ignore_errors=True)
+        counts = (config.train_videos, config.validation_videos)
+        for split, count in enumerate(counts):
+            for_split = _tell(progress, sum(counts[:split]), sum(counts))
+            _write_split(config, split, count, aside / _SPLITS[split], for_split)
+        os.replace(aside, folder)
+
+
+def _tell(
+    progress: Callable[[int, int], None] | None, before: int, total: int
+) -> Callable[[int], None]:
+    return lambda done: progress(before + done, total) if progress else None
+
+
+def _write_split(
+    config: SyntheticData, split: int, count: int, folder: Path, tell: Callable[[int], None]
+) -> None:
+    videos: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
+    for index in range(count):
+        rng = np.random.default_rng([config.seed, split, index])
+        situation = SITUATIONS[index % len(SITUATIONS)]
+        frames, masks, categories = render(config, situation, rng)
+        name = f"{index:05d}"
+        images = folder / "JPEGImages" / name
+        images.mkdir(parents=True)
+        for number, frame in enumerate(frames):
+            Image.fromarray(frame).save(images / f"{number:05d}.jpg", quality=92, subsampling=0)
+        videos.append(
+            {
+                "id": index + 1,
+                "width": config.width,
+                "height": config.height,
+                "length": config.frames,
+                "file_names": [f"{name}/{number:05d}.jpg" for number in range(config.frames)],
+                "situation": situation,
+            }
+        )
+        for category, tube in zip(categories, masks, strict=True):
+            annotations.append(_annotation(len(annotations) + 1, index + 1, category, tube))
+        tell(index + 1)
+    content = {
+        "info": {"description": "ifc-bench embedded benchmark (synthetic)"},
+        "videos": videos,
+        "categories": [{"id": i + 1, "name": name} for i, name in enumerate(CLASSES)],
+        "annotations": annotations,
+    }
+    (folder / "instances.json").write_text(json.dumps(content))
+
+
+def _annotation(number: int, video: int, category: int, tube: NDArray[np.bool_]) -> dict[str, Any]:
+    """One instance in the YouTube-VIS format; null where it is not visible."""
+    visible = [bool(mask.any()) for mask in tube]
+    rles = [rle if seen else None for rle, seen in zip(encode(tube), visible, strict=True)]
+    sizes = areas(rles)
+    boxes = [None if rle is None else coco.toBbox(rle).tolist() for rle in rles]
+    return {
+        "id": number,
+        "video_id": video,
+        "category_id": category + 1,
+        "iscrowd": 0,
+        "segmentations": rles,
+        "areas": [float(a) if seen else None for a, seen in zip(sizes, visible, strict=True)],
+        "bboxes": boxes,
+    }
+
+
+def render(
+    config: SyntheticData, situation: str, rng: np.random.Generator
+) -> tuple[NDArray[np.uint8], NDArray[np.bool_], list[int]]:
+    """One video: frames [L, H, W, 3], visible masks [I, L, H, W] and the I classes.
+
+    Instances that are never visible are left out.
+    """
+    size = (config.height, config.width)
+    sprites = _sprites(config, situation, rng)
+    background = _background(size, rng)
+    pole = _pole(size, rng)
+    moments = SHUTTER_MOMENTS if situation == "motion_blur" else 1
+    shutter = (np.arange(moments) + 0.5) / moments - 0.5
+    times = (np.arange(config.frames)[:, None] + shutter).ravel()
+    picture = np.broadcast_to(background, (len(times), *size, 3)).copy()
+    for sprite in sprites:
+        cover = np.clip(0.5 - sprite.distance(times, *size), 0, 1)[..., None]
+        picture += cover * (sprite.colour - picture)
+    picture[:, pole] = 0.35 * background[pole]
+    frames = picture.reshape(config.frames, moments, *size, 3).mean(1)
+    noise = rng.normal(0, 3, frames.shape)
+    masks = _visible(sprites, pole, np.arange(config.frames, dtype=float), size)
+    seen = [index for index, tube in enumerate(masks) if tube.any()]
+    categories = [sprites[index].category for index in seen]
+    return np.clip(frames + noise, 0, 255).astype(np.uint8), masks[seen], categories
+
+
+def _visible(
+    sprites: list[Sprite], pole: NDArray[np.bool_], times: Floats, size: tuple[int, int]
+) -> NDArray[np.bool_]:
+    """Masks at `times` of the pixels where each instance is the frontmost thing."""
+    covered = np.broadcast_to(pole, (len(times), *size)).copy()
+    masks = np.zeros((len(sprites), len(times), *size), bool)
+    for index in reversed(range(len(sprites))):
+        inside = sprites[index].distance(times, *size) < 0
+        masks[index] = inside & ~covered
+        covered |= inside
+    return masks
+
+
+def _sprites(config: SyntheticData, situation: str, rng: np.random.Generator) -> list[Sprite]:
+    few, many = _INSTANCES[situation]
+    count = int(rng.integers(few, many + 1))
+    alike = situation == "similar_appearance"
+    looks = [_look(rng) for _ in range(1 if alike else count)]
+    return [_moving(looks[0] if alike else looks[i], config, situation, rng) for i in range(count)]
+
+
+def _look(rng: np.random.Generator) -> tuple[int, float, Floats]:
+    """Class, radius and colour; each class has a hue of its own, from which instances stray."""
+    category = int(rng.integers(len(CLASSES)))
+    hue = 2 * np.pi * category / len(CLASSES) + rng.normal(0, 0.4)
+    colour = 140 + 100 * np.cos(hue + np.array([0, 2, 4]) * np.pi / 3)
+    return category, float(rng.uniform(8, 14)), colour
+
+
+def _moving(
+    look: tuple[int, float, Floats],
+    config: SyntheticData,
+    situation: str,
+    rng: np.random.Generator,
+) -> Sprite:
+    category, radius, colour = look
+    field = np.array([config.width, config.height], float)
+    # A third of the instances turn round beyond the border: they leave the frame and come back.
+    margin = -1.5 * radius if rng.random() < 1 / 3 else 0.5 * radius
+    low, high = np.full(2, margin), field - margin
+    heading = rng.uniform(0, 2 * np.pi)
+    velocity = rng.uniform(*_SPEEDS[situation]) * np.array([np.cos(heading), np.sin(heading)])
+    start = rng.uniform(low, high)
+    if situation == "overlap":
+        meeting = field / 2 + rng.uniform(-6, 6, 2)
+        start = meeting - velocity * config.frames / 2
+    return Sprite(
+        category=category,
+        radius=radius,
+        colour=colour,
+        start=start,
+        velocity=velocity,
+        low=low,
+        high=high,
+        angle=float(rng.uniform(0, 2 * np.pi)),
+        spin=float(rng.uniform(-0.1, 0.1)),
+    )
+
+
+def _background(size: tuple[int, int], rng: np.random.Generator) -> Floats:
+    """A static, smooth, greyish pattern [H, W, 3]."""
+    rows, columns = np.meshgrid(*(np.linspace(0, 1, s) for s in size), indexing="ij")
+    pattern = np.full((*size, 3), rng.uniform(70, 170))
+    for _ in range(4):
+        frequency, phase = rng.uniform(-8, 8, 2), rng.uniform(0, 2 * np.pi)
+        wave = np.sin(frequency[0] * rows + frequency[1] * columns + phase)
+        pattern = pattern + wave[..., None] * rng.uniform(-14, 14, 3)
+    return pattern
+
+
+def _pole(size: tuple[int, int], rng: np.random.Generator) -> NDArray[np.bool_]:
+    """In a quarter of the videos, a dark vertical bar in front of everything."""
+    pole = np.zeros(size, bool)
+    if rng.random() < 0.25:
+        left = int(rng.integers(10, size[1] - 20))
+        pole[:, left : left + int(rng.integers(4, 9))] = True
+    return pole

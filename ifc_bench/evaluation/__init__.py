@@ -1,0 +1,6 @@
+"""Video AP on run-length masks. No torch."""
+
+from ifc_bench.evaluation.predictions import PredictedTrack, read_predictions
+from ifc_bench.evaluation.video_ap import SUMMARY, VideoScores, score_videos
+
+__all__ = ["SUMMARY", "PredictedTrack", "VideoScores", "read_predictions", "score_videos"]

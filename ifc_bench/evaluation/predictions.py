@@ -1,0 +1,62 @@
+"""Predictions in the YouTube-VIS results format: a list of scored, classified tubes of masks."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, FiniteFloat
+
+from ifc_bench.data.youtube_vis import RawRle, VideoInstances, check_tube, read_json, validated
+from ifc_bench.errors import UserError
+from ifc_bench.masks import Rle, areas
+
+
+class PredictedTrack(BaseModel):
+    """One entry of a results file."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    video_id: int
+    category_id: int
+    score: FiniteFloat
+    segmentations: list[RawRle | None]
+
+    @cached_property
+    def rles(self) -> list[Rle | None]:
+        """One compressed mask or None for each frame."""
+        return [None if s is None else s.compressed() for s in self.segmentations]
+
+    @cached_property
+    def area(self) -> float:
+        """Mean area over the frames with a mask that is not empty."""
+        sizes = [a for a in areas(self.rles).tolist() if a]
+        return sum(sizes) / len(sizes) if sizes else 0.0
+
+
+class _Predictions(BaseModel):
+    entries: list[PredictedTrack]
+
+
+def read_predictions(path: Path, truth: VideoInstances) -> list[PredictedTrack]:
+    """Read a results file and check it against the ground truth that it answers.
+
+    Raises:
+        UserError: one line that names the file, the entry, the value and the mend.
+    """
+    content = read_json(path)
+    if not isinstance(content, list):
+        raise UserError(
+            f"{path}: top level: expected a list of predictions, found {type(content).__name__}"
+        )
+    tracks = validated(_Predictions, {"entries": content}, path).entries
+    videos = {video.id: video for video in truth.videos}
+    categories = {category.id for category in truth.categories}
+    for index, track in enumerate(tracks):
+        where = f"{path}: entry {index}"
+        if track.video_id not in videos:
+            raise UserError(f"{where}: video_id {track.video_id} is not in the ground truth")
+        if track.category_id not in categories:
+            raise UserError(f"{where}: category_id {track.category_id} is not in the ground truth")
+        check_tube(track.segmentations, videos[track.video_id], where)
+    return tracks

@@ -1,0 +1,82 @@
+"""Mask arithmetic on COCO run-length masks. numpy and pycocotools only."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TypedDict
+
+import numpy as np
+from numpy.typing import NDArray
+from pycocotools import mask as coco
+
+BoolArray = NDArray[np.bool_]
+
+
+class Rle(TypedDict):
+    """A compressed run-length mask in COCO's format: `size` [height, width], `counts` text."""
+
+    size: list[int]
+    counts: str
+
+
+def encode(masks: BoolArray) -> list[Rle]:
+    """Run-length encode masks [F, H, W]."""
+    columns = np.asfortranarray(masks.transpose(1, 2, 0).astype(np.uint8))
+    return [
+        Rle(size=[int(s) for s in rle["size"]], counts=rle["counts"].decode("ascii"))
+        for rle in coco.encode(columns)
+    ]
+
+
+def decode(rle: Rle) -> BoolArray:
+    """The mask [H, W] of one RLE."""
+    return coco.decode(rle).astype(bool)
+
+
+def compress(size: Sequence[int], counts: Sequence[int]) -> Rle:
+    """An RLE in text form from raw run lengths (YouTube-VIS writes both)."""
+    rle = coco.frPyObjects({"size": list(size), "counts": list(counts)}, size[0], size[1])
+    return Rle(size=[int(s) for s in size], counts=rle["counts"].decode("ascii"))
+
+
+def areas(rles: Sequence[Rle | None]) -> NDArray[np.float64]:
+    """Pixels of each mask; 0 for None."""
+    present = [r for r in rles if r is not None]
+    result = np.zeros(len(rles))
+    if present:
+        result[[r is not None for r in rles]] = coco.area(present)
+    return result
+
+
+def tube_ious(
+    detections: Sequence[Sequence[Rle | None]], truths: Sequence[Sequence[Rle | None]]
+) -> NDArray[np.float64]:
+    """Space-time IoU of every detection with every truth.
+
+    Tubes are lists of one RLE or None for each frame, all of one length. Each frame is one call
+    into pycocotools for all pairs; intersections are recovered from its ratios, and being whole
+    numbers of pixels they are exact after rounding. Returns [D, G].
+    """
+    shape = (len(detections), len(truths))
+    intersection, area_detected, area_true = np.zeros(shape), np.zeros(shape[0]), np.zeros(shape[1])
+    if 0 in shape:
+        return intersection
+    for frame in range(len(truths[0])):
+        rows, found = _present(detections, frame)
+        columns, true = _present(truths, frame)
+        a = coco.area(found).astype(np.float64) if found else np.zeros(0)
+        b = coco.area(true).astype(np.float64) if true else np.zeros(0)
+        area_detected[rows] += a
+        area_true[columns] += b
+        if found and true:
+            ratio = coco.iou(found, true, [0] * len(true))
+            shared = np.rint(ratio * (a[:, None] + b[None]) / (1 + ratio))
+            intersection[np.ix_(rows, columns)] += shared
+    union = area_detected[:, None] + area_true[None] - intersection
+    return np.divide(intersection, union, out=np.zeros(shape), where=union > 0)
+
+
+def _present(tubes: Sequence[Sequence[Rle | None]], frame: int) -> tuple[list[int], list[Rle]]:
+    """Indices and masks of the tubes that have a mask in `frame`."""
+    pairs = [(i, r) for i, tube in enumerate(tubes) if (r := tube[frame]) is not None]
+    return [i for i, _ in pairs], [r for _, r in pairs]

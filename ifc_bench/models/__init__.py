@@ -1,0 +1,1 @@
+"""The network: a pure map from a clip to predictions. Nothing here keeps state between clips."""

@@ -1,0 +1,93 @@
+"""Backbones: each frame alone, features at three strides, fine to coarse."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+import torchvision
+from torch import Tensor, nn
+from torchvision.ops import FrozenBatchNorm2d
+
+from ifc_bench.config import ResNetBackbone, SmallBackbone
+
+
+class FeatureExtractor(nn.Module):
+    """Maps frames [F, 3, H, W] to the maps the model uses; `channels` in the same order."""
+
+    channels: tuple[int, ...]
+
+    def forward(self, frames: Tensor) -> list[Tensor]:
+        raise NotImplementedError
+
+
+class ResNet(FeatureExtractor):
+    """torchvision's ResNet-18, -50 or -101 with frozen batch norm; strides 8, 16 and 32."""
+
+    def __init__(self, config: ResNetBackbone) -> None:
+        super().__init__()
+        make = getattr(torchvision.models, f"resnet{config.depth}")
+        self.body = make(weights=None, norm_layer=FrozenBatchNorm2d)
+        del self.body.fc, self.body.avgpool
+        self.channels = (128, 256, 512) if config.depth == 18 else (512, 1024, 2048)
+
+    def forward(self, frames: Tensor) -> list[Tensor]:
+        body = self.body
+        x = body.maxpool(body.relu(body.bn1(body.conv1(frames))))
+        x = body.layer1(x)
+        maps = []
+        for stage in (body.layer2, body.layer3, body.layer4):
+            x = stage(x)
+            maps.append(x)
+        return maps
+
+
+class ResidualBlock(nn.Module):
+    """Two 3x3 convolutions with group norm; a 1x1 convolution where the shape changes."""
+
+    def __init__(self, inputs: int, outputs: int, stride: int) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False)
+        self.second = nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False)
+        self.first_norm = nn.GroupNorm(8, outputs)
+        self.second_norm = nn.GroupNorm(8, outputs)
+        same = inputs == outputs and stride == 1
+        self.shortcut = nn.Identity() if same else nn.Conv2d(inputs, outputs, 1, stride, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = F.relu(self.first_norm(self.first(x)))
+        return F.relu(self.second_norm(self.second(y)) + self.shortcut(x))
+
+
+class SmallNet(FeatureExtractor):
+    """A stem at stride 2 and two residual blocks at each of strides 4 and 8.
+
+    Every stage also sees the coordinates of its cells (as in CoordConv): a network trained from
+    nothing for minutes would otherwise spend them on learning where things are.
+    """
+
+    def __init__(self, config: SmallBackbone) -> None:
+        super().__init__()
+        stem, middle, top = config.widths
+        self.stem = nn.Sequential(
+            nn.Conv2d(3 + 2, stem, 3, 2, 1, bias=False), nn.GroupNorm(8, stem), nn.ReLU()
+        )
+        self.middle = nn.Sequential(
+            ResidualBlock(stem + 2, middle, 2), ResidualBlock(middle, middle, 1)
+        )
+        self.top = nn.Sequential(ResidualBlock(middle + 2, top, 2), ResidualBlock(top, top, 1))
+        self.channels = config.widths
+
+    def forward(self, frames: Tensor) -> list[Tensor]:
+        maps = []
+        x = frames
+        for stage in (self.stem, self.middle, self.top):
+            x = stage(_with_coordinates(x))
+            maps.append(x)
+        return maps
+
+
+def _with_coordinates(x: Tensor) -> Tensor:
+    """[F, C, H, W] -> [F, C + 2, H, W]: row and column of each cell, in -1..1."""
+    axes = [torch.linspace(-1, 1, size, device=x.device, dtype=x.dtype) for size in x.shape[-2:]]
+    grid = torch.stack(torch.meshgrid(*axes, indexing="ij"))
+    return torch.cat((x, grid.expand(x.shape[0], -1, -1, -1)), 1)

@@ -1,0 +1,137 @@
+"""The seam of the ablation: four ways for the frames of a clip to communicate.
+
+Read side by side, this file is the paper's Table 1. Every module maps frame tokens and memory
+tokens to the same two; nothing else in the model knows which one runs.
+
+B clips, T frames, N tokens of a frame, M memory tokens (0 for all but IFC), C channels.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from ifc_bench.models.encoder import LayerFactory
+
+
+class Communication(nn.Module):
+    """NE blocks of `within`, each followed by `across`; the variants say what these do."""
+
+    def __init__(self, layer: LayerFactory, blocks: int) -> None:
+        super().__init__()
+        self.spatial = nn.ModuleList(layer() for _ in range(blocks))
+
+    def forward(
+        self,
+        frames: Tensor,
+        memory: Tensor,
+        frame_positions: Tensor,
+        memory_positions: Tensor,
+        padding: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """Let the frames of each clip communicate.
+
+        Args:
+            frames: frame tokens [B, T, N, C].
+            memory: memory tokens [B, T, M, C]; M may be 0.
+            frame_positions: [B, T, N, C].
+            memory_positions: [B, T, M, C].
+            padding: [B, T, N], True at tokens that are padding; None where there is none.
+
+        Returns:
+            Frame tokens [B, T, N, C] and memory tokens [B, T, M, C].
+        """
+        positions = torch.cat((frame_positions, memory_positions), 2)
+        if padding is not None:
+            padding = torch.cat((padding, padding.new_zeros(memory.shape[:3])), 2)
+        for block in range(len(self.spatial)):
+            frames, memory = self.within(block, frames, memory, positions, padding)
+            frames, memory = self.across(block, frames, memory, padding)
+        return frames, memory
+
+    def within(
+        self, block: int, frames: Tensor, memory: Tensor, positions: Tensor, padding: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        """A layer over the N + M tokens of each frame alone."""
+        tokens = torch.cat((frames, memory), 2) if memory.shape[2] else frames
+        mixed = self.spatial[block](
+            tokens.flatten(0, 1),
+            positions.flatten(0, 1),
+            None if padding is None else padding.flatten(0, 1),
+        ).view_as(tokens)
+        return mixed[:, :, : frames.shape[2]], mixed[:, :, frames.shape[2] :]
+
+    def across(
+        self, block: int, frames: Tensor, memory: Tensor, padding: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        """A step between frames."""
+        raise NotImplementedError
+
+
+class NoComm(Communication):
+    """Each frame for itself; only the decoder sees the clip."""
+
+    def across(
+        self, block: int, frames: Tensor, memory: Tensor, padding: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        return frames, memory
+
+
+class FullTHW(NoComm):
+    """One attention over all T*(N + M) tokens of the clip (what VisTR does)."""
+
+    def within(
+        self, block: int, frames: Tensor, memory: Tensor, positions: Tensor, padding: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        tokens = torch.cat((frames, memory), 2)
+        mixed = self.spatial[block](
+            tokens.flatten(1, 2),
+            positions.flatten(1, 2),
+            None if padding is None else padding.flatten(1, 2),
+        ).view_as(tokens)
+        return mixed[:, :, : frames.shape[2]], mixed[:, :, frames.shape[2] :]
+
+
+class DecompTHW(Communication):
+    """Between two spatial layers, a temporal one over the T tokens at each location.
+
+    NE spatial and NE - 1 temporal layers: the only count that fits the paper's Table 1.
+    """
+
+    def __init__(self, layer: LayerFactory, blocks: int) -> None:
+        super().__init__(layer, blocks)
+        self.temporal = nn.ModuleList(layer() for _ in range(blocks - 1))
+
+    def across(
+        self, block: int, frames: Tensor, memory: Tensor, padding: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        if block == len(self.temporal):
+            return frames, memory
+        tubes = frames.transpose(1, 2)  # [B, N, T, C]
+        mixed = self.temporal[block](tubes.flatten(0, 1)).view_as(tubes)
+        return mixed.transpose(1, 2), memory
+
+
+class InterFrame(Communication):
+    """IFC: `within` is Encode-Receive, `across` is Gather-Communicate over memory tokens alone.
+
+    Grouping "decomposed" attends over T in each of M groups; "unified" is one group of T*M tokens.
+    Gather-Communicate has neither positions nor padding (the released code).
+    """
+
+    def __init__(self, layer: LayerFactory, blocks: int, unified: bool) -> None:
+        super().__init__(layer, blocks)
+        self.gather = nn.ModuleList(layer() for _ in range(blocks))
+        self.unified = unified
+
+    def across(
+        self, block: int, frames: Tensor, memory: Tensor, padding: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        if memory.shape[2] == 0:
+            return frames, memory
+        if self.unified:
+            mixed = self.gather[block](memory.flatten(1, 2)).view_as(memory)
+            return frames, mixed
+        groups = memory.transpose(1, 2)  # [B, M, T, C]
+        mixed = self.gather[block](groups.flatten(0, 1)).view_as(groups)
+        return frames, mixed.transpose(1, 2)

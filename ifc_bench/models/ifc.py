@@ -1,0 +1,138 @@
+"""The network: backbone, communication, decoder and heads (paper, Figure 1 and Section 3.1)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from ifc_bench.models.backbone import FeatureExtractor
+from ifc_bench.models.communication import Communication
+from ifc_bench.models.decoder import Decoder
+from ifc_bench.models.mask_head import Heads
+from ifc_bench.models.position import sine_positions
+from ifc_bench.structures import Prediction
+
+_MEAN = (123.675, 116.28, 103.53)  # ImageNet's, RGB in 0..255
+_STD = (58.395, 57.12, 57.375)
+
+
+class IFC(nn.Module):
+    """Maps clips to instances with a class and a tube of masks; keeps no state.
+
+    `features` works frame by frame and `decode` on a clip of such features, so that overlapping
+    windows of one video need each frame's backbone only once. `forward` is the two together.
+    `finest` is the index of the backbone map that the masks are drawn on.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(
+        self,
+        backbone: FeatureExtractor,
+        communication: Communication,
+        decoder: Decoder,
+        heads: Heads,
+        memory_tokens: int,
+        finest: int,
+    ) -> None:
+        super().__init__()
+        width = decoder.query_positions.shape[1]
+        self.backbone = backbone
+        self.finest = finest
+        self.project = nn.Conv2d(backbone.channels[-1], width, 1)
+        self.memory = nn.Parameter(_fan_out_normal(memory_tokens, width))
+        self.memory_positions = nn.Parameter(_fan_out_normal(memory_tokens, width))
+        self.communication = communication
+        self.decoder = decoder
+        self.heads = heads
+        self.register_buffer("mean", torch.tensor(_MEAN).view(3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(_STD).view(3, 1, 1), persistent=False)
+
+    def forward(self, frames: Tensor, valid_sizes: Tensor | None = None) -> Prediction:
+        """Predict the instances of each clip.
+
+        Args:
+            frames: RGB in 0..255, any dtype, [B, T, 3, H, W].
+            valid_sizes: int64 [B, 2], height and width of each clip before it was padded to the
+                largest of the batch (at the right and bottom); None where nothing was padded.
+
+        Returns:
+            A `Prediction` with mask logits at the mask stride of the padded frame.
+        """
+        maps = self.features(frames.flatten(0, 1), valid_sizes)
+        clips = [m.unflatten(0, frames.shape[:2]) for m in maps]
+        padding = None
+        if valid_sizes is not None:
+            padding = _padding(valid_sizes, frames.shape[-2:], maps[-1].shape[-2:])
+        return self.decode(clips, padding)
+
+    def features(self, frames: Tensor, valid_sizes: Tensor | None = None) -> list[Tensor]:
+        """Backbone maps of `frames` [F, 3, H, W], fine to coarse: the laterals and the tokens' map.
+
+        Padding is zero after normalisation, as in the released code.
+        """
+        normalised = (frames.to(self.mean.dtype) - self.mean) / self.std
+        if valid_sizes is not None:
+            repeats = frames.shape[0] // valid_sizes.shape[0]
+            outside = _padding(valid_sizes, frames.shape[-2:], frames.shape[-2:])
+            outside = outside.repeat_interleave(repeats, 0)[:, None]
+            normalised = normalised.masked_fill(outside, 0.0)
+        return self.backbone(normalised)[self.finest :]
+
+    def decode(self, maps: list[Tensor], padding: Tensor | None = None) -> Prediction:
+        """Predict from `maps`, each [B, T, C_i, h_i, w_i]; `padding` [B, h, w] of the coarsest."""
+        tokens, positions, hidden = self._tokens(maps[-1], padding)
+        memory, memory_positions = (
+            x.expand(*tokens.shape[:2], -1, -1) for x in (self.memory, self.memory_positions)
+        )
+        tokens, memory = self.communication(tokens, memory, positions, memory_positions, hidden)
+        if hidden is not None:
+            hidden = torch.cat((hidden, hidden.new_zeros(memory.shape[:3])), 2)
+        embeddings = self.decoder(
+            torch.cat((tokens, memory), 2), torch.cat((positions, memory_positions), 2), hidden
+        )
+        encoded = tokens.transpose(2, 3).unflatten(-1, maps[-1].shape[-2:])
+        pixels = self.heads.pixels(
+            encoded.flatten(0, 1), [m.flatten(0, 1) for m in reversed(maps[:-1])]
+        ).unflatten(0, tokens.shape[:2])
+        wanted = embeddings if self.training else embeddings[-1:]
+        predictions = [Prediction(*self.heads(e, pixels)) for e in wanted]
+        last = predictions.pop()
+        return Prediction(last.class_logits, last.mask_logits, predictions)
+
+    def _tokens(
+        self, coarse: Tensor, padding: Tensor | None
+    ) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Tokens and positions [B, T, N, C] and padding [B, T, N] of the coarsest map."""
+        clips, frames = coarse.shape[:2]
+        height, width = coarse.shape[-2:]
+        tokens = self.project(coarse.flatten(0, 1)).flatten(2).transpose(1, 2)
+        if padding is None:
+            valid = torch.ones(1, height, width, dtype=torch.bool, device=coarse.device)
+        else:
+            valid = ~padding
+        positions = sine_positions(valid, tokens.shape[-1]).to(tokens.dtype)
+        positions = positions[:, None].expand(clips, frames, -1, -1)
+        hidden = None
+        if padding is not None:
+            hidden = padding.flatten(1)[:, None].expand(-1, frames, -1)
+        return tokens.unflatten(0, (clips, frames)), positions, hidden
+
+
+def _fan_out_normal(tokens: int, width: int) -> Tensor:
+    """The released initialisation of memory tokens: normal with variance 2 / M."""
+    return torch.randn(tokens, width) * (2 / max(tokens, 1)) ** 0.5
+
+
+def _padding(valid_sizes: Tensor, size: torch.Size, coarse: torch.Size) -> Tensor:
+    """True beyond each clip's own frame, on a grid of `coarse` cells over `size` pixels.
+
+    A cell that holds any pixel of the frame counts as inside. Returns bool [B, *coarse].
+    """
+    limits = []
+    for axis in (0, 1):
+        stride = -(-size[axis] // coarse[axis])
+        cells = torch.arange(coarse[axis], device=valid_sizes.device)
+        limits.append(cells[None] * stride >= valid_sizes[:, axis, None])
+    return limits[0][:, :, None] | limits[1][:, None, :]

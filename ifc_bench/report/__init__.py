@@ -1,0 +1,16 @@
+"""From records to tables. Reads records only, and never imports torch."""
+
+from ifc_bench.report.aggregate import Cell, Speed, collect, collect_counts
+from ifc_bench.report.statistics import Summary, summarise
+from ifc_bench.report.tables import FORMATS, render
+
+__all__ = [
+    "FORMATS",
+    "Cell",
+    "Speed",
+    "Summary",
+    "collect",
+    "collect_counts",
+    "render",
+    "summarise",
+]

@@ -1,0 +1,130 @@
+"""Gathers the records behind each cell of a table."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from statistics import median
+
+from ifc_bench.config import Evaluation, Profile
+from ifc_bench.recipe import Preset, Table, TableOfCounts
+from ifc_bench.records import CountResult, EvaluationResult, ProfileResult, Record
+from ifc_bench.report.statistics import Summary, summarise
+from ifc_bench.store import Store
+
+
+@dataclass(frozen=True)
+class Speed:
+    """Frames per second on one device: all frames over the median repeat's whole time."""
+
+    device: str
+    attention: str
+    fps: float
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One row of a table at one window.
+
+    Attributes:
+        values: for each accuracy, its value as a fraction for each seed that has one.
+        speeds: one for each device that was measured; they never share a mean.
+        lost: seeds without a value, by reason ("diverged", "failed", "not run").
+        splits: the split hashes behind the values (more than one is a fault to be shown).
+    """
+
+    row: str
+    window: int
+    values: dict[str, tuple[float, ...]]
+    speeds: tuple[Speed, ...]
+    lost: dict[str, int]
+    splits: frozenset[str]
+
+    def summary(self, metric: str) -> Summary | None:
+        """Mean and std of an accuracy over seeds."""
+        return summarise(self.values.get(metric, ()))
+
+
+def collect(table: Table, preset: Preset, store: Store) -> list[Cell]:
+    """Every cell of `table`, row by row and window by window."""
+    profiles: dict[tuple[str, int | None], list[Record]] = {}
+    for record in store.records():
+        if isinstance(record.work, Profile) and record.status == "ok":
+            profiles.setdefault((record.work.training.id, record.work.window), []).append(record)
+    return [
+        _cell(table, preset, store, row_index, window, profiles)
+        for row_index in range(len(table.rows))
+        for window in preset.windows
+    ]
+
+
+def _cell(
+    table: Table,
+    preset: Preset,
+    store: Store,
+    row_index: int,
+    window: int,
+    profiles: dict[tuple[str, int | None], list[Record]],
+) -> Cell:
+    row = table.rows[row_index]
+    values: dict[str, list[float]] = {m: [] for m in table.metrics if m != "FPS"}
+    lost: dict[str, int] = {}
+    splits: set[str] = set()
+    for work in table.evaluations(preset, row, window):
+        record = store.load(work)
+        if record is None or not isinstance(record.result, EvaluationResult):
+            reason = _reason(store, work, record)
+            lost[reason] = lost.get(reason, 0) + 1
+            continue
+        splits.update([record.split_hash] if record.split_hash else [])
+        for metric, found in values.items():
+            value = record.result.metrics[metric]
+            if value is not None:
+                found.append(value)
+    measured = [
+        speed
+        for training in table.trainings(preset, row)
+        for record in profiles.get((training.id, window), [])
+        if (speed := _speed(record)) is not None
+    ]
+    return Cell(
+        row=row.label,
+        window=window,
+        values={metric: tuple(found) for metric, found in values.items()},
+        speeds=tuple(measured) if "FPS" in table.metrics else (),
+        lost=lost,
+        splits=frozenset(splits),
+    )
+
+
+def _reason(store: Store, work: Evaluation, record: Record | None) -> str:
+    """Why a seed has no value."""
+    if record is not None:
+        return record.status
+    training = store.load(work.training)
+    if training is not None and training.status != "ok":
+        return training.status
+    return "not run"
+
+
+def _speed(record: Record) -> Speed | None:
+    if not isinstance(record.result, ProfileResult):
+        return None
+    seconds = median(sum(repeat) for repeat in record.result.wall_seconds)
+    fps = sum(record.result.frames) / seconds
+    return Speed(record.provenance.device.name, record.attention, fps)
+
+
+def collect_counts(
+    table: TableOfCounts, store: Store
+) -> dict[tuple[str, tuple[int, int], int], int | None]:
+    """Multiply-adds by row, frame size and T; None where they are not counted yet."""
+    found: dict[tuple[str, tuple[int, int], int], int | None] = {}
+    for row in table.rows:
+        for size in table.sizes:
+            for frames in table.frames:
+                record = store.load(table.count(row, size, frames))
+                macs = None
+                if record is not None and isinstance(record.result, CountResult):
+                    macs = record.result.encoder_macs
+                found[row.label, size, frames] = macs
+    return found

@@ -1,0 +1,41 @@
+"""The numbers that the paper prints, from `results/paper/reference.csv`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+from ifc_bench.errors import UserError
+
+_COLUMNS = ("table", "factor", "variant", "T", "metric", "mean", "std", "unit", "setting")
+
+
+class PaperNumbers:
+    """Published means and stds by table, variant, window and metric."""
+
+    def __init__(self, path: Path) -> None:
+        if not path.is_file():
+            raise UserError(f"{path}: no such file; --compare paper needs it, restore it from git")
+        frame = pd.read_csv(path, dtype={"table": str, "variant": str})
+        missing = [column for column in _COLUMNS if column not in frame.columns]
+        if missing:
+            raise UserError(f"{path}: column {missing[0]} is missing; restore the file from git")
+        self.frame = frame
+
+    def find(
+        self, table: str | None, variant: str, window: int | None, metric: str, setting: str = ""
+    ) -> tuple[float, float | None] | None:
+        """Printed mean and std (None where the paper prints none); None where there is no such."""
+        rows = self.frame[
+            (self.frame["table"] == table)
+            & (self.frame["variant"] == variant)
+            & (self.frame["T"] == window)
+            & (self.frame["metric"] == metric)
+        ]
+        if setting:
+            rows = rows[rows["setting"] == setting]
+        if rows.empty:
+            return None
+        mean, std = rows.iloc[0][["mean", "std"]]
+        return float(mean), None if pd.isna(std) else float(std)

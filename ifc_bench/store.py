@@ -1,0 +1,106 @@
+"""Where everything lies. This class owns every file name; records are written once, whole."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from filelock import FileLock
+from pydantic import ValidationError
+
+from ifc_bench.config import AnyWork, SyntheticData, Training
+from ifc_bench.errors import UserError
+from ifc_bench.records import Record, plain
+
+
+class Store:
+    """Records under `results`, everything large or temporary under `runs`."""
+
+    def __init__(self, results: Path, runs: Path) -> None:
+        self.results = results
+        self.runs = runs
+        self._read: dict[str, tuple[tuple[int, int], Record]] = {}
+
+    def record_path(self, work: AnyWork) -> Path:
+        """The file of a piece of work: `results/<kind>s/<id>.json`."""
+        return self.results / f"{work.kind}s" / f"{work.id}.json"
+
+    def checkpoint_path(self, training: Training) -> Path:
+        return self.runs / "checkpoints" / f"{training.id}.pt"
+
+    def predictions_path(self, evaluation: AnyWork) -> Path:
+        """The tracks behind an evaluation, in the YouTube-VIS results format."""
+        return self.runs / "predictions" / f"{evaluation.id}.json"
+
+    def data_path(self, data: SyntheticData) -> Path:
+        """The folder of an embedded data set; its name tells its parameters."""
+        values = data.model_dump()
+        name = "-".join(str(values[key]) for key in sorted(values) if key != "kind")
+        return self.runs / "data" / f"{data.kind}-{name}"
+
+    def lock(self, work: AnyWork) -> FileLock:
+        """Held while the work is done, so that two sweeps never do it twice at once."""
+        folder = self.runs / "locks"
+        folder.mkdir(parents=True, exist_ok=True)
+        return FileLock(folder / f"{work.id}.lock")
+
+    def load(self, work: AnyWork) -> Record | None:
+        """The record of `work`, or None."""
+        path = self.record_path(work)
+        return self._load_path(path) if path.exists() else None
+
+    def done(self, work: AnyWork) -> bool:
+        """Whether `work` has a record that need not be made again."""
+        record = self.load(work)
+        return record is not None and record.final
+
+    def save(self, record: Record) -> Path:
+        """Write a record aside and move it into place."""
+        path = self.record_path(record.work)
+        write_text(path, json.dumps(plain(record), separators=(",", ":"), allow_nan=False) + "\n")
+        return path
+
+    def records(self) -> Iterator[Record]:
+        """Every record, by kind and id."""
+        for kind in ("counts", "trainings", "evaluations", "profiles"):
+            for path in sorted((self.results / kind).glob("*.json")):
+                yield self._load_path(path)
+
+    def _load_path(self, path: Path) -> Record:
+        stat = path.stat()
+        stamp = (stat.st_mtime_ns, stat.st_size)
+        known = self._read.get(path.name)
+        if known is not None and known[0] == stamp:
+            return known[1]
+        try:
+            record = Record.model_validate_json(path.read_bytes())
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            field = ".".join(str(part) for part in first["loc"]) or "top level"
+            raise UserError(
+                f"{path}: {field}: {first['msg']}; not a record of this version, move it away"
+            ) from None
+        if record.id != record.work.id or path.stem != record.id:
+            raise UserError(
+                f"{path}: id: is {record.id}, its work hashes to {record.work.id}; the record was "
+                "changed by hand, restore it"
+            )
+        self._read[path.name] = (stamp, record)
+        return record
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a whole file aside, then move it into place."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, aside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+        os.chmod(aside, 0o644)
+        os.replace(aside, path)
+    except BaseException:
+        Path(aside).unlink(missing_ok=True)
+        raise

@@ -1,0 +1,50 @@
+"""What flows between the parts: clips, targets, predictions and tracks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from torch import Tensor
+
+from ifc_bench.masks import Rle
+
+
+@dataclass(frozen=True)
+class Target:
+    """The instances of one clip.
+
+    Attributes:
+        classes: int64 [I], contiguous from 0.
+        masks: float32 [I, T, h, w] at the supervision stride; 0 where an instance is not visible.
+    """
+
+    classes: Tensor
+    masks: Tensor
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """The network's answer for a batch of clips.
+
+    Attributes:
+        class_logits: [B, Q, K + 1]; the last class is "no object".
+        mask_logits: [B, Q, T, h, w] at the model's mask stride.
+        auxiliary: the same of the earlier decoder layers, first layer first; empty in evaluation.
+    """
+
+    class_logits: Tensor
+    mask_logits: Tensor
+    auxiliary: list[Prediction] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Track:
+    """One instance over a video.
+
+    Attributes:
+        class_probabilities: [K + 1], the mean over the windows that saw the track.
+        segmentations: one RLE for each frame, or None where the track has no mask.
+    """
+
+    class_probabilities: Tensor
+    segmentations: list[Rle | None]

@@ -1,0 +1,1 @@
+"""From tables to work, and from work to records."""

@@ -1,0 +1,188 @@
+"""Runs a plan on this machine: one process for each job, `workers` of them at a time.
+
+A process that dies takes nothing with it but its own job: the failure is a record, and the sweep
+goes on. Profiles come last and alone, so that nothing else loads the machine.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import queue
+import signal
+import traceback
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from multiprocessing.connection import wait
+from typing import Any
+
+from ifc_bench.config import Count, Profile
+from ifc_bench.errors import UserError
+from ifc_bench.provenance import provenance
+from ifc_bench.records import Record, attention_of
+from ifc_bench.store import Store
+from ifc_bench.sweep.plan import Job, Plan
+
+Task = Job | tuple[Profile, ...] | tuple[Count, ...]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to run: a resolved device, threads of a process, processes at a time."""
+
+    device: str
+    threads: int
+    workers: int
+
+
+@dataclass(frozen=True)
+class Event:
+    """What a running task reports: a stage with `done` of `total`, or its end."""
+
+    task: int
+    stage: str
+    done: int = 0
+    total: int = 0
+    records: tuple[Record, ...] = ()
+    error: str | None = None
+
+
+@dataclass
+class Outcome:
+    """All records that a run made or found, and the bad input that stopped it, if any."""
+
+    records: list[Record] = field(default_factory=list)
+    error: str | None = None
+
+
+def title(task: Task) -> str:
+    """A short name for progress displays."""
+    if isinstance(task, Job):
+        return f"{task.training.model.communication.kind} seed {task.training.seed}"
+    return "profiles" if isinstance(task[0], Profile) else "multiply-adds"
+
+
+def run(
+    plan: Plan, store: Store, settings: Settings, tell: Callable[[Task, Event], None]
+) -> Outcome:
+    """Do all that `plan` still needs. Ends early on bad input or an interrupt, losing nothing."""
+    outcome = Outcome()
+    stages: list[Callable[[], list[Task]]] = [
+        lambda: [tuple(left)] if (left := plan.counts_left(store)) else [],
+        lambda: list(plan.jobs(store)),
+        lambda: [tuple(left)] if (left := _measurable(plan, store)) else [],
+    ]
+    for tasks in stages:
+        for task, event in _run_tasks(tasks(), store, settings):
+            tell(task, event)
+            outcome.records += event.records
+            outcome.error = outcome.error or event.error
+        if outcome.error:
+            break
+    return outcome
+
+
+def _measurable(plan: Plan, store: Store) -> list[Profile]:
+    """Profiles whose weights exist; a diverged training leaves none."""
+    left = plan.profiles_left(store)
+    return [p for p in left if (r := store.load(p.training)) is not None and r.status == "ok"]
+
+
+def _run_tasks(tasks: list[Task], store: Store, settings: Settings) -> Iterator[tuple[Task, Event]]:
+    context = multiprocessing.get_context("spawn")
+    channel = context.Queue()
+    waiting = list(enumerate(tasks))
+    running: dict[int, Any] = {}
+    ended: set[int] = set()
+    try:
+        while waiting or running:
+            while waiting and len(running) < settings.workers:
+                number, task = waiting.pop(0)
+                process = context.Process(
+                    target=_work, args=(number, task, store, settings, channel), daemon=True
+                )
+                process.start()
+                running[number] = process
+            for event in _drain(channel):
+                if event.stage == "end":
+                    ended.add(event.task)
+                if event.error:
+                    waiting.clear()
+                yield tasks[event.task], event
+            for number, process in list(running.items()):
+                if process.is_alive():
+                    continue
+                process.join()
+                for event in _drain(channel):
+                    ended.update([event.task] if event.stage == "end" else [])
+                    yield tasks[event.task], event
+                del running[number]
+                if number not in ended:
+                    yield tasks[number], _death(number, tasks[number], process, store, settings)
+            if running:
+                wait([process.sentinel for process in running.values()], timeout=0.2)
+    finally:
+        for process in running.values():
+            process.kill()
+            process.join()
+
+
+def _drain(channel: Any) -> Iterable[Event]:
+    """Everything that has been reported by now."""
+    while True:
+        try:
+            yield channel.get(timeout=0.05)
+        except queue.Empty:
+            return
+
+
+def _work(number: int, task: Task, store: Store, settings: Settings, channel: Any) -> None:
+    """The body of a process."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what an interrupt means
+    from ifc_bench.sweep.worker import Worker
+
+    def tell(stage: str, done: int, total: int) -> None:
+        if total <= 200 or done % 10 == 0 or done == total:
+            channel.put(Event(number, stage, done, total))
+
+    worker = Worker(store, settings.device, settings.threads, tell)
+    try:
+        worker.prepare()
+        channel.put(Event(number, "end", records=tuple(_dispatch(worker, task, store))))
+    except UserError as error:
+        channel.put(Event(number, "end", error=str(error)))
+    except Exception:
+        channel.put(Event(number, "end", error=f"internal error\n{traceback.format_exc()}"))
+
+
+def _dispatch(worker: Any, task: Task, store: Store) -> list[Record]:
+    records: list[Record]
+    if isinstance(task, Job):
+        with store.lock(task.training):
+            records = worker.job(task)
+    elif isinstance(task[0], Profile):
+        records = worker.profiles(list(task))
+    else:
+        records = worker.counts(list(task))
+    return records
+
+
+def _death(number: int, task: Task, process: Any, store: Store, settings: Settings) -> Event:
+    """A process that ended without a word: killed, or out of the host's memory."""
+    message = (
+        f"the process ended with exit code {process.exitcode} and no report "
+        "(-9: killed, often for lack of memory)"
+    )
+    if not isinstance(task, Job):
+        return Event(number, "end", error=f"{title(task)}: {message}; run the command again")
+    record = Record(
+        id=task.training.id,
+        status="failed",
+        work=task.training,
+        attention=attention_of(task.training),
+        split_hash=None,
+        provenance=provenance(settings.device, settings.threads),
+        error=message,
+    )
+    if not store.done(task.training):
+        store.save(record)
+    return Event(number, "end", records=(record,))

@@ -1,0 +1,124 @@
+"""Which work a set of tables needs, what of it exists, and what is shared. Starts nothing."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from ifc_bench.config import AnyWork, Count, Evaluation, Profile, Training
+from ifc_bench.recipe import AnyTable, Preset, Table, TableOfCounts
+from ifc_bench.store import Store
+
+
+@dataclass(frozen=True)
+class Job:
+    """A training to be made (or found) and the evaluations that wait for it."""
+
+    training: Training
+    evaluations: tuple[Evaluation, ...]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All work behind some tables, each piece once, in the order it is done.
+
+    Attributes:
+        needed_by: the tables that ask for each piece of work, by id.
+    """
+
+    preset: Preset
+    counts: tuple[Count, ...]
+    trainings: tuple[Training, ...]
+    evaluations: tuple[Evaluation, ...]
+    profiles: tuple[Profile, ...]
+    needed_by: dict[str, tuple[str, ...]]
+
+    def counts_left(self, store: Store) -> list[Count]:
+        """The multiply-adds that still have to be counted."""
+        return [count for count in self.counts if not store.done(count)]
+
+    def jobs(self, store: Store) -> list[Job]:
+        """The trainings and evaluations that still have to be done."""
+        waiting: dict[str, list[Evaluation]] = defaultdict(list)
+        for evaluation in self.evaluations:
+            if not store.done(evaluation):
+                waiting[evaluation.training.id].append(evaluation)
+        wanted = {profile.training.id for profile in self.profiles_left(store)}
+        jobs = []
+        for training in self.trainings:
+            record = store.load(training)
+            if record is not None and record.status in ("diverged", "out_of_memory"):
+                continue
+            left = tuple(waiting[training.id])
+            weights = store.checkpoint_path(training).exists()
+            if not store.done(training) or left or (training.id in wanted and not weights):
+                jobs.append(Job(training, left))
+        return jobs
+
+    def profiles_left(self, store: Store) -> list[Profile]:
+        """The profiles that still have to be measured."""
+        return [profile for profile in self.profiles if not store.done(profile)]
+
+    def trains(self, job: Job, store: Store) -> bool:
+        """Whether `job` has iterations to run: no record yet, or its checkpoint is gone."""
+        return not (store.done(job.training) and store.checkpoint_path(job.training).exists())
+
+    def seconds(self, store: Store, workers: int) -> float:
+        """An estimate of the time that is left, from the preset's own timings."""
+        preset = self.preset
+        jobs = self.jobs(store)
+        trainings = sum(self.trains(job, store) for job in jobs)
+        evaluations = sum(len(job.evaluations) for job in jobs)
+        busy = trainings * preset.optimisation.iterations * preset.seconds_per_iteration
+        busy += evaluations * preset.seconds_per_evaluation
+        repeats = (preset.profile_repeats + 1) * preset.profile_videos
+        videos = max(preset.data.validation_videos, 1)
+        alone = len(self.profiles_left(store)) * repeats * preset.seconds_per_evaluation / videos
+        return busy / min(workers, max(len(jobs), 1)) + alone
+
+
+def make_plan(tables: Iterable[AnyTable], preset: Preset, device: str) -> Plan:
+    """The work behind `tables`; `device` is the name that speeds are keyed by.
+
+    Seeds come first in the order, so that a sweep stopped early has all variants at n seeds.
+    """
+    trainings: dict[str, Training] = {}
+    evaluations: dict[str, Evaluation] = {}
+    profiles: dict[str, Profile] = {}
+    counts: dict[str, Count] = {}
+    needed: dict[str, list[str]] = defaultdict(list)
+    for table in tables:
+        if isinstance(table, TableOfCounts):
+            found: list[AnyWork] = [*table.counts()]
+        else:
+            found = list(_work_of(table, preset, device))
+        for work in found:
+            needed[work.id].append(table.name)
+            match work:
+                case Training():
+                    trainings[work.id] = work
+                case Evaluation():
+                    evaluations[work.id] = work
+                case Profile():
+                    profiles[work.id] = work
+                case Count():
+                    counts[work.id] = work
+    return Plan(
+        preset=preset,
+        counts=tuple(counts.values()),
+        trainings=tuple(sorted(trainings.values(), key=lambda training: training.seed)),
+        evaluations=tuple(evaluations.values()),
+        profiles=tuple(profiles.values()),
+        needed_by={key: tuple(dict.fromkeys(names)) for key, names in needed.items()},
+    )
+
+
+def _work_of(table: Table, preset: Preset, device: str) -> Iterator[AnyWork]:
+    for row in table.rows:
+        yield from table.trainings(preset, row)
+        for window in preset.windows:
+            yield from table.evaluations(preset, row, window)
+            profile = table.profile(preset, row, window, device)
+            if profile is not None:
+                yield profile

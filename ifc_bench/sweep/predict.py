@@ -1,0 +1,91 @@
+"""A trained model over a split: tracks in the results format."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ifc_bench.config import Evaluation
+from ifc_bench.data.loading import VideoDataset
+from ifc_bench.data.youtube_vis import RawRle, Video
+from ifc_bench.errors import UserError
+from ifc_bench.evaluation import PredictedTrack
+from ifc_bench.models.ifc import IFC
+from ifc_bench.structures import Track
+from ifc_bench.tracking import ClipTracker, track_video
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """Scored tubes, the number of tracks behind them, and the time it took."""
+
+    tracks: list[PredictedTrack]
+    count: int
+    seconds: float
+
+
+def predict(
+    model: IFC,
+    data: VideoDataset,
+    work: Evaluation,
+    tell: Callable[[int, int], None] | None = None,
+) -> Predictions:
+    """Run `model` over every video of `data` as `work` says.
+
+    Raises:
+        UserError: where a video is shorter than the window and `work` refuses such videos.
+    """
+    for video in data.videos:
+        if work.short_videos == "refuse" and work.window and video.length < work.window:
+            raise UserError(
+                f"{data.folder / 'instances.json'}: video {video.id}: has {video.length} frames, "
+                f"the window is T = {work.window}; ask for T <= {video.length}, or set "
+                "short_videos to 'shrink'"
+            )
+    begun = time.monotonic()
+    found: list[PredictedTrack] = []
+    count = 0
+    for done, video in enumerate(data.videos, 1):
+        tracks = tracks_of(model, data, video, work)
+        count += len(tracks)
+        found += scored(tracks, video.id, data.category_ids, work.score_threshold)
+        if tell:
+            tell(done, len(data.videos))
+    return Predictions(found, count, time.monotonic() - begun)
+
+
+def tracks_of(model: IFC, data: VideoDataset, video: Video, work: Evaluation) -> list[Track]:
+    """The tracks of one video."""
+    tracker = ClipTracker((video.height, video.width), work.match_threshold)
+    return track_video(
+        model,
+        lambda indices: data.frames(video, indices),
+        video.length,
+        tracker,
+        work.window,
+        work.stride,
+    )
+
+
+def scored(
+    tracks: list[Track], video: int, category_ids: list[int], threshold: float
+) -> list[PredictedTrack]:
+    """Every (track, class) whose probability exceeds `threshold`, as the released code gives."""
+    found = []
+    for track in tracks:
+        masks = [None if rle is None else RawRle.model_validate(rle) for rle in track.segmentations]
+        for category, score in zip(category_ids, track.class_probabilities.tolist(), strict=False):
+            if score > threshold:
+                found.append(
+                    PredictedTrack.model_construct(
+                        video_id=video, category_id=category, score=score, segmentations=masks
+                    )
+                )
+    return found
+
+
+def results_json(predictions: Predictions) -> str:
+    """The text of a results.json."""
+    return json.dumps([track.model_dump(mode="json") for track in predictions.tracks])

@@ -1,0 +1,230 @@
+"""Does one piece of work and writes its record. Runs in a process of its own."""
+
+from __future__ import annotations
+
+import os
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from ifc_bench.config import AnyWork, Count, Evaluation, Profile, SyntheticData, Training
+from ifc_bench.data.loading import VideoDataset
+from ifc_bench.data.synthetic import synthesize
+from ifc_bench.data.youtube_vis import split_hash
+from ifc_bench.errors import UserError
+from ifc_bench.evaluation import score_videos
+from ifc_bench.models.ifc import IFC
+from ifc_bench.profiling.flops import encoder_macs
+from ifc_bench.profiling.speed import Subject, measure
+from ifc_bench.provenance import provenance
+from ifc_bench.records import (
+    CountResult,
+    EvaluationResult,
+    Record,
+    Result,
+    Status,
+    TrainingResult,
+    attention_of,
+)
+from ifc_bench.store import Store, write_text
+from ifc_bench.sweep.plan import Job
+from ifc_bench.sweep.predict import Predictions, predict, results_json
+from ifc_bench.tracking import ClipTracker, track_video
+from ifc_bench.training.trainer import Hooks, Trainer, trained_model
+
+Tell = Callable[[str, int, int], None]  # stage, done, total
+
+
+@dataclass(frozen=True)
+class Worker:
+    """Does work on one device with a fixed number of threads."""
+
+    store: Store
+    device: str
+    threads: int
+    tell: Tell
+
+    def prepare(self) -> None:
+        """Settings that hold for the whole process."""
+        torch.set_num_threads(self.threads)
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+
+    def job(self, job: Job) -> list[Record]:
+        """Train (or find the checkpoint), then evaluate; every outcome becomes a record."""
+        data = _Splits(self.store, job.training.data)
+        record = self._train(job.training, data)
+        if record.status != "ok":
+            return [record]
+        return [record, *(self._evaluate(e, data, i) for i, e in enumerate(job.evaluations))]
+
+    def counts(self, counts: list[Count]) -> list[Record]:
+        """Count multiply-adds on the meta device."""
+        return [
+            self._save(
+                c,
+                None,
+                "ok",
+                CountResult(encoder_macs=encoder_macs(c.model, c.frames, c.height, c.width)),
+            )
+            for c in counts
+        ]
+
+    def profiles(self, profiles: list[Profile]) -> list[Record]:
+        """Measure, interleaved, so that drift does not look like a difference."""
+        subjects = [self._subject(profile) for profile in profiles]
+        results = measure(subjects, lambda done, total: self.tell("profile", done, total))
+        records = []
+        for profile, result in zip(profiles, results, strict=True):
+            digest = _Splits(self.store, profile.training.data).digest
+            records.append(self._save(profile, digest, "ok", result))
+        return records
+
+    def _subject(self, profile: Profile) -> Subject:
+        data = _Splits(self.store, profile.training.data).valid
+        model = self._model(profile.training)
+
+        def run(video: Tensor) -> object:
+            size = (video.shape[-2], video.shape[-1])
+            return track_video(
+                model,
+                lambda indices: video[indices],
+                len(video),
+                ClipTracker(size),
+                profile.window,
+                profile.stride,
+            )
+
+        videos = [data.frames(v, list(range(v.length))) for v in data.videos[: profile.videos]]
+        return Subject(profile, videos, run, torch.device(self.device))
+
+    def _train(self, work: Training, data: _Splits) -> Record:
+        path = self.store.checkpoint_path(work)
+        known = self.store.load(work)
+        if known is not None and known.final and path.exists():
+            return known
+        hooks = Hooks(
+            score=lambda model: self._curve_point(model, work, data),
+            progress=lambda done, loss: self.tell("train", done, work.optimisation.iterations),
+        )
+        try:
+            trainer = Trainer(work, data.train, path, self.device, hooks)
+            curves = trainer.run()
+        except UserError:
+            raise
+        except Exception as error:
+            return self._failure(work, data.digest, error)
+        result = TrainingResult(
+            loss=[_finite(v) for v in curves.loss],
+            loss_parts={k: [_finite(v) for v in vs] for k, vs in curves.parts.items()},
+            accuracy_curve=curves.accuracy,
+            parameters=sum(p.numel() for p in trainer.model.parameters()),
+            wall_seconds=curves.seconds,
+            diverged_at=curves.diverged_at,
+        )
+        status: Status = "ok" if curves.diverged_at is None else "diverged"
+        if known is not None and known.final:
+            return known  # trained again for its weights alone: the record stands
+        return self._save(work, data.digest, status, result)
+
+    def _curve_point(self, model: IFC, work: Training, data: _Splits) -> float:
+        schedule = work.optimisation
+        probe = Evaluation(training=work, window=schedule.clip_frames, stride=schedule.curve_stride)
+        found = predict(model, data.valid, probe)
+        return score_videos(data.valid.instances, found.tracks).summary()["AP"]
+
+    def _evaluate(self, work: Evaluation, data: _Splits, index: int) -> Record:
+        def tell(done: int, total: int) -> None:
+            self.tell(f"evaluate T={work.window or 'video'}", done, total)
+
+        try:
+            found = predict(self._model(work.training), data.valid, work, tell)
+            write_text(self.store.predictions_path(work), results_json(found))
+            result = _scored(found, data.valid)
+        except UserError:
+            raise
+        except Exception as error:
+            return self._failure(work, data.digest, error)
+        return self._save(work, data.digest, "ok", result)
+
+    def _model(self, training: Training) -> IFC:
+        return trained_model(self.store.checkpoint_path(training), training, self.device)
+
+    def _failure(self, work: AnyWork, digest: str, error: Exception) -> Record:
+        status: Status = "failed"
+        if isinstance(error, torch.OutOfMemoryError):
+            status = "out_of_memory"
+        return self._save(work, digest, status, None, traceback.format_exc())
+
+    def _save(
+        self,
+        work: AnyWork,
+        digest: str | None,
+        status: Status,
+        result: Result | None,
+        error: str | None = None,
+    ) -> Record:
+        record = Record(
+            id=work.id,
+            status=status,
+            work=work,
+            attention=attention_of(work),
+            split_hash=digest,
+            provenance=provenance(self.device, self.threads),
+            result=result,
+            error=error,
+        )
+        self.store.save(record)
+        return record
+
+
+class _Splits:
+    """Both splits of a data set, read when first asked for."""
+
+    def __init__(self, store: Store, data: SyntheticData) -> None:
+        self.folder = store.data_path(data)
+        synthesize(data, self.folder)
+
+    @cached_property
+    def train(self) -> VideoDataset:
+        return _cached(self.folder / "train")
+
+    @cached_property
+    def valid(self) -> VideoDataset:
+        return _cached(self.folder / "valid")
+
+    @cached_property
+    def digest(self) -> str:
+        return "+".join(split_hash(self.folder / split) for split in ("train", "valid"))
+
+
+def _cached(folder: Path) -> VideoDataset:
+    """Frames of the embedded benchmark are small: all of them stay in memory."""
+    return VideoDataset(folder, cached_frames=1 << 20)
+
+
+def _scored(found: Predictions, data: VideoDataset) -> EvaluationResult:
+    scores = score_videos(data.instances, found.tracks)
+    return EvaluationResult(
+        metrics=_defined(scores.summary()),
+        by_class=_defined(scores.by_class()),
+        by_situation={k: _defined(v) for k, v in scores.by_situation().items()},
+        videos=len(data.videos),
+        frames=sum(video.length for video in data.videos),
+        tracks=found.count,
+        wall_seconds=found.seconds,
+    )
+
+
+def _defined(scores: dict[str, float]) -> dict[str, float | None]:
+    """Scores with None for the API's -1."""
+    return {name: None if value < 0 else value for name, value in scores.items()}
+
+
+def _finite(value: float) -> float | None:
+    """JSON has no NaN; a loss that was none is null."""
+    return value if value - value == 0 else None

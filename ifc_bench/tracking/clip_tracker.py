@@ -1,0 +1,212 @@
+"""Joins the instances of overlapping windows into tracks (paper, Section 3.3).
+
+The tracker is streaming: it holds mask logits only for the frames of the last window, and mask
+probabilities only of windows that overlap it. A frame that no later window can reach is averaged,
+thresholded and kept as run lengths. There is no limit on the number of tracks.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from scipy.optimize import linear_sum_assignment
+from torch import Tensor
+
+from ifc_bench.errors import UserError
+from ifc_bench.masks import Rle, encode
+from ifc_bench.structures import Track
+
+
+@dataclass(frozen=True)
+class _Window:
+    """A past window: its frames, the track of each instance, and probabilities [I, T, h*w]."""
+
+    frames: list[int]
+    tracks: list[int]
+    probabilities: Tensor
+
+
+class ClipTracker:
+    """Takes windows in order of time, gives tracks.
+
+    Args:
+        image_size: height and width of the masks to give.
+        match_threshold: pairs of a lower space-time soft IoU are refused (the paper: 0.05).
+    """
+
+    def __init__(self, image_size: tuple[int, int], match_threshold: float = 0.05) -> None:
+        self.image_size = image_size
+        self.match_threshold = match_threshold
+        self._windows: deque[_Window] = deque()
+        self._class_sums: list[Tensor] = []
+        self._class_counts: list[int] = []
+        self._finished: list[dict[int, Rle]] = []
+        self._frames: list[int] = []  # the live frames, ascending
+        self._rows: list[int] = []  # the live tracks: row -> track
+        self._sums: Tensor | None = None  # mask logits [rows, frames, h, w]
+        self._counts = torch.zeros(0, 0, dtype=torch.int64)
+        self._length = 0
+
+    def update(
+        self, frame_indices: Sequence[int], class_probabilities: Tensor, mask_logits: Tensor
+    ) -> list[int]:
+        """Take one window.
+
+        Args:
+            frame_indices: the window's T frames, ascending, none before the last window's first.
+            class_probabilities: [I, K + 1]; an instance whose best class is "no object" (the last)
+                does not count.
+            mask_logits: [I, T, h, w].
+
+        Returns:
+            The track of each instance that counted, in their order.
+        """
+        frames = self._checked(frame_indices, mask_logits)
+        counts = class_probabilities.argmax(-1) < class_probabilities.shape[-1] - 1
+        class_probabilities, mask_logits = class_probabilities[counts], mask_logits[counts]
+        probabilities = mask_logits.sigmoid().flatten(2)
+        self._advance(frames, mask_logits)
+        rows = self._assign(self._similarity(frames, probabilities))
+        self._add(rows, frames, class_probabilities, mask_logits)
+        tracks = [self._rows[row] for row in rows]
+        self._windows.append(_Window(frames, tracks, probabilities))
+        return tracks
+
+    def tracks(self) -> list[Track]:
+        """The tracks so far, in order of appearance, over all frames so far."""
+        finished = [dict(masks) for masks in self._finished]
+        self._write(self._frames, finished)
+        return [
+            Track(
+                class_probabilities=total / count,
+                segmentations=[masks.get(frame) for frame in range(self._length)],
+            )
+            for total, count, masks in zip(
+                self._class_sums, self._class_counts, finished, strict=True
+            )
+        ]
+
+    def _checked(self, frame_indices: Sequence[int], mask_logits: Tensor) -> list[int]:
+        frames = [int(f) for f in frame_indices]
+        if len(frames) != mask_logits.shape[1] or frames != sorted(set(frames)) or not frames:
+            raise UserError(
+                f"frame_indices: {frames} must be ascending and one for each of the "
+                f"{mask_logits.shape[1]} frames of mask_logits"
+            )
+        if self._frames and frames[0] < self._frames[0]:
+            raise UserError(
+                f"frame_indices: starts at {frames[0]}, before the last window's {self._frames[0]};"
+                " windows must come in order of time"
+            )
+        return frames
+
+    def _advance(self, frames: list[int], mask_logits: Tensor) -> None:
+        """Finish the frames before this window, drop what ended there, make room for new ones."""
+        past = [frame for frame in self._frames if frame < frames[0]]
+        self._write(past, self._finished)
+        old = (
+            self._sums
+            if self._sums is not None
+            else mask_logits.new_zeros(0, 0, *mask_logits.shape[2:])
+        )
+        old, counts = old[:, len(past) :], self._counts[:, len(past) :]
+        alive = (counts > 0).any(1)
+        self._rows = [
+            track for track, stays in zip(self._rows, alive.tolist(), strict=True) if stays
+        ]
+        kept = self._frames[len(past) :]
+        self._frames = sorted({*kept, *frames})
+        columns = [self._frames.index(frame) for frame in kept]
+        self._sums = old.new_zeros(len(self._rows), len(self._frames), *old.shape[2:])
+        self._sums[:, columns] = old[alive.to(old.device)]
+        self._counts = counts.new_zeros(len(self._rows), len(self._frames))
+        self._counts[:, columns] = counts[alive]
+        self._length = max(self._length, frames[-1] + 1)
+        while self._windows and (
+            self._windows[0].frames[-1] < frames[0] or len(self._windows) > len(frames)
+        ):
+            self._windows.popleft()
+
+    def _similarity(self, frames: list[int], probabilities: Tensor) -> Tensor:
+        """Soft IoU over space and time of live tracks with instances, [rows, I].
+
+        It is taken with each of the last T windows on the frames the two share, and averaged over
+        the windows that hold the track on such a frame.
+        """
+        total = probabilities.new_zeros(len(self._rows), probabilities.shape[0])
+        seen = probabilities.new_zeros(len(self._rows), 1)
+        row_of = {track: row for row, track in enumerate(self._rows)}
+        for window in list(self._windows)[-len(frames) :]:
+            shared = [frame for frame in frames if frame in window.frames]
+            if not shared or not window.tracks:
+                continue
+            then = window.probabilities[:, [window.frames.index(f) for f in shared]].flatten(1)
+            now = probabilities[:, [frames.index(f) for f in shared]].flatten(1)
+            overlap = then @ now.T
+            union = then.sum(1)[:, None] + now.sum(1)[None] - overlap
+            rows = [row_of[track] for track in window.tracks]
+            total[rows] += overlap / (union + 1e-6)
+            seen[rows] += 1
+        return total / (seen + 1e-6)
+
+    def _assign(self, similarity: Tensor) -> list[int]:
+        """The row of each instance: Hungarian; what stays under the threshold starts a track."""
+        accepted = similarity > self.match_threshold
+        scores = (similarity * accepted).float().cpu().numpy()
+        assigned = {
+            int(instance): int(row)
+            for row, instance in zip(*linear_sum_assignment(scores, maximize=True), strict=True)
+            if scores[row, instance] > 0
+        }
+        rows = []
+        for instance in range(similarity.shape[1]):
+            if instance not in assigned:
+                assigned[instance] = len(self._rows)
+                self._rows.append(len(self._class_sums))
+                self._class_sums.append(torch.zeros(()))
+                self._class_counts.append(0)
+                self._finished.append({})
+            rows.append(assigned[instance])
+        return rows
+
+    def _add(
+        self, rows: list[int], frames: list[int], class_probabilities: Tensor, mask_logits: Tensor
+    ) -> None:
+        """Add a window to the sums of its tracks."""
+        assert self._sums is not None
+        new = len(self._rows) - self._sums.shape[0]
+        self._sums = torch.cat((self._sums, self._sums.new_zeros(new, *self._sums.shape[1:])))
+        self._counts = torch.cat((self._counts, self._counts.new_zeros(new, self._counts.shape[1])))
+        columns = [self._frames.index(frame) for frame in frames]
+        grid = (torch.tensor(rows, dtype=torch.int64)[:, None], torch.tensor(columns)[None])
+        self._counts[grid] += 1
+        on_device = tuple(index.to(self._sums.device) for index in grid)
+        self._sums[on_device] += mask_logits
+        for row, probabilities in zip(rows, class_probabilities.cpu(), strict=True):
+            self._class_sums[self._rows[row]] = self._class_sums[self._rows[row]] + probabilities
+            self._class_counts[self._rows[row]] += 1
+
+    def _write(self, frames: list[int], finished: list[dict[int, Rle]]) -> None:
+        """Average, resize and threshold `frames`, and put their masks into `finished`."""
+        if self._sums is None or not self._rows:
+            return
+        for frame in frames:
+            column = self._frames.index(frame)
+            present = self._counts[:, column] > 0
+            if not present.any():
+                continue
+            chosen = present.to(self._sums.device)
+            counts = self._counts[present, column].to(self._sums)
+            mean = self._sums[chosen, column] / counts[:, None, None]
+            large = F.interpolate(
+                mean[None], size=self.image_size, mode="bilinear", align_corners=False
+            )[0]
+            masks = (large > 0).cpu().numpy()
+            rows = present.nonzero()[:, 0].tolist()
+            for row, mask, rle in zip(rows, masks, encode(masks), strict=True):
+                if mask.any():
+                    finished[self._rows[row]][frame] = rle

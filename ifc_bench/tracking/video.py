@@ -1,0 +1,59 @@
+"""Runs a model over a video in windows, near-online or offline."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import torch
+from torch import Tensor
+
+from ifc_bench.models.ifc import IFC
+from ifc_bench.structures import Track
+from ifc_bench.tracking.clip_tracker import ClipTracker
+
+FrameReader = Callable[[list[int]], Tensor]
+
+
+def windows(length: int, window: int | None, stride: int) -> Iterator[range]:
+    """The windows over `length` frames; the last one is shifted back to end with the video.
+
+    `window` None is the offline mode: one window holds the whole video. A video shorter than the
+    window is one window of its own length.
+    """
+    size = length if window is None else window
+    for start in range(0, length, stride):
+        if start + size >= length:
+            yield range(max(0, length - size), length)
+            return
+        yield range(start, start + size)
+
+
+@torch.inference_mode()
+def track_video(
+    model: IFC,
+    read: FrameReader,
+    length: int,
+    tracker: ClipTracker,
+    window: int | None,
+    stride: int = 1,
+) -> list[Track]:
+    """The tracks of one video.
+
+    Each frame passes the backbone once (as in the released code); its features are kept while a
+    window can still reach it. `read` gives frames [F, 3, H, W] by index.
+    """
+    device = next(model.parameters()).device
+    features: dict[int, list[Tensor]] = {}
+    for frames in windows(length, window, stride):
+        for past in [index for index in features if index < frames.start]:
+            del features[past]
+        fresh = [index for index in frames if index not in features]
+        maps = model.features(read(fresh).to(device))
+        for position, index in enumerate(fresh):
+            features[index] = [m[position] for m in maps]
+        clip = [
+            torch.stack(level)[None] for level in zip(*(features[i] for i in frames), strict=True)
+        ]
+        prediction = model.decode(clip)
+        tracker.update(frames, prediction.class_logits[0].softmax(-1), prediction.mask_logits[0])
+    return tracker.tracks()

@@ -1,0 +1,91 @@
+"""Shared pieces: a tiny model, a tiny data set, and the command line in a fresh process."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from ifc_bench.config import Communication, InterFrame, ModelConfig, SmallBackbone, SyntheticData
+
+ROOT = Path(__file__).resolve().parent.parent
+GOLDEN = Path(__file__).resolve().parent / "golden"
+
+
+def tiny_model(communication: Communication | None = None, **changes: object) -> ModelConfig:
+    """The embedded structure at a size for tests."""
+    base = ModelConfig(
+        classes=3,
+        backbone=SmallBackbone(widths=(8, 8, 16)),
+        communication=communication or InterFrame(memory_tokens=2),
+        width=16,
+        heads=2,
+        feedforward=32,
+        dropout=0.0,
+        queries=6,
+        mask_stride=4,
+        norm_groups=4,
+    )
+    return base.model_copy(update=changes)
+
+
+@pytest.fixture(scope="session")
+def tiny_data() -> SyntheticData:
+    return SyntheticData(train_videos=5, validation_videos=5, frames=12, height=32, width=48)
+
+
+@pytest.fixture(scope="session")
+def data_folder(tiny_data: SyntheticData, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from ifc_bench.data.synthetic import synthesize
+
+    folder = tmp_path_factory.mktemp("data") / "tiny"
+    synthesize(tiny_data, folder)
+    return folder
+
+
+@pytest.fixture()
+def copy_of_data(data_folder: Path, tmp_path: Path) -> Path:
+    """A copy of the validation split that a test may break."""
+    import shutil
+
+    return Path(shutil.copytree(data_folder / "valid", tmp_path / "broken"))
+
+
+@pytest.fixture()
+def edited(copy_of_data: Path) -> Callable[[Callable[[dict], object]], Path]:
+    """Apply an edit to the annotations of the copy; gives the file."""
+
+    def edit(change: Callable[[dict], object]) -> Path:
+        path = copy_of_data / "instances.json"
+        content = json.loads(path.read_text())
+        change(content)
+        path.write_text(json.dumps(content))
+        return path
+
+    return edit
+
+
+def run_cli(*arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    """`python run_ablations.py ...` in a process of its own."""
+    return subprocess.run(
+        [sys.executable, str(ROOT / "run_ablations.py"), *arguments],
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        env={**os.environ, "COLUMNS": "200"},
+        timeout=280,
+    )
+
+
+def one_line_error(done: subprocess.CompletedProcess[str]) -> str:
+    """The message of a command that refused its input: exit code 2, one line, no traceback."""
+    assert done.returncode == 2, (done.returncode, done.stdout, done.stderr)
+    lines = done.stderr.strip().splitlines()
+    assert len(lines) == 1, done.stderr
+    assert lines[0].startswith("error: ")
+    return lines[0]

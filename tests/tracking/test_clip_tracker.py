@@ -1,0 +1,162 @@
+"""Parity with the released tracker, and what it could not do."""
+
+import tracemalloc
+
+import numpy as np
+import pytest
+import torch
+
+from ifc_bench.errors import UserError
+from ifc_bench.masks import decode
+from ifc_bench.tracking import ClipTracker, windows
+from tests.conftest import GOLDEN
+
+
+@pytest.fixture(scope="module")
+def reference():
+    return dict(np.load(GOLDEN / "tracker_L20_T5_s1.npz"))
+
+
+def replay(reference) -> tuple[ClipTracker, list[list[int]]]:
+    tracker = ClipTracker(tuple(int(s) for s in reference["out_size"]))
+    assigned = [
+        tracker.update(
+            reference[f"clip{k}_frames"].tolist(),
+            torch.from_numpy(reference[f"clip{k}_cls"]),
+            torch.from_numpy(reference[f"clip{k}_logits"]),
+        )
+        for k in range(int(reference["n_clips"]))
+    ]
+    return tracker, assigned
+
+
+def test_assignments_equal_the_release(reference):
+    _, assigned = replay(reference)
+    for k, tracks in enumerate(assigned):
+        assert tracks == reference[f"clip{k}_assigned_row"].tolist()
+
+
+def test_masks_and_scores_equal_the_release(reference):
+    tracker, _ = replay(reference)
+    tracks = tracker.tracks()
+    classes = torch.stack([track.class_probabilities for track in tracks]).numpy()
+    np.testing.assert_allclose(classes, reference["out_cls"], atol=1e-6)
+    shape = tuple(reference["out_masks_shape"])
+    expected = np.unpackbits(reference["out_masks"], axis=-1)[..., : shape[-1]].astype(bool)
+    empty = np.zeros(shape[-2:], bool)
+    masks = [[empty if r is None else decode(r) for r in t.segmentations] for t in tracks]
+    np.testing.assert_array_equal(np.array(masks), expected)
+    seen = np.array([[r is not None for r in t.segmentations] for t in tracks])
+    assert not (seen & (reference["valid_count"] == 0)).any()
+    rows, labels = np.where(classes[:, :-1] > 0.01)
+    np.testing.assert_array_equal(labels, reference["video_labels"])
+    np.testing.assert_allclose(classes[rows, labels], reference["video_scores"], atol=1e-6)
+
+
+def test_asking_for_tracks_changes_nothing(reference):
+    tracker, _ = replay(reference)
+    first, second = tracker.tracks(), tracker.tracks()
+    assert [t.segmentations for t in first] == [t.segmentations for t in second]
+
+
+def one_instance(frames: int, size: int = 8, classes: int = 2):
+    probabilities = torch.zeros(1, classes + 1)
+    probabilities[0, 0] = 1.0
+    logits = torch.full((1, frames, size, size), -8.0)
+    logits[..., 2:6, 2:6] = 8.0
+    return probabilities, logits
+
+
+def test_an_empty_video_has_no_tracks():
+    assert ClipTracker((8, 8)).tracks() == []
+
+
+def test_no_object_never_counts():
+    tracker = ClipTracker((8, 8))
+    probabilities, logits = one_instance(2)
+    assert tracker.update([0, 1], probabilities.flip(1), logits) == []
+    assert tracker.tracks() == []
+
+
+def test_a_track_that_ends_keeps_its_frames_and_a_later_one_is_new():
+    tracker = ClipTracker((8, 8))
+    probabilities, logits = one_instance(2)
+    none = (probabilities[:0], logits[:0])
+    tracker.update([0, 1], probabilities, logits)
+    tracker.update([1, 2], *none)
+    tracker.update([2, 3], *none)
+    assert tracker.update([3, 4], probabilities, logits) == [1]
+    seen = [[r is not None for r in t.segmentations] for t in tracker.tracks()]
+    assert seen == [[True, True, False, False, False], [False, False, False, True, True]]
+
+
+def test_pairs_under_the_threshold_are_refused():
+    tracker = ClipTracker((8, 8), match_threshold=0.05)
+    probabilities, logits = one_instance(2)
+    elsewhere = torch.full_like(logits, -8.0)
+    elsewhere[..., 7:, 7:] = 8.0
+    assert tracker.update([0, 1], probabilities, logits) == [0]
+    assert tracker.update([1, 2], probabilities, elsewhere) == [1]
+
+
+def test_more_than_fifty_tracks():
+    """The release fails beyond 50."""
+    tracker = ClipTracker((8, 8))
+    probabilities, logits = one_instance(1)
+    for frame in range(0, 160, 2):
+        tracker.update([frame], probabilities, logits)
+    assert len(tracker.tracks()) == 80
+
+
+@pytest.mark.parametrize(
+    ("frames", "message"), [([1, 0], "ascending"), ([0], "one for each"), ([0, 0], "ascending")]
+)
+def test_bad_frames_are_refused(frames, message):
+    with pytest.raises(UserError, match=message):
+        ClipTracker((8, 8)).update(frames, *one_instance(2))
+
+
+def test_windows_must_come_in_order():
+    tracker = ClipTracker((8, 8))
+    tracker.update([4, 5], *one_instance(2))
+    with pytest.raises(UserError, match="order of time"):
+        tracker.update([3, 4], *one_instance(2))
+
+
+@pytest.mark.parametrize(
+    ("length", "window", "stride", "expected"),
+    [
+        (7, 5, 1, [(0, 5), (1, 6), (2, 7)]),
+        (7, 5, 3, [(0, 5), (2, 7)]),
+        (4, 5, 1, [(0, 4)]),
+        (5, 5, 5, [(0, 5)]),
+        (12, 5, 5, [(0, 5), (5, 10), (7, 12)]),
+        (9, None, 1, [(0, 9)]),
+        (0, 5, 1, []),
+    ],
+)
+def test_windows(length, window, stride, expected):
+    assert [(w.start, w.stop) for w in windows(length, window, stride)] == expected
+
+
+def live_bytes(tracker: ClipTracker) -> int:
+    assert tracker._sums is not None
+    held = [w.probabilities for w in tracker._windows]
+    return sum(t.numel() * t.element_size() for t in [*held, tracker._sums, tracker._counts])
+
+
+def test_memory_does_not_grow_with_the_video():
+    """2,000 frames hold no more than 100 do, but for the finished run lengths."""
+    probabilities, logits = one_instance(5, size=32)
+    tracker = ClipTracker((32, 32))
+    peaks = {}
+    tracemalloc.start()
+    for start in range(1996):
+        tracker.update(range(start, start + 5), probabilities, logits)
+        if start in (95, 1995):
+            peaks[start] = (live_bytes(tracker), tracemalloc.get_traced_memory()[0])
+    tracemalloc.stop()
+    assert peaks[95][0] == peaks[1995][0]
+    assert len(tracker._finished[0]) == 1995
+    per_frame = (peaks[1995][1] - peaks[95][1]) / 1900
+    assert per_frame < 32 * 32  # a run-length mask, less than one byte a pixel
