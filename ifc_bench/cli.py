@@ -90,16 +90,20 @@ def main(
     try:
         code = command.main(arguments, prog_name="run_ablations.py", standalone_mode=False)
         return code if isinstance(code, int) else 0
-    except typer.Exit as exit_:
-        return exit_.exit_code
+    except typer.Exit as exit_:  # typer turns an interrupt into an exit with 130
+        return _interrupted() if exit_.exit_code == 130 else exit_.exit_code
     except (typer.Abort, KeyboardInterrupt):
-        return _fail("stopped; nothing is lost, the same command goes on from here", 130)
+        return _interrupted()
     except _USAGE_ERROR as error:
         return _fail(" ".join(error.format_message().split()), 2)
     except UserError as error:
         return _fail(str(error), 2)
     except BrokenPipeError:
         return 0
+
+
+def _interrupted() -> int:
+    return _fail("stopped; nothing is lost, the same command goes on from here", 130)
 
 
 def _fail(message: str, code: int) -> int:

@@ -48,7 +48,7 @@ def data_folder(tiny_data: SyntheticData, tmp_path_factory: pytest.TempPathFacto
     return folder
 
 
-@pytest.fixture()
+@pytest.fixture
 def copy_of_data(data_folder: Path, tmp_path: Path) -> Path:
     """A copy of the validation split that a test may break."""
     import shutil
@@ -56,7 +56,7 @@ def copy_of_data(data_folder: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(data_folder / "valid", tmp_path / "broken"))
 
 
-@pytest.fixture()
+@pytest.fixture
 def edited(copy_of_data: Path) -> Callable[[Callable[[dict], object]], Path]:
     """Apply an edit to the annotations of the copy; gives the file."""
 

@@ -38,6 +38,8 @@ def match(
         similarity = similarity + dice_weight * dice(
             mask_logits.flatten(1).sigmoid(), target.masks.flatten(1)
         )
-    queries, instances = linear_sum_assignment(similarity.float().cpu().numpy(), maximize=True)
+    # A loss that is not finite is for the trainer to notice, so NaN must pass through here.
+    finite = similarity.float().nan_to_num(0.0).cpu().numpy()
+    queries, instances = linear_sum_assignment(finite, maximize=True)
     device = mask_logits.device
     return torch.as_tensor(queries, device=device), torch.as_tensor(instances, device=device)

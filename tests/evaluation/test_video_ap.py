@@ -12,7 +12,7 @@ from ifc_bench.masks import tube_ious
 from tests.conftest import GOLDEN, one_line_error, run_cli
 
 CASES = ["eval_easy", "eval_crowd_areas_nogt"]
-SUMMARY = "AP AP50 AP75 APs APm APl AR1 AR10 AR100 ARs ARm ARl".split()
+SUMMARY = ["AP", "AP50", "AP75", "APs", "APm", "APl", "AR1", "AR10", "AR100", "ARs", "ARm", "ARl"]
 
 
 def load(case):

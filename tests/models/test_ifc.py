@@ -69,9 +69,8 @@ def test_decoders_agree_on_a_single_frame():
 
 @pytest.mark.parametrize("communication", [NoComm(), FullTHW(), DecompTHW(), InterFrame()])
 def test_padding_a_clip_leaves_its_masks_alone(communication):
-    """Sizes are multiples of the stride; group norm sees the padding, so the comparison is loose."""
+    """What stands in the padding does not matter."""
     model = model_of(tiny_model(communication))
-    model.backbone.stem[1] = model.backbone.stem[1]
     small = clip(2, 32, 32)
     padded = torch.zeros(2, 2, 3, 32, 48, dtype=torch.uint8)
     padded[..., :32] = small

@@ -1,0 +1,138 @@
+"""The generator: same seed, same bytes; exact masks; all situations."""
+
+import numpy as np
+import pytest
+
+from ifc_bench.config import SyntheticData
+from ifc_bench.data.loading import VideoDataset
+from ifc_bench.data.synthetic import CLASSES, SITUATIONS, render, synthesize
+from ifc_bench.data.youtube_vis import read_instances, split_hash
+from ifc_bench.masks import decode
+
+
+def test_same_seed_same_bytes(tiny_data, data_folder, tmp_path):
+    synthesize(tiny_data, tmp_path / "again")
+    for split in ("train", "valid"):
+        assert split_hash(tmp_path / "again" / split) == split_hash(data_folder / split)
+    other = tiny_data.model_copy(update={"seed": 1})
+    synthesize(other, tmp_path / "other")
+    assert split_hash(tmp_path / "other" / "train") != split_hash(data_folder / "train")
+
+
+def test_splits_share_no_video(data_folder):
+    frames = [
+        {p.read_bytes() for p in (data_folder / split).rglob("*.jpg")}
+        for split in ("train", "valid")
+    ]
+    assert all(frames)
+    assert not frames[0] & frames[1]
+
+
+def test_situations_have_equal_shares_and_are_tagged(data_folder):
+    videos = read_instances(data_folder / "train" / "instances.json").videos
+    assert sorted(v.situation for v in videos) == sorted(SITUATIONS)
+
+
+def test_masks_of_a_frame_never_overlap(data_folder):
+    data = VideoDataset(data_folder / "train")
+    overlaps = 0
+    for video in data.videos:
+        tubes = [a.rles for a in data.instances.annotations if a.video_id == video.id]
+        for rles in zip(*tubes, strict=True):
+            cover = sum(decode(r).astype(int) for r in rles if r is not None)
+            overlaps += int(np.max(cover, initial=0) > 1)
+    assert overlaps == 0
+
+
+def scenes(situation: str, count: int = 30):
+    config = SyntheticData(frames=24)
+    return [render(config, situation, np.random.default_rng([7, i])) for i in range(count)]
+
+
+def test_identical_instances_share_class_size_and_colour():
+    for _, masks, categories in scenes("similar_appearance"):
+        assert len(set(categories)) <= 1
+        largest = masks.sum((2, 3)).max(1)
+        assert largest.max() < 1.6 * largest.min() + 20
+
+
+def mean_step(masks: np.ndarray) -> list[float]:
+    """Mean displacement of the centre between frames in which an instance is whole."""
+    steps = []
+    for tube in masks:
+        sizes = tube.sum((1, 2))
+        whole = sizes > 0.9 * sizes.max()
+        centres = np.array([np.argwhere(m).mean(0) if m.any() else [0, 0] for m in tube])
+        both = whole[1:] & whole[:-1]
+        if both.sum() > 2:
+            steps.append(float(np.median(np.linalg.norm(np.diff(centres, axis=0), axis=1)[both])))
+    return steps
+
+
+@pytest.mark.parametrize(
+    ("situation", "low", "high"),
+    [("plain", 0, 2.5), ("fast_motion", 3, 11), ("similar_appearance", 3, 13)],
+)
+def test_speeds_are_those_of_the_situation(situation, low, high):
+    steps = [s for _, masks, _ in scenes(situation) for s in mean_step(masks)]
+    assert len(steps) > 10
+    inside = [low <= s <= high for s in steps]
+    assert np.mean(inside) > 0.9
+
+
+def test_overlap_scenes_occlude():
+    def occluded(situation: str) -> float:
+        losses = []
+        for _, masks, _ in scenes(situation):
+            sizes = masks.sum((2, 3))
+            middle = sizes[:, 9:15].min(1) / np.maximum(sizes.max(1), 1)
+            losses.append((middle < 0.8).mean())
+        return float(np.mean(losses))
+
+    assert occluded("overlap") > occluded("plain") + 0.15
+
+
+def test_blur_averages_moments_and_leaves_masks_sharp(monkeypatch):
+    """With a closed shutter the scene is the same, its masks too, and its edges are steeper."""
+    config = SyntheticData(frames=24)
+
+    def scene():
+        return render(config, "motion_blur", np.random.default_rng([7, 3]))
+
+    blurred, masks, _ = scene()
+    monkeypatch.setattr("ifc_bench.data.synthetic.SHUTTER_MOMENTS", 1)
+    sharp, same_masks, _ = scene()
+    np.testing.assert_array_equal(masks, same_masks)
+
+    def steepness(frames: np.ndarray) -> float:
+        return float(np.percentile(np.abs(np.diff(frames.astype(float), axis=2)), 99.5))
+
+    assert steepness(blurred) < 0.8 * steepness(sharp)
+
+
+def test_instances_leave_and_come_back():
+    returned = 0
+    for _, masks, _ in scenes("fast_motion", 40):
+        for tube in masks:
+            seen = tube.any(axis=(1, 2))
+            gaps = np.flatnonzero(np.diff(seen.astype(int)) == 1)
+            returned += int(seen[0] and gaps.size > 0)
+    assert returned > 0
+
+
+def test_all_classes_occur(data_folder):
+    truth = read_instances(data_folder / "train" / "instances.json")
+    assert [c.name for c in truth.categories] == list(CLASSES)
+    assert len({a.category_id for a in truth.annotations}) >= 3
+
+
+def test_an_interrupted_write_leaves_nothing_in_place(tiny_data, tmp_path):
+    def stop(done: int, total: int) -> None:
+        if done == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        synthesize(tiny_data, tmp_path / "data", stop)
+    assert not (tmp_path / "data").exists()
+    synthesize(tiny_data, tmp_path / "data")
+    assert (tmp_path / "data" / "valid" / "instances.json").exists()

@@ -1,0 +1,165 @@
+"""Tables derived from hand-made records: the arithmetic and the honesty of the head."""
+
+import json
+import statistics
+
+import pytest
+
+from ablations import PRESETS, TABLES
+from ifc_bench.errors import UserError
+from ifc_bench.provenance import provenance
+from ifc_bench.records import (
+    CountResult,
+    Device,
+    EvaluationResult,
+    ProfileResult,
+    Record,
+    Status,
+    TrainingResult,
+)
+from ifc_bench.report import render, summarise
+from ifc_bench.report.paper import PaperNumbers
+from ifc_bench.store import Store
+from tests.conftest import ROOT
+
+PRESET = PRESETS["full"].model_copy(update={"seeds": 3, "windows": (5,)})
+TABLE = TABLES["table3a"](PRESET)
+NAMES = ["AP", "AP50", "AP75", "APs", "APm", "APl", "AR1", "AR10", "AR100", "ARs", "ARm", "ARl"]
+
+
+@pytest.fixture
+def store(tmp_path):
+    return Store(tmp_path, tmp_path / "runs")
+
+
+def save(store, work, result, status: Status = "ok", device: str | None = None, split="a+b"):
+    origin = provenance("cpu", 1)
+    if device:
+        origin = origin.model_copy(update={"device": Device(kind="cuda", name=device)})
+    record = Record(
+        id=work.id,
+        status=status,
+        work=work,
+        attention="materialised",
+        split_hash=split,
+        provenance=origin,
+        result=result,
+    )
+    store.save(record)
+
+
+def accuracy(value: float) -> EvaluationResult:
+    return EvaluationResult(
+        metrics=dict.fromkeys(NAMES, value),
+        by_class={},
+        by_situation={},
+        videos=1,
+        frames=1,
+        tracks=1,
+        wall_seconds=1.0,
+    )
+
+
+def fill(store, row: int, values: list[float]) -> None:
+    works = TABLE.evaluations(PRESET, TABLE.rows[row], 5)
+    for work, value in zip(works, values, strict=False):
+        save(store, work, accuracy(value))
+
+
+def test_sample_std_with_n():
+    told = summarise([1.0, 2.0, 4.0])
+    assert told is not None
+    assert told.std == pytest.approx(statistics.stdev([1, 2, 4]))
+    assert summarise([1.0]).std is None
+    assert summarise([]) is None
+
+
+def test_cells_are_mean_and_sample_std(store):
+    fill(store, 3, [0.40, 0.42, 0.47])
+    values = json.loads(render(TABLE, PRESET, store, "json"))["values"]
+    ifc = next(v for v in values if v["communication"] == "IFC" and v["metric"] == "AP")
+    assert ifc["mean"] == pytest.approx(43.0)
+    assert ifc["std"] == pytest.approx(100 * statistics.stdev([0.40, 0.42, 0.47]))
+    assert ifc["n"] == 3
+    assert "43.0±3.6" in render(TABLE, PRESET, store)
+
+
+def test_stds_alone_in_table_4(store):
+    fill(store, 3, [0.40, 0.42, 0.47])
+    text = render(TABLES["table4a"](PRESET), PRESET, store)
+    line = next(line for line in text.splitlines() if line.startswith("| IFC"))
+    assert [cell.strip() for cell in line.split("|")[2:-1]] == ["3.6", "3.6"]
+
+
+def test_what_is_missing_is_said(store):
+    fill(store, 0, [0.3])
+    training = TABLE.trainings(PRESET, TABLE.rows[1])[0]
+    lost = TrainingResult(
+        loss=[None], loss_parts={}, accuracy_curve=[], parameters=1, wall_seconds=1, diverged_at=0
+    )
+    save(store, training, lost, "diverged")
+    text = render(TABLE, PRESET, store)
+    assert "incomplete: of 12 evaluations, 1 diverged, 10 not run" in text
+    assert "n = 0 to 1" in text
+
+
+def test_mixed_splits_are_warned_of(store):
+    works = TABLE.evaluations(PRESET, TABLE.rows[0], 5)
+    save(store, works[0], accuracy(0.3), split="a+b")
+    save(store, works[1], accuracy(0.3), split="c+d")
+    assert "more than one split" in render(TABLE, PRESET, store)
+
+
+def speed(*repeats: list[float]) -> ProfileResult:
+    return ProfileResult(
+        frames=[10, 30],
+        warmup_seconds=[9.0, 9.0],
+        wall_seconds=list(repeats),
+        peak_allocated_bytes=None,
+    )
+
+
+def test_speeds_of_two_devices_never_share_a_column(store):
+    for device, seconds in (("card A", 1.0), ("card B V100", 2.0)):
+        work = TABLE.profile(PRESET, TABLE.rows[0], 5, device)
+        assert work is not None
+        save(store, work, speed([seconds, seconds], [seconds, seconds]), device=device)
+    text = render(TABLE, PRESET, store)
+    assert "T=5 FPS [1]" in text
+    assert "T=5 FPS [2]" in text
+    values = json.loads(render(TABLE, PRESET, store, "json"))["values"]
+    fps = {v["device"]: v["mean"] for v in values if v["metric"] == "FPS"}
+    assert fps == {"card A": 20.0, "card B V100": 10.0}
+
+
+def test_the_papers_speeds_stand_beside_their_own_card_only(store):
+    paper = PaperNumbers(ROOT / "results" / "paper" / "reference.csv")
+    work = TABLE.profile(PRESET, TABLE.rows[0], 5, "Tesla V100")
+    assert work is not None
+    save(store, work, speed([1.0, 1.0]), device="Tesla V100")
+    line = next(
+        line for line in render(TABLE, PRESET, store, paper=paper).splitlines() if "(paper)" in line
+    )
+    assert "37.4±1.0" in line
+    assert "38.1" in line
+    other = Store(store.results / "other", store.runs)
+    save(other, TABLE.profile(PRESET, TABLE.rows[0], 5, "T4"), speed([1.0, 1.0]), device="T4")
+    assert "38.1" not in render(TABLE, PRESET, other, paper=paper)
+
+
+def test_table_1_beside_the_paper(store):
+    table = TABLES["table1"](PRESET)
+    for work in table.counts():
+        save(store, work, CountResult(encoder_macs=5_170_000_000), split=None)
+    paper = PaperNumbers(ROOT / "results" / "paper" / "reference.csv")
+    text = render(table, PRESET, store, paper=paper)
+    assert "1815.38" in text
+    assert "5.17" in text
+
+
+def test_reference_csv_that_is_gone_or_broken(tmp_path):
+    with pytest.raises(UserError, match="no such file"):
+        PaperNumbers(tmp_path / "reference.csv")
+    (tmp_path / "reference.csv").write_text("table,variant\n")
+    with pytest.raises(UserError, match="column factor is missing"):
+        PaperNumbers(tmp_path / "reference.csv")

@@ -1,0 +1,236 @@
+"""The whole way, in real processes: run, stop, go on, report."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from ablations import PRESETS, TABLES
+from ifc_bench.config import Evaluation, Optimisation, Training
+from ifc_bench.data.loading import VideoDataset
+from ifc_bench.data.synthetic import synthesize
+from ifc_bench.errors import UserError
+from ifc_bench.models.build import build_model
+from ifc_bench.records import EvaluationResult, TrainingResult
+from ifc_bench.store import Store
+from ifc_bench.sweep.predict import predict
+from tests.conftest import ROOT, one_line_error, run_cli, tiny_model
+
+
+def run_smoke(folder: Path, *tables: str, seeds: int = 1) -> subprocess.CompletedProcess[str]:
+    return run_cli(
+        "run",
+        *tables,
+        "--preset=smoke",
+        f"--seeds={seeds}",
+        f"--results={folder / 'results'}",
+        f"--runs={folder / 'runs'}",
+    )
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory) -> tuple[Path, str]:
+    """Table 3(a) and Table 1 at the smallest preset."""
+    folder = tmp_path_factory.mktemp("sweep")
+    done = run_smoke(folder, "table1", "table3a", seeds=2)
+    assert done.returncode == 0, done.stderr
+    return folder, done.stdout
+
+
+def stores(folder: Path) -> Store:
+    return Store(folder / "results", folder / "runs")
+
+
+def test_every_piece_has_a_record(finished):
+    records = list(stores(finished[0]).records())
+    kinds = [record.work.kind for record in records]
+    assert {kind: kinds.count(kind) for kind in set(kinds)} == {
+        "count": 16,
+        "training": 8,
+        "evaluation": 16,
+        "profile": 8,
+    }
+    assert all(record.status == "ok" for record in records)
+    for record in records:
+        if record.work.kind == "count":
+            continue
+        assert record.split_hash
+        assert record.attention == "materialised"
+        assert record.provenance.device.name
+
+
+def test_curves_are_kept(finished):
+    for record in stores(finished[0]).records():
+        if isinstance(record.result, TrainingResult):
+            assert len(record.result.loss) == 4
+            assert [iteration for iteration, _ in record.result.accuracy_curve] == [2, 4]
+            assert record.result.parameters > 100_000
+        if isinstance(record.result, EvaluationResult):
+            assert len(record.result.metrics) == 12
+            assert len(record.result.by_situation) == 5
+
+
+def test_tables_are_printed_and_written(finished):
+    folder, printed = finished
+    for heading in ("### Table 1", "### Table 3(a)"):
+        assert heading in printed
+    for part in ("n = 2 trainings", "preset: smoke", "split ", "FPS: end to end", "attention"):
+        assert part in printed
+    assert "±" in printed
+    assert (folder / "results" / "tables" / "table3a-smoke.md").read_text() in printed
+
+
+def test_a_second_run_does_nothing_again(finished):
+    folder, printed = finished
+    before = {p: p.stat().st_mtime_ns for p in (folder / "results").glob("*s/*.json")}
+    again = run_smoke(folder, "table1", "table3a", seeds=2)
+    assert again.returncode == 0, again.stderr
+    assert "0 pieces of work" in again.stderr
+    assert again.stdout == printed
+    assert {p: p.stat().st_mtime_ns for p in before} == before
+
+
+def test_another_table_shares_what_is_there(finished):
+    """Table 3(d) needs only its unified row; Table 4(a) nothing at all."""
+    folder, _ = finished
+    plan = run_cli(
+        "plan",
+        "table3d",
+        "table4a",
+        "--preset=smoke",
+        "--seeds=2",
+        f"--results={folder / 'results'}",
+        f"--runs={folder / 'runs'}",
+    )
+    assert "trainings: 10, 8 exist" in plan.stdout
+
+
+@pytest.mark.parametrize(
+    ("style", "mark"), [("github", "| No Comm"), ("latex", r"\toprule"), ("csv", "table3a,No Comm")]
+)
+def test_report_formats(finished, style, mark):
+    done = run_cli(
+        "report",
+        "table3a",
+        "--preset=smoke",
+        "--seeds=2",
+        f"--results={finished[0] / 'results'}",
+        f"--format={style}",
+    )
+    assert done.returncode == 0, done.stderr
+    assert mark in done.stdout
+
+
+def test_report_json_has_full_precision_and_the_paper_beside_it(finished):
+    import shutil
+
+    results = finished[0] / "results"
+    shutil.copytree(ROOT / "results" / "paper", results / "paper", dirs_exist_ok=True)
+    done = run_cli(
+        "report",
+        "table3a",
+        "--preset=smoke",
+        "--seeds=2",
+        f"--results={results}",
+        "--format=json",
+        "--compare=paper",
+    )
+    assert done.returncode == 0, done.stderr
+    values = json.loads(done.stdout)["values"]
+    ours = [v for v in values if v["source"] == "ours"]
+    printed = [v for v in values if v["source"] == "paper"]
+    assert len([v for v in ours if v["metric"] == "FPS"]) == 8
+    assert all(v["n"] == 2 for v in ours if v["metric"] == "AP")
+    ifc = [v for v in printed if (v["communication"], v["T"], v["metric"]) == ("IFC", 5, "AP")]
+    assert (ifc[0]["mean"], ifc[0]["std"]) == (39.0, 1.6)
+    assert not [v for v in printed if v["metric"] == "FPS"], (
+        "another card's FPS must not stand here"
+    )
+
+
+def test_a_stopped_sweep_goes_on_where_it_was(tmp_path):
+    """The whole process group is killed while it trains; the same command then finishes."""
+    command = [sys.executable, str(ROOT / "run_ablations.py"), "run", "table3d"]
+    command += ["--preset=smoke", "--seeds=1", f"--results={tmp_path / 'results'}"]
+    command += [f"--runs={tmp_path / 'runs'}", "--workers=1"]
+    process = subprocess.Popen(command, cwd=ROOT, start_new_session=True, stderr=subprocess.DEVNULL)
+    trainings = tmp_path / "results" / "trainings"
+    deadline = time.monotonic() + 120
+    while not list(trainings.glob("*.json")) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    kept = {p: p.read_bytes() for p in trainings.glob("*.json")}
+    assert kept
+    done = run_smoke(tmp_path, "table3d")
+    assert done.returncode == 0, done.stderr
+    assert len(list(trainings.glob("*.json"))) == 2
+    assert all(path.read_bytes() == content for path, content in kept.items())
+    assert "incomplete" not in done.stdout
+
+
+def test_an_interrupt_says_how_to_go_on(tmp_path):
+    command = [sys.executable, str(ROOT / "run_ablations.py"), "run", "table3d"]
+    command += ["--preset=smoke", "--seeds=2", f"--results={tmp_path / 'results'}"]
+    command += [f"--runs={tmp_path / 'runs'}"]
+    process = subprocess.Popen(
+        command, cwd=ROOT, start_new_session=True, stderr=subprocess.PIPE, text=True
+    )
+    time.sleep(4)
+    os.killpg(process.pid, signal.SIGINT)
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "the same command goes on from here" in stderr
+    assert "Traceback" not in stderr
+
+
+def test_a_broken_data_set_stops_the_sweep_with_one_line(tmp_path):
+    preset = PRESETS["smoke"]
+    store = stores(tmp_path)
+    folder = store.data_path(preset.data)
+    synthesize(preset.data, folder)
+    next((folder / "valid" / "JPEGImages").rglob("*.jpg")).unlink()
+    done = run_smoke(tmp_path, "table3d")
+    assert done.returncode == 2
+    assert "is missing; restore it or drop the video" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_window_longer_than_the_video_is_refused(data_folder):
+    data = VideoDataset(data_folder / "valid")
+    training = Training(
+        model=tiny_model(),
+        optimisation=Optimisation(iterations=1),
+        data=PRESETS["smoke"].data,
+        seed=0,
+    )
+    with pytest.raises(UserError, match=r"video 1: has 12 frames, the window is T = 20; ask for"):
+        predict(build_model(training.model), data, Evaluation(training=training, window=20))
+    shrunk = Evaluation(training=training, window=20, short_videos="shrink")
+    assert predict(build_model(training.model).eval(), data, shrunk).seconds > 0
+
+
+def test_a_failed_piece_is_a_record_and_is_tried_again(finished, tmp_path, monkeypatch):
+    from ifc_bench.sweep import worker as module
+    from ifc_bench.sweep.plan import make_plan
+
+    preset = PRESETS["smoke"].model_copy(update={"seeds": 1})
+    store = stores(tmp_path)
+    plan = make_plan([TABLES["table3d"](preset)], preset, "cpu")
+    job = plan.jobs(store)[0]
+    worker = module.Worker(store, "cpu", 1, lambda stage, done, total: None)
+    monkeypatch.setattr(module, "Trainer", lambda *_: 1 / 0)
+    records = worker.job(job)
+    assert [record.status for record in records] == ["failed"]
+    assert "ZeroDivisionError" in (store.load(job.training).error or "")
+    assert not store.done(job.training)
+    assert len(plan.jobs(store)) == 2
+
+
+def test_bad_table_is_one_line(tmp_path):
+    assert "'tableX'" in one_line_error(run_smoke(tmp_path, "tableX"))

@@ -1,0 +1,95 @@
+"""What is shared, what exists, and that planning stays light."""
+
+import subprocess
+import sys
+
+import pytest
+
+from ablations import PRESETS, TABLES
+from ifc_bench.store import Store
+from ifc_bench.sweep.plan import make_plan
+from tests.conftest import ROOT, one_line_error, run_cli
+
+
+@pytest.fixture
+def store(tmp_path):
+    return Store(tmp_path / "results", tmp_path / "runs")
+
+
+def plan_of(preset: str, *names: str):
+    chosen = PRESETS[preset]
+    return make_plan([TABLES[name](chosen) for name in names], chosen, "a card")
+
+
+def test_shared_trainings_are_planned_once():
+    """Five seeds of Tables 3(a), (c) and (d): 45 trainings and 180 evaluations, not 55 and 220."""
+    plan = plan_of("full", "table3a", "table3c", "table3d")
+    assert len(plan.trainings) == 45
+    assert len(plan.evaluations) == 180
+    shared = [t for t in plan.trainings if len(plan.needed_by[t.id]) == 3]
+    assert len(shared) == 5  # IFC, M=8 and Decomp are the same runs
+
+
+def test_table4_is_the_same_runs_as_table3():
+    for std, mean in (("table4a", "table3a"), ("table4b", "table3c"), ("table4c", "table3d")):
+        a, b = plan_of("full", std), plan_of("full", mean)
+        assert {t.id for t in a.trainings} == {t.id for t in b.trainings}
+        assert {e.id for e in a.evaluations} == {e.id for e in b.evaluations}
+
+
+def test_seeds_come_before_rows():
+    seeds = [t.seed for t in plan_of("full", "table3a").trainings]
+    assert seeds == sorted(seeds)
+
+
+def test_all_of_it_is_left_in_an_empty_store(store):
+    plan = plan_of("quick", "table1", "table3a")
+    assert len(plan.jobs(store)) == 8
+    assert len(plan.counts_left(store)) == 16
+    assert len(plan.profiles_left(store)) == 16
+    assert plan.seconds(store, 2) > 60
+
+
+def test_plan_and_report_import_no_torch():
+    script = (
+        "import sys\n"
+        "from ablations import PRESETS, TABLES\n"
+        "from ifc_bench.cli import main\n"
+        "for command in ('plan', 'report'):\n"
+        "    assert main(TABLES, PRESETS, [command, 'table3a']) == 0\n"
+        "assert 'torch' not in sys.modules, 'torch was imported'\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_plan_command_lists_the_work(tmp_path):
+    done = run_cli("plan", "table3a", "table3d", "--preset", "full", "--results", str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    assert "trainings: 25, 0 exist, 5 shared between tables" in done.stdout
+    assert "an estimate" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["run", "table9"], "'table9' is none of table1"),
+        (["plan", "--preset", "huge"], "'huge' is none of smoke, quick, full"),
+        (["run", "--sed", "3"], "No such option: --sed"),
+        (["plan", "--seeds", "0"], "'--seeds'"),
+        (["run", "--device", "tpu"], "'tpu' is none of auto, cpu, cuda:N"),
+        (["report", "--format", "pdf"], "--format"),
+        (["dance"], "No such command 'dance'"),
+    ],
+)
+def test_bad_options_get_one_line(arguments, message):
+    assert message in one_line_error(run_cli(*arguments))
+
+
+@pytest.mark.parametrize("command", ["run", "plan", "report", "flops", "evaluate"])
+def test_every_command_has_help_with_an_example(command):
+    done = run_cli(command, "--help")
+    assert done.returncode == 0
+    assert f"Example: python run_ablations.py {command}" in " ".join(done.stdout.split())

@@ -1,0 +1,97 @@
+"""Ids: stable under what does not matter, different under all that does."""
+
+import json
+
+import pytest
+from pydantic import ValidationError
+
+from ifc_bench.config import (
+    DecompTHW,
+    Evaluation,
+    FullTHW,
+    InterFrame,
+    ModelConfig,
+    NoComm,
+    Optimisation,
+    Profile,
+    SyntheticData,
+    Training,
+)
+
+
+def training(**changes: object) -> Training:
+    base = Training(
+        model=ModelConfig(),
+        optimisation=Optimisation(iterations=10),
+        data=SyntheticData(),
+        seed=0,
+    )
+    return base.model_copy(update=changes)
+
+
+def test_ids_of_all_variants_differ():
+    models = [
+        ModelConfig(communication=c)
+        for c in (NoComm(), FullTHW(), DecompTHW(), InterFrame(memory_tokens=0), InterFrame())
+    ]
+    models += [ModelConfig(communication=InterFrame(grouping="unified"))]
+    models += [ModelConfig(decoder="decomposed"), ModelConfig(attention="math")]
+    assert len({training(model=m).id for m in models}) == len(models)
+
+
+def test_ids_depend_on_seed_schedule_and_data():
+    ids = {
+        training().id,
+        training(seed=1).id,
+        training(optimisation=Optimisation(iterations=11)).id,
+        training(data=SyntheticData(seed=1)).id,
+        Evaluation(training=training(), window=5).id,
+        Evaluation(training=training(), window=10).id,
+        Evaluation(training=training(), window=None).id,
+        Evaluation(training=training(), window=5, stride=2).id,
+        Profile(training=training(), window=5, device="a").id,
+        Profile(training=training(), window=5, device="b").id,
+    }
+    assert len(ids) == 10
+
+
+def test_an_id_survives_a_round_trip_through_json():
+    work = Evaluation(training=training(), window=5)
+    text = work.model_dump_json()
+    assert Evaluation.model_validate_json(text).id == work.id
+
+
+def test_defaults_are_released_and_do_not_change():
+    """Ids leave out defaults, so a default that changed would give old ids a new meaning."""
+    assert training().id == "3b8c87d5835f94f6"
+    assert json.loads(ModelConfig().model_dump_json()) == {
+        "classes": 40,
+        "backbone": {"kind": "resnet", "depth": 50},
+        "communication": {"kind": "ifc", "memory_tokens": 8, "grouping": "decomposed"},
+        "decoder": "unified",
+        "attention": "materialised",
+        "width": 256,
+        "heads": 8,
+        "feedforward": 2048,
+        "encoder_layers": 3,
+        "decoder_layers": 3,
+        "dropout": 0.1,
+        "queries": 100,
+        "mask_stride": 8,
+        "norm_groups": 32,
+    }
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: InterFrame(memory_tokens=-1),
+        lambda: ModelConfig.model_validate({"communication": {"kind": "gossip"}}),
+        lambda: ModelConfig.model_validate({"widht": 3}),
+        lambda: Optimisation(iterations=0),
+        lambda: Evaluation(training=training(), window=0),
+    ],
+)
+def test_nonsense_is_refused(make):
+    with pytest.raises(ValidationError):
+        make()
