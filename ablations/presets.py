@@ -29,7 +29,7 @@ EMBEDDED_MODEL = ModelConfig(
 )
 
 EMBEDDED_SCHEDULE = Optimisation(
-    iterations=450,
+    iterations=400,
     clips=8,
     clip_frames=5,
     sampling_range=2,
@@ -37,9 +37,9 @@ EMBEDDED_SCHEDULE = Optimisation(
     backbone_multiplier=1.0,
     clip_norm=1.0,
     warmup=50,
-    drop_at=(360,),
+    drop_at=(320,),
     loss=LossConfig(no_object=0.4, match_dice=1.0, dice=1.0, focal=5.0),
-    curve_every=225,
+    curve_every=200,
 )
 
 QUICK = Preset(

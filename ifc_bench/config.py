@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from functools import cached_property
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveFloat, PositiveInt
@@ -187,7 +186,7 @@ class Work(Strict):
     without orphaning every record. In return a default, once released, never changes.
     """
 
-    @cached_property
+    @property
     def id(self) -> str:
         canonical = json.dumps(_essence(self), sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()[:16]

@@ -85,19 +85,20 @@ def _nvml(index: int) -> Device | None:
     except Exception:  # no driver, no library, no card: the same answer
         return None
 
-    def read(name: str) -> object:
+    def read(name: str, *arguments: object) -> object:
         try:
-            return getattr(pynvml, name)(handle)
+            return getattr(pynvml, name)(*arguments)
         except pynvml.NVMLError:
             return None
 
-    memory, capability = read("nvmlDeviceGetMemoryInfo"), read("nvmlDeviceGetCudaComputeCapability")
+    memory = read("nvmlDeviceGetMemoryInfo", handle)
+    capability = read("nvmlDeviceGetCudaComputeCapability", handle)
     return Device(
         kind="cuda",
-        name=str(read("nvmlDeviceGetName") or f"cuda:{index}"),
+        name=str(read("nvmlDeviceGetName", handle) or f"cuda:{index}"),
         memory_bytes=getattr(memory, "total", None),
-        uuid=_text(read("nvmlDeviceGetUUID")),
-        driver=_text(pynvml.nvmlSystemGetDriverVersion()),
+        uuid=_text(read("nvmlDeviceGetUUID", handle)),
+        driver=_text(read("nvmlSystemGetDriverVersion")),
         compute_capability=".".join(map(str, capability))
         if isinstance(capability, tuple)
         else None,

@@ -17,6 +17,14 @@ ROOT = Path(__file__).resolve().parent.parent
 GOLDEN = Path(__file__).resolve().parent / "golden"
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread() -> None:
+    """Tensors here are tiny: a second thread only waits, and sums would depend on it."""
+    import torch
+
+    torch.set_num_threads(1)
+
+
 def tiny_model(communication: Communication | None = None, **changes: object) -> ModelConfig:
     """The embedded structure at a size for tests."""
     base = ModelConfig(

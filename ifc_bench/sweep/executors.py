@@ -10,7 +10,8 @@ import multiprocessing
 import queue
 import signal
 import traceback
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
+from contextlib import closing
 from dataclasses import dataclass, field
 from multiprocessing.connection import wait
 from typing import Any
@@ -20,7 +21,7 @@ from ifc_bench.errors import UserError
 from ifc_bench.provenance import provenance
 from ifc_bench.records import Record, attention_of
 from ifc_bench.store import Store
-from ifc_bench.sweep.plan import Job, Plan
+from ifc_bench.sweep.plan import Job, Plan, label
 
 Task = Job | tuple[Profile, ...] | tuple[Count, ...]
 
@@ -57,7 +58,7 @@ class Outcome:
 def title(task: Task) -> str:
     """A short name for progress displays."""
     if isinstance(task, Job):
-        return f"{task.training.model.communication.kind} seed {task.training.seed}"
+        return label(task.training)
     return "profiles" if isinstance(task[0], Profile) else "multiply-adds"
 
 
@@ -72,12 +73,12 @@ def run(
         lambda: [tuple(left)] if (left := _measurable(plan, store)) else [],
     ]
     for tasks in stages:
-        for task, event in _run_tasks(tasks(), store, settings):
-            tell(task, event)
-            outcome.records += event.records
-            outcome.error = outcome.error or event.error
-        if outcome.error:
-            break
+        with closing(_run_tasks(tasks(), store, settings)) as events:
+            for task, event in events:
+                tell(task, event)
+                outcome.records += event.records
+                if event.error:
+                    return Outcome(outcome.records, event.error)
     return outcome
 
 
@@ -87,7 +88,10 @@ def _measurable(plan: Plan, store: Store) -> list[Profile]:
     return [p for p in left if (r := store.load(p.training)) is not None and r.status == "ok"]
 
 
-def _run_tasks(tasks: list[Task], store: Store, settings: Settings) -> Iterator[tuple[Task, Event]]:
+def _run_tasks(
+    tasks: list[Task], store: Store, settings: Settings
+) -> Generator[tuple[Task, Event], None, None]:
+    """Events of all tasks; closing the generator kills what still runs."""
     context = multiprocessing.get_context("spawn")
     channel = context.Queue()
     waiting = list(enumerate(tasks))
@@ -105,8 +109,6 @@ def _run_tasks(tasks: list[Task], store: Store, settings: Settings) -> Iterator[
             for event in _drain(channel):
                 if event.stage == "end":
                     ended.add(event.task)
-                if event.error:
-                    waiting.clear()
                 yield tasks[event.task], event
             for number, process in list(running.items()):
                 if process.is_alive():

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from ifc_bench.config import AnyWork, Count, Evaluation, Profile, Training
+from ifc_bench.config import AnyWork, Count, Evaluation, InterFrame, Profile, Training
 from ifc_bench.recipe import AnyTable, Preset, Table, TableOfCounts
 from ifc_bench.store import Store
 
@@ -76,6 +76,19 @@ class Plan:
         videos = max(preset.data.validation_videos, 1)
         alone = len(self.profiles_left(store)) * repeats * preset.seconds_per_evaluation / videos
         return busy / min(workers, max(len(jobs), 1)) + alone
+
+
+def label(training: Training) -> str:
+    """A training in a few words, for people."""
+    model = training.model
+    words: list[str] = [model.communication.kind]
+    if isinstance(model.communication, InterFrame):
+        words.append(f"M={model.communication.memory_tokens}")
+        if model.communication.grouping != "decomposed":
+            words.append(f"{model.communication.grouping} grouping")
+    if model.decoder != "unified":
+        words.append(f"{model.decoder} decoder")
+    return " ".join([*words, "seed", str(training.seed)])
 
 
 def make_plan(tables: Iterable[AnyTable], preset: Preset, device: str) -> Plan:

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import os
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import cached_property
-from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from ifc_bench.config import AnyWork, Count, Evaluation, Profile, SyntheticData, Training
 from ifc_bench.data.loading import VideoDataset
-from ifc_bench.data.synthetic import synthesize
-from ifc_bench.data.youtube_vis import split_hash
 from ifc_bench.errors import UserError
 from ifc_bench.evaluation import score_videos
 from ifc_bench.models.ifc import IFC
@@ -34,20 +30,19 @@ from ifc_bench.records import (
 from ifc_bench.store import Store, write_text
 from ifc_bench.sweep.plan import Job
 from ifc_bench.sweep.predict import Predictions, predict, results_json
+from ifc_bench.sweep.splits import Splits
 from ifc_bench.tracking import ClipTracker, track_video
 from ifc_bench.training.trainer import Hooks, Trainer, trained_model
 
 Tell = Callable[[str, int, int], None]  # stage, done, total
 
 
-@dataclass(frozen=True)
 class Worker:
     """Does work on one device with a fixed number of threads."""
 
-    store: Store
-    device: str
-    threads: int
-    tell: Tell
+    def __init__(self, store: Store, device: str, threads: int, tell: Tell) -> None:
+        self.store, self.device, self.threads, self.tell = store, device, threads, tell
+        self._known_splits: dict[SyntheticData, Splits] = {}
 
     def prepare(self) -> None:
         """Settings that hold for the whole process."""
@@ -56,36 +51,37 @@ class Worker:
 
     def job(self, job: Job) -> list[Record]:
         """Train (or find the checkpoint), then evaluate; every outcome becomes a record."""
-        data = _Splits(self.store, job.training.data)
+        data = self._splits(job.training.data)
         record = self._train(job.training, data)
         if record.status != "ok":
             return [record]
-        return [record, *(self._evaluate(e, data, i) for i, e in enumerate(job.evaluations))]
+        left = [e for e in job.evaluations if not self.store.done(e)]
+        return [record, *(self._evaluate(evaluation, data) for evaluation in left)]
 
     def counts(self, counts: list[Count]) -> list[Record]:
         """Count multiply-adds on the meta device."""
-        return [
-            self._save(
-                c,
-                None,
-                "ok",
-                CountResult(encoder_macs=encoder_macs(c.model, c.frames, c.height, c.width)),
-            )
-            for c in counts
-        ]
+        records = []
+        for count in counts:
+            macs = encoder_macs(count.model, count.frames, count.height, count.width)
+            records.append(self._save(count, None, "ok", CountResult(encoder_macs=macs)))
+        return records
 
     def profiles(self, profiles: list[Profile]) -> list[Record]:
         """Measure, interleaved, so that drift does not look like a difference."""
         subjects = [self._subject(profile) for profile in profiles]
         results = measure(subjects, lambda done, total: self.tell("profile", done, total))
-        records = []
-        for profile, result in zip(profiles, results, strict=True):
-            digest = _Splits(self.store, profile.training.data).digest
-            records.append(self._save(profile, digest, "ok", result))
-        return records
+        return [
+            self._save(profile, self._splits(profile.training.data).digest, "ok", result)
+            for profile, result in zip(profiles, results, strict=True)
+        ]
+
+    def _splits(self, data: SyntheticData) -> Splits:
+        if data not in self._known_splits:
+            self._known_splits[data] = Splits(self.store, data)
+        return self._known_splits[data]
 
     def _subject(self, profile: Profile) -> Subject:
-        data = _Splits(self.store, profile.training.data).valid
+        data = self._splits(profile.training.data).valid
         model = self._model(profile.training)
 
         def run(video: Tensor) -> object:
@@ -102,7 +98,7 @@ class Worker:
         videos = [data.frames(v, list(range(v.length))) for v in data.videos[: profile.videos]]
         return Subject(profile, videos, run, torch.device(self.device))
 
-    def _train(self, work: Training, data: _Splits) -> Record:
+    def _train(self, work: Training, data: Splits) -> Record:
         path = self.store.checkpoint_path(work)
         known = self.store.load(work)
         if known is not None and known.final and path.exists():
@@ -119,8 +115,8 @@ class Worker:
         except Exception as error:
             return self._failure(work, data.digest, error)
         result = TrainingResult(
-            loss=[_finite(v) for v in curves.loss],
-            loss_parts={k: [_finite(v) for v in vs] for k, vs in curves.parts.items()},
+            loss=[_exact(v) for v in curves.loss],
+            loss_parts={k: [_exact(v) for v in vs] for k, vs in curves.parts.items()},
             accuracy_curve=curves.accuracy,
             parameters=sum(p.numel() for p in trainer.model.parameters()),
             wall_seconds=curves.seconds,
@@ -131,13 +127,13 @@ class Worker:
             return known  # trained again for its weights alone: the record stands
         return self._save(work, data.digest, status, result)
 
-    def _curve_point(self, model: IFC, work: Training, data: _Splits) -> float:
+    def _curve_point(self, model: IFC, work: Training, data: Splits) -> float:
         schedule = work.optimisation
         probe = Evaluation(training=work, window=schedule.clip_frames, stride=schedule.curve_stride)
         found = predict(model, data.valid, probe)
         return score_videos(data.valid.instances, found.tracks).summary()["AP"]
 
-    def _evaluate(self, work: Evaluation, data: _Splits, index: int) -> Record:
+    def _evaluate(self, work: Evaluation, data: Splits) -> Record:
         def tell(done: int, total: int) -> None:
             self.tell(f"evaluate T={work.window or 'video'}", done, total)
 
@@ -182,31 +178,6 @@ class Worker:
         return record
 
 
-class _Splits:
-    """Both splits of a data set, read when first asked for."""
-
-    def __init__(self, store: Store, data: SyntheticData) -> None:
-        self.folder = store.data_path(data)
-        synthesize(data, self.folder)
-
-    @cached_property
-    def train(self) -> VideoDataset:
-        return _cached(self.folder / "train")
-
-    @cached_property
-    def valid(self) -> VideoDataset:
-        return _cached(self.folder / "valid")
-
-    @cached_property
-    def digest(self) -> str:
-        return "+".join(split_hash(self.folder / split) for split in ("train", "valid"))
-
-
-def _cached(folder: Path) -> VideoDataset:
-    """Frames of the embedded benchmark are small: all of them stay in memory."""
-    return VideoDataset(folder, cached_frames=1 << 20)
-
-
 def _scored(found: Predictions, data: VideoDataset) -> EvaluationResult:
     scores = score_videos(data.instances, found.tracks)
     return EvaluationResult(
@@ -225,6 +196,6 @@ def _defined(scores: dict[str, float]) -> dict[str, float | None]:
     return {name: None if value < 0 else value for name, value in scores.items()}
 
 
-def _finite(value: float) -> float | None:
-    """JSON has no NaN; a loss that was none is null."""
-    return value if value - value == 0 else None
+def _exact(value: float) -> float | None:
+    """A float32 in the nine digits that tell it apart; null where it is no number."""
+    return float(f"{value:.9g}") if math.isfinite(value) else None

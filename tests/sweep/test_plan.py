@@ -81,6 +81,8 @@ def test_plan_command_lists_the_work(tmp_path):
         (["plan", "--seeds", "0"], "'--seeds'"),
         (["run", "--device", "tpu"], "'tpu' is none of auto, cpu, cuda:N"),
         (["report", "--format", "pdf"], "--format"),
+        (["run", "--window", "30"], "T = 30 is longer than the videos of preset quick"),
+        (["run", "--window", "-1"], "'--window'"),
         (["dance"], "No such command 'dance'"),
     ],
 )

@@ -1,0 +1,211 @@
+"""`run`, `plan` and `report`: from tables to records and back."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal, Optional
+
+import typer
+from rich.console import Console
+
+from ifc_bench.cli.recipes import Recipes
+from ifc_bench.config import AnyWork, Evaluation, Profile
+from ifc_bench.errors import UserError
+from ifc_bench.progress import SweepDisplay
+from ifc_bench.provenance import describe_device, resolve_device
+from ifc_bench.recipe import Preset
+from ifc_bench.report import render
+from ifc_bench.report.paper import PaperNumbers
+from ifc_bench.store import Store, write_text
+from ifc_bench.sweep.executors import Settings, run
+from ifc_bench.sweep.plan import Plan, label, make_plan
+
+Tables = Annotated[
+    Optional[list[str]],
+    typer.Argument(metavar="[TABLE]...", help="Tables by name; none: those of the preset."),
+]
+PresetName = Annotated[str, typer.Option("--preset", help="Sizes and budgets: smoke, quick, full.")]
+Seeds = Annotated[
+    Optional[int], typer.Option(min=1, help="Seeds 0..N-1 instead of the preset's number.")
+]
+Windows = Annotated[
+    Optional[list[int]],
+    typer.Option("--window", min=1, help="T of testing instead of the preset's; repeat for more."),
+]
+Results = Annotated[Path, typer.Option("--results", help="Where records and tables lie.")]
+Runs = Annotated[Path, typer.Option("--runs", help="Where checkpoints and data lie.")]
+DeviceName = Annotated[str, typer.Option("--device", help="auto, cpu or cuda:N.")]
+Workers = Annotated[
+    Optional[int],
+    typer.Option(min=1, help="Processes at a time. Default: one for each core, or one on a GPU."),
+]
+Threads = Annotated[int, typer.Option(min=1, help="Threads of each process.")]
+Compare = Annotated[
+    Optional[Literal["paper"]], typer.Option(help="Print the paper's numbers beside ours.")
+]
+Style = Annotated[
+    Literal["github", "latex", "csv", "json"],
+    typer.Option("--format", help="How to write the tables."),
+]
+
+
+@dataclass(frozen=True)
+class Setup:
+    """Where and on what a sweep runs."""
+
+    results: Path = Path("results")
+    runs: Path = Path("runs")
+    device: str = "auto"
+    workers: int | None = None
+    threads: int = 1
+
+    def store(self) -> Store:
+        return Store(self.results, self.runs)
+
+    def settings(self) -> Settings:
+        """With the device resolved, and as many processes as it can feed."""
+        device = resolve_device(self.device)
+        cores = max(1, (os.cpu_count() or 1) // self.threads)
+        return Settings(device, self.threads, self.workers or (cores if device == "cpu" else 1))
+
+    def paper(self) -> PaperNumbers:
+        return PaperNumbers(self.results / "paper" / "reference.csv")
+
+
+def add_to(app: typer.Typer, recipes: Recipes) -> None:
+    """Add the three commands."""
+
+    @app.command("run")
+    def run_command(
+        tables: Tables = None,
+        preset: PresetName = "quick",
+        seeds: Seeds = None,
+        window: Windows = None,
+        results: Results = Path("results"),
+        runs: Runs = Path("runs"),
+        device: DeviceName = "auto",
+        workers: Workers = None,
+        threads: Threads = 1,
+        compare: Compare = None,
+    ) -> None:
+        """Train, evaluate and measure what tables need, then print them.
+
+        What has a record is not done again; a stopped run goes on where it was.
+
+        Example: python run_ablations.py run table3a table3d --preset full
+        """
+        setup = Setup(results, runs, device, workers, threads)
+        run_tables(recipes.preset(preset, seeds, window), recipes, tables, setup, bool(compare))
+
+    @app.command("plan")
+    def plan_command(
+        tables: Tables = None,
+        preset: PresetName = "quick",
+        seeds: Seeds = None,
+        window: Windows = None,
+        results: Results = Path("results"),
+        runs: Runs = Path("runs"),
+        device: DeviceName = "auto",
+        workers: Workers = None,
+    ) -> None:
+        """List the work behind tables: what exists, what is shared, how long the rest takes.
+
+        Starts nothing.
+
+        Example: python run_ablations.py plan table3a table3c table3d --preset full
+        """
+        setup = Setup(results, runs, device, workers)
+        chosen = recipes.preset(preset, seeds, window)
+        settings = setup.settings()
+        name = describe_device(settings.device, settings.threads).name
+        plan = make_plan(recipes.chosen(tables, chosen), chosen, name)
+        _print_plan(plan, setup.store(), settings.workers)
+
+    @app.command("report")
+    def report_command(
+        tables: Tables = None,
+        preset: PresetName = "quick",
+        seeds: Seeds = None,
+        window: Windows = None,
+        results: Results = Path("results"),
+        style: Style = "github",
+        compare: Compare = None,
+    ) -> None:
+        """Print tables from records alone.
+
+        Example: python run_ablations.py report table3a --preset full --compare paper
+        """
+        setup = Setup(results)
+        chosen = recipes.preset(preset, seeds, window)
+        for table in recipes.chosen(tables, chosen):
+            print(render(table, chosen, setup.store(), style, setup.paper() if compare else None))
+
+
+def run_tables(
+    preset: Preset,
+    recipes: Recipes,
+    names: list[str] | None = None,
+    setup: Setup | None = None,
+    compare: bool = False,
+) -> None:
+    """The main job: plan, do, print the tables and write them.
+
+    Raises:
+        UserError: where bad input stopped the sweep, or pieces of it failed.
+    """
+    setup = setup or Setup()
+    tables = recipes.chosen(names, preset)
+    settings, store = setup.settings(), setup.store()
+    paper = setup.paper() if compare else None
+    described = describe_device(settings.device, settings.threads)
+    plan = make_plan(tables, preset, described.name)
+    pieces = len(plan.jobs(store)) + bool(plan.profiles_left(store)) + bool(plan.counts_left(store))
+    console = Console(stderr=True, highlight=False)
+    console.print(
+        f"{preset.name}: {pieces} pieces of work on {described.name}, {settings.workers} at a "
+        f"time; about {plan.seconds(store, settings.workers) / 60:.0f} min (an estimate)",
+        soft_wrap=True,
+    )
+    with SweepDisplay(console, pieces) as display:
+        outcome = run(plan, store, settings, display.tell)
+    if outcome.error:
+        raise UserError(outcome.error)
+    for table in tables:
+        text = render(table, preset, store, "github", paper)
+        print(text)
+        write_text(setup.results / "tables" / f"{table.name}-{preset.name}.md", text)
+    failed = sum(record.status == "failed" for record in outcome.records)
+    if failed:
+        raise UserError(
+            f"{failed} pieces of work failed; their records under {setup.results} hold the "
+            "tracebacks, and the same command tries them again"
+        )
+
+
+def _print_plan(plan: Plan, store: Store, workers: int) -> None:
+    kinds: dict[str, tuple[AnyWork, ...]] = {
+        "multiply-adds": plan.counts,
+        "trainings": plan.trainings,
+        "evaluations": plan.evaluations,
+        "profiles": plan.profiles,
+    }
+    for name, works in kinds.items():
+        exist = sum(store.done(work) for work in works)
+        shared = sum(len(plan.needed_by[work.id]) > 1 for work in works)
+        print(f"{name}: {len(works)}, {exist} exist, {shared} shared between tables")
+    uses: tuple[Evaluation | Profile, ...] = (*plan.evaluations, *plan.profiles)
+    for training in plan.trainings:
+        tables = ", ".join(plan.needed_by[training.id])
+        print(f"  {training.id}  {_state(training, store)}  {label(training)}  ({tables})")
+        for use in uses:
+            if use.training == training:
+                print(f"    {use.id}  {_state(use, store)}  {use.kind} T={use.window}")
+    minutes = plan.seconds(store, workers) / 60
+    print(f"about {minutes:.0f} min with {workers} processes (an estimate)")
+
+
+def _state(work: AnyWork, store: Store) -> str:
+    record = store.load(work)
+    return f"{'to do' if record is None else record.status:12}"
