@@ -90,7 +90,7 @@ class Sprite:
             case "box":
                 return np.maximum(np.abs(x), np.abs(y)) - 0.85 * self.radius
             case _:  # triangle
-                return np.maximum(np.abs(x) * 3**0.5 / 2 + y / 2, -y) - 0.6 * self.radius
+                return np.maximum(np.abs(x) * 3**0.5 / 2 + y / 2, -y) - 0.75 * self.radius
 
 
 def synthesize(
@@ -237,9 +237,9 @@ def _moving(
 ) -> Sprite:
     category, radius, colour = look
     field = np.array([config.width, config.height], float)
-    # A third of the instances turn round beyond the border: they leave the frame and come back.
+    # A sixth of the instances turn round beyond the border: they leave the frame and come back.
     # Among identical ones none does, since nothing would tell who came back.
-    leaves = rng.random() < 1 / 3 and situation != "similar_appearance"
+    leaves = rng.random() < 1 / 6 and situation != "similar_appearance"
     margin = -1.5 * radius if leaves else 0.5 * radius
     low, high = np.full(2, margin), field - margin
     heading = rng.uniform(0, 2 * np.pi)
