@@ -59,7 +59,7 @@ FULL = QUICK.model_copy(
     update={
         "name": "full",
         "optimisation": EMBEDDED_SCHEDULE.model_copy(
-            update={"iterations": 1500, "drop_at": (1200,), "curve_every": 500}
+            update={"iterations": 1000, "drop_at": (800,), "curve_every": 500}
         ),
         "seeds": 5,
         "tables": ("table1", "table3a", "table3c", "table3d", "decoder"),

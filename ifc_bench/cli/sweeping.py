@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal, Optional
@@ -168,6 +169,7 @@ def run_tables(
         f"time; about {plan.seconds(store, settings.workers) / 60:.0f} min (an estimate)",
         soft_wrap=True,
     )
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # schedulers ask this way
     with SweepDisplay(console, pieces) as display:
         outcome = run(plan, store, settings, display.tell)
     if outcome.error:

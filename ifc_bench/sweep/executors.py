@@ -9,6 +9,7 @@ from __future__ import annotations
 import multiprocessing
 import queue
 import signal
+import sys
 import traceback
 from collections.abc import Callable, Generator, Iterable
 from contextlib import closing
@@ -143,6 +144,9 @@ def _work(number: int, task: Task, store: Store, settings: Settings, channel: An
     from ifc_bench.sweep.worker import Worker
 
     def tell(stage: str, done: int, total: int) -> None:
+        parent = multiprocessing.parent_process()
+        if parent is not None and not parent.is_alive():
+            sys.exit("the sweep is gone")  # nobody would read what this process does
         if total <= 200 or done % 10 == 0 or done == total:
             channel.put(Event(number, stage, done, total))
 

@@ -1,13 +1,13 @@
 """The whole way, in real processes: run, stop, go on, report."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from ablations import PRESETS, TABLES
@@ -153,18 +153,37 @@ def test_report_json_has_full_precision_and_the_paper_beside_it(finished):
     )
 
 
-def test_a_stopped_sweep_goes_on_where_it_was(tmp_path):
-    """The whole process group is killed while it trains; the same command then finishes."""
+def start(folder: Path, *options: str) -> subprocess.Popen[str]:
+    """A sweep of two trainings in the background."""
     command = [sys.executable, str(ROOT / "run_ablations.py"), "run", "table3d"]
-    command += ["--preset=smoke", "--seeds=1", f"--results={tmp_path / 'results'}"]
-    command += [f"--runs={tmp_path / 'runs'}", "--workers=1"]
-    process = subprocess.Popen(command, cwd=ROOT, start_new_session=True, stderr=subprocess.DEVNULL)
-    trainings = tmp_path / "results" / "trainings"
-    deadline = time.monotonic() + 120
-    while not list(trainings.glob("*.json")) and time.monotonic() < deadline:
+    command += ["--preset=smoke", f"--results={folder / 'results'}", f"--runs={folder / 'runs'}"]
+    return subprocess.Popen(
+        [*command, *options],
+        cwd=ROOT,
+        start_new_session=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def wait_for(condition, seconds: float = 120) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
         time.sleep(0.05)
-    os.killpg(process.pid, signal.SIGKILL)
+
+
+def test_a_killed_sweep_leaves_no_process_and_goes_on_where_it_was(tmp_path):
+    """The sweep is killed while it works; its processes end, and the same command finishes."""
+    process = start(tmp_path, "--seeds=1", "--workers=1")
+    trainings = tmp_path / "results" / "trainings"
+    wait_for(lambda: list(trainings.glob("*.json")))
+    children = psutil.Process(process.pid).children(recursive=True)
+    process.kill()
     process.wait()
+    psutil.wait_procs(children, timeout=60)
+    assert not [child for child in children if child.is_running()]
     kept = {p: p.read_bytes() for p in trainings.glob("*.json")}
     assert kept
     done = run_smoke(tmp_path, "table3d")
@@ -174,15 +193,11 @@ def test_a_stopped_sweep_goes_on_where_it_was(tmp_path):
     assert "incomplete" not in done.stdout
 
 
-def test_an_interrupt_says_how_to_go_on(tmp_path):
-    command = [sys.executable, str(ROOT / "run_ablations.py"), "run", "table3d"]
-    command += ["--preset=smoke", "--seeds=2", f"--results={tmp_path / 'results'}"]
-    command += [f"--runs={tmp_path / 'runs'}"]
-    process = subprocess.Popen(
-        command, cwd=ROOT, start_new_session=True, stderr=subprocess.PIPE, text=True
-    )
-    time.sleep(4)
-    os.killpg(process.pid, signal.SIGINT)
+@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_says_how_to_go_on(sign, tmp_path):
+    process = start(tmp_path, "--seeds=2")
+    wait_for((tmp_path / "runs").exists)
+    process.send_signal(sign)
     _, stderr = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "the same command goes on from here" in stderr
