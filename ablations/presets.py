@@ -29,7 +29,7 @@ EMBEDDED_MODEL = ModelConfig(
 )
 
 EMBEDDED_SCHEDULE = Optimisation(
-    iterations=400,
+    iterations=340,
     clips=8,
     clip_frames=5,
     sampling_range=2,
@@ -37,19 +37,19 @@ EMBEDDED_SCHEDULE = Optimisation(
     backbone_multiplier=1.0,
     clip_norm=1.0,
     warmup=50,
-    drop_at=(320,),
+    drop_at=(272,),
     loss=LossConfig(no_object=0.4, match_dice=1.0, dice=1.0, focal=5.0),
-    curve_every=200,
+    curve_every=170,
 )
 
 QUICK = Preset(
     name="quick",
     model=EMBEDDED_MODEL,
     optimisation=EMBEDDED_SCHEDULE,
-    data=SyntheticData(),
+    data=SyntheticData(validation_videos=25),
     seeds=2,
     tables=("table1", "table3a"),
-    profile_videos=4,
+    profile_videos=2,
     profile_repeats=3,
     seconds_per_iteration=0.25,
     seconds_per_evaluation=8,
@@ -61,7 +61,9 @@ FULL = QUICK.model_copy(
         "optimisation": EMBEDDED_SCHEDULE.model_copy(
             update={"iterations": 1000, "drop_at": (800,), "curve_every": 500}
         ),
+        "data": SyntheticData(),
         "seeds": 5,
+        "seconds_per_evaluation": 13,
         "tables": ("table1", "table3a", "table3c", "table3d", "decoder"),
         "profile_videos": 8,
         "profile_repeats": 5,

@@ -19,6 +19,7 @@ from ifc_bench.config import (
     SyntheticData,
     Training,
 )
+from ifc_bench.records import Device
 
 Metric = Literal["AP", "AP75", "FPS"]
 
@@ -74,14 +75,15 @@ class Table(Strict):
             Evaluation(training=training, window=window) for training in self.trainings(preset, row)
         ]
 
-    def profile(self, preset: Preset, row: Row, window: int, device: str) -> Profile | None:
+    def profile(self, preset: Preset, row: Row, window: int, device: Device) -> Profile | None:
         """The measurement behind the cell's FPS, on the first seed's weights, if it has one."""
         if "FPS" not in self.metrics:
             return None
         return Profile(
             training=self.trainings(preset, row)[0],
             window=window,
-            device=device,
+            device=device.name,
+            threads=device.threads or 1,
             videos=preset.profile_videos,
             repeats=preset.profile_repeats,
         )

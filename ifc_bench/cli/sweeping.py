@@ -120,8 +120,8 @@ def add_to(app: typer.Typer, recipes: Recipes) -> None:
         setup = Setup(results, runs, device, workers)
         chosen = recipes.preset(preset, seeds, window)
         settings = setup.settings()
-        name = describe_device(settings.device, settings.threads).name
-        plan = make_plan(recipes.chosen(tables, chosen), chosen, name)
+        described = describe_device(settings.device, settings.threads)
+        plan = make_plan(recipes.chosen(tables, chosen), chosen, described)
         _print_plan(plan, setup.store(), settings.workers)
 
     @app.command("report")
@@ -161,7 +161,7 @@ def run_tables(
     settings, store = setup.settings(), setup.store()
     paper = setup.paper() if compare else None
     described = describe_device(settings.device, settings.threads)
-    plan = make_plan(tables, preset, described.name)
+    plan = make_plan(tables, preset, described)
     pieces = len(plan.jobs(store)) + bool(plan.profiles_left(store)) + bool(plan.counts_left(store))
     console = Console(stderr=True, highlight=False)
     console.print(

@@ -111,7 +111,9 @@ def _speed(record: Record) -> Speed | None:
         return None
     seconds = median(sum(repeat) for repeat in record.result.wall_seconds)
     fps = sum(record.result.frames) / seconds
-    return Speed(record.provenance.device.name, record.attention, fps)
+    device = record.provenance.device
+    threads = f", {device.threads} thread{'s'[: device.threads > 1]}" if device.threads else ""
+    return Speed(device.name + threads, record.attention, fps)
 
 
 def collect_counts(

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from ifc_bench.config import AnyWork, Count, Evaluation, InterFrame, Profile, Training
 from ifc_bench.recipe import AnyTable, Preset, Table, TableOfCounts
+from ifc_bench.records import Device
 from ifc_bench.store import Store
 
 
@@ -91,8 +92,8 @@ def label(training: Training) -> str:
     return " ".join([*words, "seed", str(training.seed)])
 
 
-def make_plan(tables: Iterable[AnyTable], preset: Preset, device: str) -> Plan:
-    """The work behind `tables`; `device` is the name that speeds are keyed by.
+def make_plan(tables: Iterable[AnyTable], preset: Preset, device: Device) -> Plan:
+    """The work behind `tables`; speeds are keyed by `device`.
 
     Seeds come first in the order, so that a sweep stopped early has all variants at n seeds.
     """
@@ -127,7 +128,7 @@ def make_plan(tables: Iterable[AnyTable], preset: Preset, device: str) -> Plan:
     )
 
 
-def _work_of(table: Table, preset: Preset, device: str) -> Iterator[AnyWork]:
+def _work_of(table: Table, preset: Preset, device: Device) -> Iterator[AnyWork]:
     for row in table.rows:
         yield from table.trainings(preset, row)
         for window in preset.windows:

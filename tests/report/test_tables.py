@@ -32,10 +32,11 @@ def store(tmp_path):
     return Store(tmp_path, tmp_path / "runs")
 
 
-def save(store, work, result, status: Status = "ok", device: str | None = None, split="a+b"):
+def save(store, work, result, status: Status = "ok", device=None, split="a+b"):
     origin = provenance("cpu", 1)
     if device:
-        origin = origin.model_copy(update={"device": Device(kind="cuda", name=device)})
+        described = device if isinstance(device, Device) else Device(kind="cuda", name=device)
+        origin = origin.model_copy(update={"device": described})
     record = Record(
         id=work.id,
         status=status,
@@ -110,6 +111,17 @@ def test_mixed_splits_are_warned_of(store):
     assert "more than one split" in render(TABLE, PRESET, store)
 
 
+def test_speeds_with_other_threads_are_other_devices(store):
+    for threads, seconds in ((1, 2.0), (2, 1.0)):
+        device = Device(kind="cpu", name="a processor", threads=threads)
+        work = TABLE.profile(PRESET, TABLE.rows[0], 5, device)
+        assert work is not None
+        save(store, work, speed([seconds, seconds]), device=device)
+    text = render(TABLE, PRESET, store)
+    assert "FPS [1]: end to end, a processor, 1 thread, attention" in text
+    assert "FPS [2]: end to end, a processor, 2 threads, attention" in text
+
+
 def speed(*repeats: list[float]) -> ProfileResult:
     return ProfileResult(
         frames=[10, 30],
@@ -121,7 +133,7 @@ def speed(*repeats: list[float]) -> ProfileResult:
 
 def test_speeds_of_two_devices_never_share_a_column(store):
     for device, seconds in (("card A", 1.0), ("card B V100", 2.0)):
-        work = TABLE.profile(PRESET, TABLE.rows[0], 5, device)
+        work = TABLE.profile(PRESET, TABLE.rows[0], 5, Device(kind="cuda", name=device))
         assert work is not None
         save(store, work, speed([seconds, seconds], [seconds, seconds]), device=device)
     text = render(TABLE, PRESET, store)
@@ -134,7 +146,7 @@ def test_speeds_of_two_devices_never_share_a_column(store):
 
 def test_the_papers_speeds_stand_beside_their_own_card_only(store):
     paper = PaperNumbers(ROOT / "results" / "paper" / "reference.csv")
-    work = TABLE.profile(PRESET, TABLE.rows[0], 5, "Tesla V100")
+    work = TABLE.profile(PRESET, TABLE.rows[0], 5, Device(kind="cuda", name="Tesla V100"))
     assert work is not None
     save(store, work, speed([1.0, 1.0]), device="Tesla V100")
     line = next(
@@ -143,7 +155,8 @@ def test_the_papers_speeds_stand_beside_their_own_card_only(store):
     assert "37.4±1.0" in line
     assert "38.1" in line
     other = Store(store.results / "other", store.runs)
-    save(other, TABLE.profile(PRESET, TABLE.rows[0], 5, "T4"), speed([1.0, 1.0]), device="T4")
+    t4 = TABLE.profile(PRESET, TABLE.rows[0], 5, Device(kind="cuda", name="T4"))
+    save(other, t4, speed([1.0, 1.0]), device="T4")
     assert "38.1" not in render(TABLE, PRESET, other, paper=paper)
 
 

@@ -16,7 +16,7 @@ from ifc_bench.data.loading import VideoDataset
 from ifc_bench.data.synthetic import synthesize
 from ifc_bench.errors import UserError
 from ifc_bench.models.build import build_model
-from ifc_bench.records import EvaluationResult, TrainingResult
+from ifc_bench.records import Device, EvaluationResult, TrainingResult
 from ifc_bench.store import Store
 from ifc_bench.sweep.predict import predict
 from tests.conftest import ROOT, one_line_error, run_cli, tiny_model
@@ -236,7 +236,7 @@ def test_a_failed_piece_is_a_record_and_is_tried_again(finished, tmp_path, monke
 
     preset = PRESETS["smoke"].model_copy(update={"seeds": 1})
     store = stores(tmp_path)
-    plan = make_plan([TABLES["table3d"](preset)], preset, "cpu")
+    plan = make_plan([TABLES["table3d"](preset)], preset, Device(kind="cpu", name="cpu", threads=1))
     job = plan.jobs(store)[0]
     worker = module.Worker(store, "cpu", 1, lambda stage, done, total: None)
     monkeypatch.setattr(module, "Trainer", lambda *_: 1 / 0)

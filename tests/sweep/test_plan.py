@@ -6,6 +6,7 @@ import sys
 import pytest
 
 from ablations import PRESETS, TABLES
+from ifc_bench.records import Device
 from ifc_bench.store import Store
 from ifc_bench.sweep.plan import make_plan
 from tests.conftest import ROOT, one_line_error, run_cli
@@ -18,7 +19,9 @@ def store(tmp_path):
 
 def plan_of(preset: str, *names: str):
     chosen = PRESETS[preset]
-    return make_plan([TABLES[name](chosen) for name in names], chosen, "a card")
+    return make_plan(
+        [TABLES[name](chosen) for name in names], chosen, Device(kind="cuda", name="a card")
+    )
 
 
 def test_shared_trainings_are_planned_once():
