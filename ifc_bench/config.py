@@ -26,34 +26,28 @@ class Strict(BaseModel):
 # --- communication: the seam that the benchmark is about (paper, Section 3.1 and Table 1) ---------
 
 
-class NoComm(Strict):
+class _WithoutMemory(Strict):
+    @property
+    def memory_tokens(self) -> int:
+        return 0
+
+
+class NoComm(_WithoutMemory):
     """Spatial self-attention for each frame alone."""
 
     kind: Literal["none"] = "none"
 
-    @property
-    def memory_tokens(self) -> int:
-        return 0
 
-
-class FullTHW(Strict):
+class FullTHW(_WithoutMemory):
     """One self-attention over all T*N tokens of the clip."""
 
     kind: Literal["full"] = "full"
 
-    @property
-    def memory_tokens(self) -> int:
-        return 0
 
-
-class DecompTHW(Strict):
+class DecompTHW(_WithoutMemory):
     """Spatial self-attention, and between the spatial layers a temporal one at each location."""
 
     kind: Literal["decomposed"] = "decomposed"
-
-    @property
-    def memory_tokens(self) -> int:
-        return 0
 
 
 class InterFrame(Strict):

@@ -17,6 +17,8 @@ from ifc_bench.models.encoder import LayerFactory
 class Communication(nn.Module):
     """NE blocks of `within`, each followed by `across`; the variants say what these do."""
 
+    joined = (0, 1)  # the axes of [B, T, N, C] that `within` joins: each frame is a sequence
+
     def __init__(self, layer: LayerFactory, blocks: int) -> None:
         super().__init__()
         self.spatial = nn.ModuleList(layer() for _ in range(blocks))
@@ -52,12 +54,12 @@ class Communication(nn.Module):
     def within(
         self, block: int, frames: Tensor, memory: Tensor, positions: Tensor, padding: Tensor | None
     ) -> tuple[Tensor, Tensor]:
-        """A layer over the N + M tokens of each frame alone."""
+        """A layer over the N + M tokens of each frame, or of all frames, as `joined` says."""
         tokens = torch.cat((frames, memory), 2) if memory.shape[2] else frames
         mixed = self.spatial[block](
-            tokens.flatten(0, 1),
-            positions.flatten(0, 1),
-            None if padding is None else padding.flatten(0, 1),
+            tokens.flatten(*self.joined),
+            positions.flatten(*self.joined),
+            None if padding is None else padding.flatten(*self.joined),
         ).view_as(tokens)
         return mixed[:, :, : frames.shape[2]], mixed[:, :, frames.shape[2] :]
 
@@ -80,16 +82,7 @@ class NoComm(Communication):
 class FullTHW(NoComm):
     """One attention over all T*(N + M) tokens of the clip (what VisTR does)."""
 
-    def within(
-        self, block: int, frames: Tensor, memory: Tensor, positions: Tensor, padding: Tensor | None
-    ) -> tuple[Tensor, Tensor]:
-        tokens = torch.cat((frames, memory), 2)
-        mixed = self.spatial[block](
-            tokens.flatten(1, 2),
-            positions.flatten(1, 2),
-            None if padding is None else padding.flatten(1, 2),
-        ).view_as(tokens)
-        return mixed[:, :, : frames.shape[2]], mixed[:, :, frames.shape[2] :]
+    joined = (1, 2)  # frames and tokens are one sequence
 
 
 class DecompTHW(Communication):
