@@ -63,10 +63,10 @@ class Store:
         write_text(path, json.dumps(plain(record), separators=(",", ":"), allow_nan=False) + "\n")
         return path
 
-    def records(self) -> Iterator[Record]:
-        """Every record, by kind and id."""
-        for kind in ("counts", "trainings", "evaluations", "profiles"):
-            for path in sorted((self.results / kind).glob("*.json")):
+    def records(self, *kinds: str) -> Iterator[Record]:
+        """Every record of some kinds (all, where none is named), by kind and id."""
+        for kind in kinds or ("count", "training", "evaluation", "profile"):
+            for path in sorted((self.results / f"{kind}s").glob("*.json")):
                 yield self._load_path(path)
 
     def _load_path(self, path: Path) -> Record:

@@ -47,7 +47,7 @@ class Cell:
 def collect(table: Table, preset: Preset, store: Store) -> list[Cell]:
     """Every cell of `table`, row by row and window by window."""
     profiles: dict[tuple[str, int | None], list[Record]] = {}
-    for record in store.records():
+    for record in store.records("profile"):
         if isinstance(record.work, Profile) and record.status == "ok":
             profiles.setdefault((record.work.training.id, record.work.window), []).append(record)
     return [

@@ -45,7 +45,16 @@ class Worker:
         self._known_splits: dict[SyntheticData, Splits] = {}
 
     def prepare(self) -> None:
-        """Settings that hold for the whole process."""
+        """Settings that hold for the whole process.
+
+        Raises:
+            UserError: where torch cannot use the device that was asked for.
+        """
+        if self.device != "cpu" and not torch.cuda.is_available():
+            raise UserError(
+                f"--device: {self.device} is there, but torch {torch.__version__} cannot use it "
+                "(built without CUDA, or for another driver); install a matching torch, or use cpu"
+            )
         torch.set_num_threads(self.threads)
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
 

@@ -247,5 +247,14 @@ def test_a_failed_piece_is_a_record_and_is_tried_again(finished, tmp_path, monke
     assert len(plan.jobs(store)) == 2
 
 
+def test_a_card_that_torch_cannot_use_is_one_line(tmp_path, monkeypatch):
+    from ifc_bench.sweep.worker import Worker
+
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    worker = Worker(stores(tmp_path), "cuda:0", 1, lambda stage, done, total: None)
+    with pytest.raises(UserError, match="--device: cuda:0 is there, but torch"):
+        worker.prepare()
+
+
 def test_bad_table_is_one_line(tmp_path):
     assert "'tableX'" in one_line_error(run_smoke(tmp_path, "tableX"))
