@@ -71,9 +71,6 @@ class Setup:
         cores = max(1, (os.cpu_count() or 1) // self.threads)
         return Settings(device, self.threads, self.workers or (cores if device == "cpu" else 1))
 
-    def paper(self) -> PaperNumbers:
-        return PaperNumbers(self.results / "paper" / "reference.csv")
-
 
 def add_to(app: typer.Typer, recipes: Recipes) -> None:
     """Add the three commands."""
@@ -133,6 +130,9 @@ def add_to(app: typer.Typer, recipes: Recipes) -> None:
         results: Results = Path("results"),
         style: Style = "github",
         compare: Compare = None,
+        situation: Annotated[
+            Optional[str], typer.Option(help="Accuracies on one situation's videos alone.")
+        ] = None,
     ) -> None:
         """Print tables from records alone.
 
@@ -141,7 +141,8 @@ def add_to(app: typer.Typer, recipes: Recipes) -> None:
         setup = Setup(results)
         chosen = recipes.preset(preset, seeds, window)
         for table in recipes.chosen(tables, chosen):
-            print(render(table, chosen, setup.store(), style, setup.paper() if compare else None))
+            paper = PaperNumbers() if compare else None
+            print(render(table, chosen, setup.store(), style, paper, situation))
 
 
 def run_tables(
@@ -159,7 +160,7 @@ def run_tables(
     setup = setup or Setup()
     tables = recipes.chosen(names, preset)
     settings, store = setup.settings(), setup.store()
-    paper = setup.paper() if compare else None
+    paper = PaperNumbers() if compare else None
     described = describe_device(settings.device, settings.threads)
     plan = make_plan(tables, preset, described)
     pieces = len(plan.jobs(store)) + bool(plan.profiles_left(store)) + bool(plan.counts_left(store))

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from statistics import median
 
 from ifc_bench.config import Evaluation, Profile
-from ifc_bench.recipe import Preset, Table, TableOfCounts
+from ifc_bench.errors import UserError
+from ifc_bench.recipe import Preset, Row, Table, TableOfCounts
 from ifc_bench.records import CountResult, EvaluationResult, ProfileResult, Record
 from ifc_bench.report.statistics import Summary, summarise
 from ifc_bench.store import Store
@@ -44,14 +45,20 @@ class Cell:
         return summarise(self.values.get(metric, ()))
 
 
-def collect(table: Table, preset: Preset, store: Store) -> list[Cell]:
-    """Every cell of `table`, row by row and window by window."""
+def collect(table: Table, preset: Preset, store: Store, situation: str | None = None) -> list[Cell]:
+    """Every cell of `table`, row by row and window by window.
+
+    `situation` narrows the accuracies to the videos of one situation.
+
+    Raises:
+        UserError: where the data of a record has no such situation.
+    """
     profiles: dict[tuple[str, int | None], list[Record]] = {}
     for record in store.records("profile"):
         if isinstance(record.work, Profile) and record.status == "ok":
             profiles.setdefault((record.work.training.id, record.work.window), []).append(record)
     return [
-        _cell(table, preset, store, row_index, window, profiles)
+        _cell(table, preset, store, table.rows[row_index], window, profiles, situation)
         for row_index in range(len(table.rows))
         for window in preset.windows
     ]
@@ -61,11 +68,11 @@ def _cell(
     table: Table,
     preset: Preset,
     store: Store,
-    row_index: int,
+    row: Row,
     window: int,
     profiles: dict[tuple[str, int | None], list[Record]],
+    situation: str | None,
 ) -> Cell:
-    row = table.rows[row_index]
     values: dict[str, list[float]] = {m: [] for m in table.metrics if m != "FPS"}
     lost: dict[str, int] = {}
     splits: set[str] = set()
@@ -76,8 +83,9 @@ def _cell(
             lost[reason] = lost.get(reason, 0) + 1
             continue
         splits.update([record.split_hash] if record.split_hash else [])
+        scores = _scores(record.result, situation)
         for metric, found in values.items():
-            value = record.result.metrics[metric]
+            value = scores[metric]
             if value is not None:
                 found.append(value)
     measured = [
@@ -94,6 +102,14 @@ def _cell(
         lost=lost,
         splits=frozenset(splits),
     )
+
+
+def _scores(result: EvaluationResult, situation: str | None) -> dict[str, float | None]:
+    if situation is None:
+        return result.metrics
+    if situation not in result.by_situation:
+        raise UserError(f"--situation: {situation!r} is none of {', '.join(result.by_situation)}")
+    return result.by_situation[situation]
 
 
 def _reason(store: Store, work: Evaluation, record: Record | None) -> str:

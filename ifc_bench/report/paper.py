@@ -8,13 +8,14 @@ import pandas as pd
 
 from ifc_bench.errors import UserError
 
+REFERENCE = Path(__file__).resolve().parents[2] / "results" / "paper" / "reference.csv"
 _COLUMNS = ("table", "factor", "variant", "T", "metric", "mean", "std", "unit", "setting")
 
 
 class PaperNumbers:
     """Published means and stds by table, variant, window and metric."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path = REFERENCE) -> None:
         if not path.is_file():
             raise UserError(f"{path}: no such file; --compare paper needs it, restore it from git")
         frame = pd.read_csv(path, dtype={"table": str, "variant": str})

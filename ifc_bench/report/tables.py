@@ -43,12 +43,17 @@ def render(
     store: Store,
     style: Format = "github",
     paper: PaperNumbers | None = None,
+    situation: str | None = None,
 ) -> str:
-    """`table` from the records of `preset`; `paper` puts the printed numbers beside ours."""
+    """`table` from the records of `preset`.
+
+    `paper` puts the printed numbers beside ours; `situation` narrows accuracies to the videos of
+    one situation.
+    """
     if isinstance(table, TableOfCounts):
         grid = _count_grid(table, store, paper)
     else:
-        grid = _grid(table, preset, store, paper)
+        grid = _grid(table, preset, store, paper, situation)
     return _write(grid, style)
 
 
@@ -69,8 +74,14 @@ def _write(grid: Grid, style: Format) -> str:
     raise UserError(f"--format: {style!r} is none of {', '.join(FORMATS)}")
 
 
-def _grid(table: Table, preset: Preset, store: Store, paper: PaperNumbers | None) -> Grid:
-    cells = collect(table, preset, store)
+def _grid(
+    table: Table,
+    preset: Preset,
+    store: Store,
+    paper: PaperNumbers | None,
+    situation: str | None,
+) -> Grid:
+    cells = collect(table, preset, store, situation)
     speeds = sorted({(s.device, s.attention) for cell in cells for s in cell.speeds})
     columns, keys = [table.factor], []
     for window in preset.windows:
@@ -80,6 +91,8 @@ def _grid(table: Table, preset: Preset, store: Store, paper: PaperNumbers | None
                 several = f" [{speeds.index(card) + 1}]" if card and len(speeds) > 1 else ""
                 columns.append(f"T={window} {metric}{several}")
     grid = Grid(table.title, _head(table, preset, cells, speeds), columns)
+    if situation is not None:
+        grid.head.append(f"accuracies on the videos of situation {situation} alone")
     by_place = {(cell.row, cell.window): cell for cell in cells}
     for row in table.rows:
         shown = [_show(table, by_place[row.label, w], metric, card) for w, metric, card in keys]

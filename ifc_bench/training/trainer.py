@@ -64,6 +64,11 @@ class Trainer:
     def __init__(
         self, work: Training, data: VideoDataset, path: Path, device: str, hooks: Hooks
     ) -> None:
+        if work.model.classes != len(data.category_ids):
+            raise UserError(
+                f"{data.folder / 'instances.json'}: categories: has {len(data.category_ids)}, "
+                f"model.classes is {work.model.classes}; they must agree"
+            )
         torch.use_deterministic_algorithms(True, warn_only=device != "cpu")
         torch.manual_seed(work.seed)
         self.work, self.data, self.path, self.hooks = work, data, path, hooks

@@ -20,7 +20,6 @@ from ifc_bench.records import (
 from ifc_bench.report import render, summarise
 from ifc_bench.report.paper import PaperNumbers
 from ifc_bench.store import Store
-from tests.conftest import ROOT
 
 PRESET = PRESETS["full"].model_copy(update={"seeds": 3, "windows": (5,)})
 TABLE = TABLES["table3a"](PRESET)
@@ -104,6 +103,17 @@ def test_what_is_missing_is_said(store):
     assert "n = 0 to 1" in text
 
 
+def test_one_situation_alone(store):
+    works = TABLE.evaluations(PRESET, TABLE.rows[0], 5)
+    narrow = accuracy(0.3).model_copy(update={"by_situation": {"blur": dict.fromkeys(NAMES, 0.7)}})
+    save(store, works[0], narrow)
+    text = render(TABLE, PRESET, store, situation="blur")
+    assert "70.0" in text
+    assert "situation blur alone" in text
+    with pytest.raises(UserError, match="--situation: 'fog' is none of blur"):
+        render(TABLE, PRESET, store, situation="fog")
+
+
 def test_mixed_splits_are_warned_of(store):
     works = TABLE.evaluations(PRESET, TABLE.rows[0], 5)
     save(store, works[0], accuracy(0.3), split="a+b")
@@ -145,7 +155,7 @@ def test_speeds_of_two_devices_never_share_a_column(store):
 
 
 def test_the_papers_speeds_stand_beside_their_own_card_only(store):
-    paper = PaperNumbers(ROOT / "results" / "paper" / "reference.csv")
+    paper = PaperNumbers()
     work = TABLE.profile(PRESET, TABLE.rows[0], 5, Device(kind="cuda", name="Tesla V100"))
     assert work is not None
     save(store, work, speed([1.0, 1.0]), device="Tesla V100")
@@ -164,7 +174,7 @@ def test_table_1_beside_the_paper(store):
     table = TABLES["table1"](PRESET)
     for work in table.counts():
         save(store, work, CountResult(encoder_macs=5_170_000_000), split=None)
-    paper = PaperNumbers(ROOT / "results" / "paper" / "reference.csv")
+    paper = PaperNumbers()
     text = render(table, PRESET, store, paper=paper)
     assert "1815.38" in text
     assert "5.17" in text

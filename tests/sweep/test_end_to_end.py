@@ -127,10 +127,7 @@ def test_report_formats(finished, style, mark):
 
 
 def test_report_json_has_full_precision_and_the_paper_beside_it(finished):
-    import shutil
-
     results = finished[0] / "results"
-    shutil.copytree(ROOT / "results" / "paper", results / "paper", dirs_exist_ok=True)
     done = run_cli(
         "report",
         "table3a",

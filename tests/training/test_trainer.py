@@ -155,6 +155,12 @@ def test_a_checkpoint_of_another_training_is_refused(data, tmp_path):
         Trainer(work(seed=1), data, tmp_path / "x.pt", "cpu", Hooks())
 
 
+def test_another_number_of_classes_is_refused(data, tmp_path):
+    other = work().model_copy(update={"model": tiny_model(classes=5)})
+    with pytest.raises(UserError, match=r"categories: has 3, model\.classes is 5"):
+        Trainer(other, data, tmp_path / "x.pt", "cpu", Hooks())
+
+
 def test_a_broken_checkpoint_is_refused(data, tmp_path):
     (tmp_path / "x.pt").write_bytes(b"nonsense")
     with pytest.raises(UserError, match="not a readable checkpoint"):
