@@ -61,8 +61,8 @@ class ResidualBlock(nn.Module):
 class SmallNet(FeatureExtractor):
     """A stem at stride 2 and two residual blocks at each of strides 4 and 8.
 
-    Every stage also sees the coordinates of its cells (as in CoordConv): a network trained from
-    nothing for minutes would otherwise spend them on learning where things are.
+    Every stage also sees the coordinates of its cells (as in CoordConv), so that mask features can
+    tell identical instances apart by place. All variants share it.
     """
 
     def __init__(self, config: SmallBackbone) -> None:
