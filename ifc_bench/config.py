@@ -65,10 +65,17 @@ Communication = Annotated[NoComm | FullTHW | DecompTHW | InterFrame, Field(discr
 
 
 class ResNetBackbone(Strict):
-    """torchvision's ResNet with frozen batch norm; features at strides 8, 16 and 32."""
+    """A ResNet with frozen batch norm; features at strides 8, 16 and 32.
+
+    `convention` is that of the ImageNet weights: torchvision's (stride in the 3x3 convolution, RGB
+    scaled to unit variance) or MSRA's (stride in the first 1x1, BGR with the mean taken off).
+    The first `frozen_stages` of stem, res2, res3, res4 and res5 are not trained.
+    """
 
     kind: Literal["resnet"] = "resnet"
     depth: Literal[18, 50, 101] = 50
+    convention: Literal["torchvision", "msra"] = "torchvision"
+    frozen_stages: Annotated[int, Field(ge=0, le=5)] = 0
 
     @property
     def strides(self) -> tuple[int, int, int]:

@@ -66,7 +66,12 @@ def test_defaults_are_released_and_do_not_change():
     assert training().id == "3b8c87d5835f94f6"
     assert json.loads(ModelConfig().model_dump_json()) == {
         "classes": 40,
-        "backbone": {"kind": "resnet", "depth": 50},
+        "backbone": {
+            "kind": "resnet",
+            "depth": 50,
+            "convention": "torchvision",
+            "frozen_stages": 0,
+        },
         "communication": {"kind": "ifc", "memory_tokens": 8, "grouping": "decomposed"},
         "decoder": "unified",
         "attention": "materialised",

@@ -92,11 +92,14 @@ class MultiHeadAttention(nn.Module):
         return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)
 
     def _materialised(self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
-        scores = (q * q.shape[-1] ** -0.5) @ k.transpose(-1, -2)
+        # bmm, not @: for short sequences @ sums in another order than the released code's bmm.
+        heads = q.shape[:2]
+        q, k, v = q.flatten(0, 1), k.flatten(0, 1), v.flatten(0, 1)
+        scores = torch.bmm(q * q.shape[-1] ** -0.5, k.transpose(-1, -2)).unflatten(0, heads)
         if mask is not None:
             scores = scores.masked_fill(~mask, float("-inf"))
         weights = F.dropout(scores.softmax(-1), self.dropout, self.training)
-        return weights @ v
+        return torch.bmm(weights.flatten(0, 1), v).unflatten(0, heads)
 
     def _fused(self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
         require_kernel(self.kernel, q.device, q.dtype)

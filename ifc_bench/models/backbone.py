@@ -10,25 +10,67 @@ from torchvision.ops import FrozenBatchNorm2d
 
 from ifc_bench.config import ResNetBackbone, SmallBackbone
 
+_MEAN = (123.675, 116.28, 103.53)  # ImageNet's, RGB in 0..255
+_STD = (58.395, 57.12, 57.375)
+
 
 class FeatureExtractor(nn.Module):
-    """Maps frames [F, 3, H, W] to the maps the model uses; `channels` in the same order."""
+    """Maps normalised frames [F, 3, H, W] to maps at `strides`, fine to coarse.
+
+    `channels` are those of the maps, in the same order.
+    """
 
     channels: tuple[int, ...]
+    strides: tuple[int, ...]
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, bgr_without_scale: bool = False) -> None:
+        super().__init__()
+        self.bgr = bgr_without_scale
+        mean = torch.tensor(_MEAN).view(3, 1, 1)
+        std = torch.tensor(_STD).view(3, 1, 1)
+        if self.bgr:
+            mean, std = mean.flip(0), torch.ones_like(std)
+        self.register_buffer("mean", mean, persistent=False)
+        self.register_buffer("std", std, persistent=False)
+
+    def normalise(self, frames: Tensor) -> Tensor:
+        """RGB frames [..., 3, H, W] in 0..255, any dtype, as the weights expect them."""
+        if self.bgr:
+            frames = frames.flip(-3)
+        return (frames.to(self.mean.dtype) - self.mean) / self.std
 
     def forward(self, frames: Tensor) -> list[Tensor]:
         raise NotImplementedError
+
+
+class FrozenBatchNorm(FrozenBatchNorm2d):  # type: ignore[misc]  # torchvision has no types
+    """torchvision's, run as one fused operation (detectron2 does the same)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        statistics = (self.running_mean, self.running_var)
+        return F.batch_norm(x, *statistics, self.weight, self.bias, training=False, eps=self.eps)
 
 
 class ResNet(FeatureExtractor):
     """torchvision's ResNet-18, -50 or -101 with frozen batch norm; strides 8, 16 and 32."""
 
     def __init__(self, config: ResNetBackbone) -> None:
-        super().__init__()
+        msra = config.convention == "msra"
+        super().__init__(bgr_without_scale=msra)
         make = getattr(torchvision.models, f"resnet{config.depth}")
-        self.body = make(weights=None, norm_layer=FrozenBatchNorm2d)
+        self.body = make(weights=None, norm_layer=FrozenBatchNorm)
         del self.body.fc, self.body.avgpool
         self.channels = (128, 256, 512) if config.depth == 18 else (512, 1024, 2048)
+        self.strides = config.strides
+        body = self.body
+        stages = (body.layer1, body.layer2, body.layer3, body.layer4)
+        if msra and config.depth != 18:
+            for stage in stages:
+                stage[0].conv1.stride, stage[0].conv2.stride = stage[0].conv2.stride, (1, 1)
+        for stage in (body.conv1, *stages)[: config.frozen_stages]:
+            stage.requires_grad_(False)
 
     def forward(self, frames: Tensor) -> list[Tensor]:
         body = self.body
@@ -67,6 +109,7 @@ class SmallNet(FeatureExtractor):
 
     def __init__(self, config: SmallBackbone) -> None:
         super().__init__()
+        self.strides = config.strides
         stem, middle, top = config.widths
         self.stem = nn.Sequential(
             nn.Conv2d(3 + 2, stem, 3, 2, 1, bias=False), nn.GroupNorm(8, stem), nn.ReLU()

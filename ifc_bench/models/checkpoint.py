@@ -3,143 +3,172 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
-import torch
 from torch import Tensor
 
 from ifc_bench.config import InterFrame, ModelConfig, ResNetBackbone
 from ifc_bench.errors import UserError
 from ifc_bench.models.build import build_model
 from ifc_bench.models.ifc import IFC
+from ifc_bench.models.imagenet import detectron2_name, fitting, read_weights
 
-_Replacement = str | Callable[[re.Match[str]], str]
-
-
-def _one_lower(template: str) -> _Replacement:
-    """Puts the first group less one into `template`, and the others as they are."""
-    return lambda match: template.format(int(match[1]) - 1, *match.groups()[1:])
-
-
-_BLOCK = r"^backbone\.0\.backbone\.res(\d)\.(\d+)\."
-_RENAMING: list[tuple[str, _Replacement]] = [
-    (r"^detr\.", ""),
-    (r"^transformer\.memory_bus$", "memory"),
-    (r"^transformer\.memory_pos$", "memory_positions"),
-    (r"^transformer\.encoder\.enc_layers\.", "communication.spatial."),
-    (r"^transformer\.encoder\.bus_layers\.", "communication.gather."),
-    (r"^transformer\.clip_decoder\.", "decoder."),
-    (r"^query_embed\.weight$", "decoder.query_positions"),
-    (r"^input_proj\.", "project."),
-    (r"^class_embed\.", "heads.classify."),
-    (r"^mask_head\.convert_to_weight\.", "heads.convolve."),
-    (r"^mask_head\.lay(\d)\.", _one_lower("heads.spatial.smooth.{}.")),
-    (r"^mask_head\.gn(\d)\.", _one_lower("heads.spatial.norms.{}.")),
-    (r"^mask_head\.adapter(\d)\.", _one_lower("heads.spatial.laterals.{}.")),
-    (r"^mask_head\.out_lay\.", "heads.spatial."),
-    (r"^backbone\.0\.backbone\.stem\.conv1\.norm\.", "backbone.body.bn1."),
-    (r"^backbone\.0\.backbone\.stem\.", "backbone.body."),
-    (_BLOCK + r"shortcut\.norm\.", _one_lower("backbone.body.layer{}.{}.downsample.1.")),
-    (_BLOCK + r"shortcut\.", _one_lower("backbone.body.layer{}.{}.downsample.0.")),
-    (_BLOCK + r"conv(\d)\.norm\.", _one_lower("backbone.body.layer{}.{}.bn{}.")),
-    (_BLOCK + r"conv(\d)\.", _one_lower("backbone.body.layer{}.{}.conv{}.")),
-    (r"\.in_proj_(weight|bias)$", r".in_\1"),
-    (r"\.out_proj\.", ".out."),
-    (r"\.multihead_attn\.", ".cross_attention."),
-    (r"^(communication\..*)\.self_attn\.", r"\1.attention."),
-    (r"^(decoder\..*)\.self_attn\.", r"\1.self_attention."),
-    (r"\.linear1\.", ".feedforward.inner."),
-    (r"\.linear2\.", ".feedforward.outer."),
-    (r"^(communication\..*)\.norm1\.", r"\1.attention_norm."),
-    (r"^(communication\..*)\.norm2\.", r"\1.feedforward_norm."),
-    (r"^(decoder\..*)\.norm1\.", r"\1.self_norm."),
-    (r"^(decoder\..*)\.norm2\.", r"\1.cross_norm."),
-    (r"^(decoder\..*)\.norm3\.", r"\1.feedforward_norm."),
-]
+_TRANSFORMER = "detr.transformer."
+_BACKBONE = "detr.backbone.0.backbone."
+_PREFIXES = {
+    "memory_positions": _TRANSFORMER + "memory_pos",
+    "memory": _TRANSFORMER + "memory_bus",
+    "communication.spatial.": _TRANSFORMER + "encoder.enc_layers.",
+    "communication.gather.": _TRANSFORMER + "encoder.bus_layers.",
+    "decoder.query_positions": "detr.query_embed.weight",
+    "decoder.": _TRANSFORMER + "clip_decoder.",
+    "project.": "detr.input_proj.",
+    "heads.classify.": "detr.class_embed.",
+    "heads.convolve.": "detr.mask_head.convert_to_weight.",
+    "heads.spatial.depthwise.": "detr.mask_head.out_lay.depthwise.",
+    "heads.spatial.pointwise.": "detr.mask_head.out_lay.pointwise.",
+}
+_LEVELS = {"smooth": "lay", "norms": "gn", "laterals": "adapter"}
+_LAYER_PARTS = {
+    ".self_attention.": ".self_attn.",
+    ".cross_attention.": ".multihead_attn.",
+    ".attention.": ".self_attn.",
+    ".feedforward.inner.": ".linear1.",
+    ".feedforward.outer.": ".linear2.",
+    ".attention_norm.": ".norm1.",
+    ".self_norm.": ".norm1.",
+    ".cross_norm.": ".norm2.",
+    ".in_weight": ".in_proj_weight",
+    ".in_bias": ".in_proj_bias",
+    ".out.": ".out_proj.",
+}
 _IGNORED = frozenset({"criterion.empty_weight"})  # a constant of the loss, no weight
 
 
-def load_released_checkpoint(source: str | Path | Mapping[str, Tensor]) -> IFC:
+def released_name(key: str) -> str:
+    """The released code's name of our parameter `key`."""
+    if key.startswith("backbone.body."):
+        return _BACKBONE + detectron2_name(key.removeprefix("backbone.body."))
+    if level := re.fullmatch(r"heads\.spatial\.(smooth|norms|laterals)\.(\d)\.(\w+)", key):
+        return f"detr.mask_head.{_LEVELS[level[1]]}{int(level[2]) + 1}.{level[3]}"
+    for ours, theirs in _PREFIXES.items():
+        if key.startswith(ours):
+            key = theirs + key.removeprefix(ours)
+            break
+    for ours, theirs in _LAYER_PARTS.items():
+        key = key.replace(ours, theirs)
+    last = ".norm3." if "clip_decoder" in key else ".norm2."
+    return key.replace(".feedforward_norm.", last)
+
+
+def load_released_checkpoint(
+    source: str | Path | Mapping[str, Tensor],
+    convention: Literal["torchvision", "msra"] | None = None,
+) -> IFC:
     """Our IFC in evaluation mode with the weights of a released checkpoint.
 
     Args:
-        source: a file that `torch.save` wrote, with the state dict itself or under "model"; or a
-            state dict. The configuration (ResNet-50 or -101, M, Q, K, widths, layers) is inferred
-            from its shapes; 8 heads are the released configuration's.
+        source: a file that `torch.save` wrote, with the state dict itself or under "model"; a
+            `.pkl` of arrays; or a state dict. The configuration (ResNet-50 or -101, M, Q, K,
+            widths, layers) is inferred from its shapes; 8 heads are the released configuration's.
+        convention: where the backbone strides and what pixels it reads, which no shape tells.
+            None: as the released configurations have it, torchvision's for ResNet-50 and MSRA's
+            for ResNet-101.
 
     Raises:
         UserError: where a key is missing, left over or of another shape; it is named.
     """
     where, released = _read(source)
-    weights = {rename(key): tensor for key, tensor in released.items() if key not in _IGNORED}
-    model = build_model(_infer(weights, where))
+    model = build_model(_infer(released, where, convention))
     expected = model.state_dict()
-    original = {rename(key): key for key in released}
-    for key in sorted(expected.keys() - weights.keys()):
-        raise UserError(f"{where}: {key}: missing; the checkpoint has no entry for it")
-    for key in sorted(weights.keys() - expected.keys()):
-        raise UserError(f"{where}: {original[key]}: left over; no part of the model takes it")
-    for key, tensor in weights.items():
-        if tensor.shape != expected[key].shape:
-            raise UserError(
-                f"{where}: {original[key]}: has shape {list(tensor.shape)}, the model needs "
-                f"{list(expected[key].shape)}"
-            )
+    names = {key: released_name(key) for key in expected}
+    weights = {key: fitting(released, name, expected[key], where) for key, name in names.items()}
+    for key in sorted(released.keys() - set(names.values()) - _IGNORED):
+        raise UserError(f"{where}: {key}: left over; no part of the model takes it")
     model.load_state_dict(weights)
     return model.eval()
 
 
-def rename(key: str) -> str:
-    """Our name of a released parameter."""
-    for pattern, replacement in _RENAMING:
-        key = re.sub(pattern, replacement, key)
-    return key
+@dataclass(frozen=True)
+class Start:
+    """What became of a checkpoint that a model was started from.
+
+    Attributes:
+        loaded: our parameters that were filled.
+        new: our parameters that the checkpoint does not have, or has in another shape.
+        unused: the checkpoint's entries that nothing took.
+    """
+
+    loaded: tuple[str, ...]
+    new: tuple[str, ...]
+    unused: tuple[str, ...]
+
+
+def start_from_released(model: IFC, source: str | Path | Mapping[str, Tensor]) -> Start:
+    """Fill any variant with what fits of a released IFC checkpoint; the rest stays as it was.
+
+    Raises:
+        UserError: where nothing fits, or the file is no checkpoint.
+    """
+    where, released = _read(source)
+    expected = model.state_dict()
+    names = {key: released_name(key) for key in expected}
+    fits = {
+        key: released[name]
+        for key, name in names.items()
+        if name in released and released[name].shape == expected[key].shape
+    }
+    if not fits:
+        raise UserError(f"{where}: no entry fits the model; is this a checkpoint of IFC?")
+    model.load_state_dict(fits, strict=False)
+    taken = {names[key] for key in fits} | _IGNORED
+    return Start(
+        loaded=tuple(fits),
+        new=tuple(key for key in expected if key not in fits),
+        unused=tuple(sorted(released.keys() - taken)),
+    )
 
 
 def _read(source: str | Path | Mapping[str, Tensor]) -> tuple[str, Mapping[str, Tensor]]:
     if isinstance(source, Mapping):
         return "state dict", source
-    try:
-        content = torch.load(source, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        raise UserError(f"{source}: no such file") from None
-    except Exception as error:
-        raise UserError(
-            f"{source}: not a checkpoint of tensors alone ({type(error).__name__}); nothing else "
-            "is read from outside"
-        ) from error
-    state = content.get("model", content) if isinstance(content, Mapping) else None
-    if not isinstance(state, Mapping) or not all(isinstance(v, Tensor) for v in state.values()):
-        raise UserError(f"{source}: top level: expected a state dict, or one under 'model'")
-    return str(source), state
+    return str(source), read_weights(Path(source))
 
 
-def _infer(weights: Mapping[str, Tensor], where: str) -> ModelConfig:
+def _infer(
+    released: Mapping[str, Tensor], where: str, convention: Literal["torchvision", "msra"] | None
+) -> ModelConfig:
     """The configuration behind the shapes."""
 
-    def shape(key: str) -> torch.Size:
-        if key not in weights:
+    def sizes(key: str) -> list[int]:
+        if key not in released:
             raise UserError(f"{where}: {key}: missing; is this a checkpoint of the released IFC?")
-        return weights[key].shape
+        return list(released[key].shape)
 
-    def layers(prefix: str) -> int:
+    def count(prefix: str) -> int:
         pattern = re.compile(rf"^{re.escape(prefix)}\.(\d+)\.")
-        return 1 + max((int(m[1]) for k in weights if (m := pattern.match(k))), default=-1)
+        return 1 + max((int(m[1]) for k in released if (m := pattern.match(k))), default=-1)
 
-    tokens, width = shape("memory")
-    blocks = layers("backbone.body.layer3")
+    tokens, width = sizes(_TRANSFORMER + "memory_bus")
+    blocks = count(_BACKBONE + "res4")
     if blocks not in (6, 23):
         raise UserError(
-            f"{where}: res4: has {blocks} blocks, ResNet-50 has 6 and ResNet-101 has 23"
+            f"{where}: {_BACKBONE}res4: has {blocks} blocks, ResNet-50 has 6 and ResNet-101 has 23"
         )
+    deep = blocks == 23
     return ModelConfig(
-        classes=shape("heads.classify.layers.1.weight")[0] - 1,
-        backbone=ResNetBackbone(depth=50 if blocks == 6 else 101),
+        classes=sizes("detr.class_embed.layers.1.weight")[0] - 1,
+        backbone=ResNetBackbone(
+            depth=101 if deep else 50,
+            convention=convention or ("msra" if deep else "torchvision"),
+        ),
         communication=InterFrame(memory_tokens=tokens),
         width=width,
-        feedforward=shape("communication.spatial.0.feedforward.inner.weight")[0],
-        encoder_layers=layers("communication.spatial"),
-        decoder_layers=layers("decoder.layers"),
-        queries=shape("decoder.query_positions")[0],
+        feedforward=sizes(_TRANSFORMER + "encoder.enc_layers.0.linear1.weight")[0],
+        encoder_layers=count(_TRANSFORMER + "encoder.enc_layers"),
+        decoder_layers=count(_TRANSFORMER + "clip_decoder.layers"),
+        queries=sizes("detr.query_embed.weight")[0],
     )

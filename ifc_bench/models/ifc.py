@@ -12,9 +12,6 @@ from ifc_bench.models.mask_head import Heads
 from ifc_bench.models.position import sine_positions
 from ifc_bench.structures import Prediction
 
-_MEAN = (123.675, 116.28, 103.53)  # ImageNet's, RGB in 0..255
-_STD = (58.395, 57.12, 57.375)
-
 
 class IFC(nn.Module):
     """Maps clips to instances with a class and a tube of masks; keeps no state.
@@ -23,9 +20,6 @@ class IFC(nn.Module):
     windows of one video need each frame's backbone only once. `forward` is the two together.
     `finest` is the index of the backbone map that the masks are drawn on.
     """
-
-    mean: Tensor
-    std: Tensor
 
     def __init__(
         self,
@@ -46,8 +40,6 @@ class IFC(nn.Module):
         self.communication = communication
         self.decoder = decoder
         self.heads = heads
-        self.register_buffer("mean", torch.tensor(_MEAN).view(3, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(_STD).view(3, 1, 1), persistent=False)
 
     def forward(self, frames: Tensor, valid_sizes: Tensor | None = None) -> Prediction:
         """Predict the instances of each clip.
@@ -64,7 +56,7 @@ class IFC(nn.Module):
         clips = [m.unflatten(0, frames.shape[:2]) for m in maps]
         padding = None
         if valid_sizes is not None:
-            padding = _padding(valid_sizes, frames.shape[-2:], maps[-1].shape[-2:])
+            padding = _padding(valid_sizes, self.backbone.strides[-1], maps[-1].shape[-2:])
         return self.decode(clips, padding)
 
     def features(self, frames: Tensor, valid_sizes: Tensor | None = None) -> list[Tensor]:
@@ -72,10 +64,10 @@ class IFC(nn.Module):
 
         Padding is zero after normalisation, as in the released code.
         """
-        normalised = (frames.to(self.mean.dtype) - self.mean) / self.std
+        normalised = self.backbone.normalise(frames)
         if valid_sizes is not None:
             repeats = frames.shape[0] // valid_sizes.shape[0]
-            outside = _padding(valid_sizes, frames.shape[-2:], frames.shape[-2:])
+            outside = _padding(valid_sizes, 1, frames.shape[-2:])
             outside = outside.repeat_interleave(repeats, 0)[:, None]
             normalised = normalised.masked_fill(outside, 0.0)
         return self.backbone(normalised)[self.finest :]
@@ -125,14 +117,13 @@ def _fan_out_normal(tokens: int, width: int) -> Tensor:
     return torch.randn(tokens, width) * (2 / max(tokens, 1)) ** 0.5
 
 
-def _padding(valid_sizes: Tensor, size: torch.Size, coarse: torch.Size) -> Tensor:
-    """True beyond each clip's own frame, on a grid of `coarse` cells over `size` pixels.
+def _padding(valid_sizes: Tensor, stride: int, grid: torch.Size) -> Tensor:
+    """True beyond each clip's own frame, on a `grid` of cells of `stride` pixels.
 
-    A cell that holds any pixel of the frame counts as inside. Returns bool [B, *coarse].
+    A cell that holds any pixel of the frame counts as inside. Returns bool [B, *grid].
     """
     limits = []
     for axis in (0, 1):
-        stride = -(-size[axis] // coarse[axis])
-        cells = torch.arange(coarse[axis], device=valid_sizes.device)
+        cells = torch.arange(grid[axis], device=valid_sizes.device)
         limits.append(cells[None] * stride >= valid_sizes[:, axis, None])
     return limits[0][:, :, None] | limits[1][:, None, :]

@@ -56,4 +56,10 @@ def track_video(
         ]
         prediction = model.decode(clip)
         tracker.update(frames, prediction.class_logits[0].softmax(-1), prediction.mask_logits[0])
-    return tracker.tracks()
+    return [_of_length(track, length) for track in tracker.tracks()]
+
+
+def _of_length(track: Track, length: int) -> Track:
+    """With None for frames after the last window; a stride longer than T can leave some."""
+    unseen = [None] * (length - len(track.segmentations))
+    return Track(track.class_probabilities, [*track.segmentations, *unseen])

@@ -1,5 +1,7 @@
 """Parity with the released tracker, and what it could not do."""
 
+from itertools import zip_longest
+
 import numpy as np
 import pytest
 import torch
@@ -55,6 +57,39 @@ def test_asking_for_tracks_changes_nothing(reference):
     tracker, _ = replay(reference)
     first, second = tracker.tracks(), tracker.tracks()
     assert [t.segmentations for t in first] == [t.segmentations for t in second]
+
+
+SMALL = np.load(GOLDEN / "released_tracker_small.npz")
+SETTINGS = {name.removesuffix("_windows") for name in SMALL.files if name.endswith("_windows")}
+
+
+@pytest.mark.parametrize("name", sorted(SETTINGS))
+def test_any_stride_offline_short_and_empty_videos_equal_the_release(name):
+    """Strides 3 of 5, 8 of 15 and 5 of 3, offline, shorter than T, one frame, empty windows."""
+    case = {key.removeprefix(f"{name}_"): SMALL[key] for key in SMALL.files if name in key}
+    size, length = tuple(case["size"].tolist()), int(case["length"])
+    tracker = ClipTracker(size)
+    for k in range(int(case["windows"])):
+        tracker.update(
+            case[f"w{k}_frames"].tolist(),
+            torch.from_numpy(case[f"w{k}_probabilities"]),
+            torch.from_numpy(case[f"w{k}_logits"]),
+        )
+    tracks = tracker.tracks()
+    assert len(tracks) == len(case["classes"])
+    expected = np.unpackbits(case["masks"], axis=-1)[..., : size[1]].astype(bool)
+    for track, classes, masks in zip(tracks, case["classes"], expected, strict=True):
+        np.testing.assert_allclose(track.class_probabilities.numpy(), classes, atol=1e-6)
+        seen = len(track.segmentations)  # frames after the last window are unknown to a tracker
+        assert seen == length or (name == "apart" and seen == length - 1)
+        for rle, mask in zip_longest(track.segmentations, masks):
+            assert (rle is None) == (not mask.any())
+            assert rle is None or (decode(rle) == mask).all()
+
+
+def test_the_recorded_cases_hold_something():
+    assert {n for n in SETTINGS if not len(SMALL[f"{n}_classes"])} == {"empty"}
+    assert len(SETTINGS) == 8
 
 
 def one_instance(frames: int, size: int = 8, classes: int = 2):

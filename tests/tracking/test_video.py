@@ -46,3 +46,14 @@ def test_offline_is_one_window_and_equals_a_window_of_the_length():
 def test_a_short_video_is_one_window():
     tracks, _ = run(3, 5)
     assert all(len(t.segmentations) == 3 for t in tracks)
+
+
+def test_frames_that_no_window_sees_have_no_mask():
+    tracks, _ = run(9, 2, stride=5)
+    assert tracks
+    assert all(len(t.segmentations) == 9 for t in tracks)
+    assert all(t.segmentations[2:5] == [None] * 3 for t in tracks)
+
+
+def test_an_empty_video_has_no_tracks():
+    assert run(0, 3)[0] == []

@@ -1,0 +1,169 @@
+"""Loads ImageNet ResNet weights into a backbone: torchvision's, detectron2's and MSRA's files.
+
+| file | written by | keys |
+|---|---|---|
+| `.pth` | torchvision | `layer1.0.conv1.weight`, `layer1.0.bn1.running_mean` |
+| `.pkl` | detectron2 (`torchvision/R-50.pkl`) | `res2.0.conv1.weight`, `res2.0.conv1.norm.weight` |
+| `.pkl` | Caffe2 (`MSRA/R-101.pkl`) | `res2_0_branch2a_w`, `res2_0_branch2a_bn_s` |
+
+A `.pkl` is read by an unpickler that makes arrays and plain containers and nothing else.
+"""
+
+from __future__ import annotations
+
+import pickle
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ifc_bench.errors import UserError
+from ifc_bench.models.backbone import ResNet
+
+_BLOCK = re.compile(r"layer(\d)\.(\d+)\.(conv|bn|downsample\.)(\d)\.(\w+)")
+_STEM = re.compile(r"(conv|bn)1\.(\w+)")
+_CAFFE2_SUFFIX = {"weight": "s", "bias": "b"}
+_ARRAY_PARTS = {
+    ("numpy", "dtype"),
+    ("numpy", "ndarray"),
+    ("numpy.core.multiarray", "_reconstruct"),
+    ("numpy.core.multiarray", "scalar"),
+    ("numpy._core.multiarray", "_reconstruct"),
+    ("numpy._core.multiarray", "scalar"),
+    ("numpy._core.numeric", "_frombuffer"),
+    ("numpy.core.numeric", "_frombuffer"),
+    ("collections", "OrderedDict"),
+    ("_codecs", "encode"),
+}
+
+
+def detectron2_name(key: str) -> str:
+    """detectron2's name of a parameter of torchvision's ResNet."""
+    if block := _BLOCK.fullmatch(key):
+        stage, index, part, number, leaf = block.groups()
+        prefix = f"res{int(stage) + 1}.{index}."
+        if part == "downsample.":
+            return prefix + ("shortcut." if number == "0" else "shortcut.norm.") + leaf
+        return f"{prefix}conv{number}.{'norm.' if part == 'bn' else ''}{leaf}"
+    if stem := _STEM.fullmatch(key):
+        return f"stem.conv1.{'norm.' if stem[1] == 'bn' else ''}{stem[2]}"
+    return f"stem.{key}"
+
+
+def caffe2_name(key: str) -> str:
+    """Caffe2's name of a parameter of torchvision's ResNet; its batch norm is folded into two."""
+    if block := _BLOCK.fullmatch(key):
+        stage, index, part, number, leaf = block.groups()
+        shortcut = part == "downsample."
+        branch = "branch1" if shortcut else f"branch2{'abc'[int(number) - 1]}"
+        norm = part == "bn" or (shortcut and number == "1")
+        return f"res{int(stage) + 1}_{index}_{branch}" + _caffe2_leaf(norm, leaf)
+    if stem := _STEM.fullmatch(key):
+        return ("res_conv1" if stem[1] == "bn" else "conv1") + _caffe2_leaf(
+            stem[1] == "bn", stem[2]
+        )
+    return key
+
+
+def _caffe2_leaf(norm: bool, leaf: str) -> str:
+    return f"_bn_{_CAFFE2_SUFFIX.get(leaf, leaf)}" if norm else "_w"
+
+
+def load_imagenet_weights(backbone: ResNet, path: Path) -> None:
+    """Fill `backbone` from a file of torchvision, detectron2 or MSRA.
+
+    Raises:
+        UserError: where a key is missing or of another shape, or the file is none of the three.
+    """
+    weights = read_weights(path)
+    expected = backbone.body.state_dict()
+    name = _naming(weights, path)
+    folded = name is caffe2_name  # identity statistics; the epsilon is added again when they run
+    filled = {}
+    for key, tensor in expected.items():
+        if folded and key.endswith("running_mean"):
+            filled[key] = torch.zeros_like(tensor)
+        elif folded and key.endswith("running_var"):
+            filled[key] = torch.ones_like(tensor) - 1e-5
+        else:
+            filled[key] = fitting(weights, name(key), tensor, path)
+    backbone.body.load_state_dict(filled)
+
+
+def fitting(weights: Mapping[str, Tensor], key: str, wanted: Tensor, where: object) -> Tensor:
+    """`weights[key]`, which must be there and have the shape of `wanted`."""
+    if key not in weights:
+        raise UserError(f"{where}: {key}: missing; the file has no entry for it")
+    found = weights[key]
+    if found.shape != wanted.shape:
+        raise UserError(
+            f"{where}: {key}: has shape {list(found.shape)}, the model needs {list(wanted.shape)}"
+        )
+    return found
+
+
+def _naming(weights: Mapping[str, Tensor], path: Path) -> Callable[[str], str]:
+    for mark, name in (
+        ("conv1.weight", str),
+        ("stem.conv1.weight", detectron2_name),
+        ("conv1_w", caffe2_name),
+    ):
+        if mark in weights:
+            return name
+    raise UserError(
+        f"{path}: has none of conv1.weight, stem.conv1.weight and conv1_w; expected ResNet weights "
+        "of torchvision, detectron2 or MSRA"
+    )
+
+
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """All tensors of a `.pth` or `.pkl` file by name; code in either is refused.
+
+    Raises:
+        UserError: where the file is missing, broken or holds anything but arrays.
+    """
+    try:
+        if Path(path).suffix == ".pkl":
+            with Path(path).open("rb") as file:
+                content = _ArrayUnpickler(file, encoding="latin1").load()
+        else:
+            content = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file") from None
+    except Exception as error:
+        raise UserError(
+            f"{path}: not a file of tensors alone ({type(error).__name__}: "
+            f"{' '.join(str(error).split())[:80]}); nothing else is read from outside"
+        ) from error
+    return _tensors(content, path)
+
+
+def _tensors(content: Any, path: Path) -> dict[str, Tensor]:
+    """The state dict in `content`, or under "model" or "blobs"."""
+    for key in ("model", "blobs"):
+        if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
+            content = content[key]
+    if not isinstance(content, Mapping) or not content:
+        raise UserError(f"{path}: top level: expected a state dict, or one under 'model'")
+    found = {}
+    for key, value in content.items():
+        if isinstance(value, np.ndarray) and value.dtype.kind in "fiub":
+            value = torch.from_numpy(value.copy())
+        if isinstance(value, Tensor):
+            found[str(key)] = value
+        elif not isinstance(value, (int, float, str)):
+            raise UserError(f"{path}: {key}: is a {type(value).__name__}, expected a tensor")
+    return found
+
+
+class _ArrayUnpickler(pickle.Unpickler):
+    """Makes numpy arrays and plain containers; everything else is refused."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) in _ARRAY_PARTS:
+            return super().find_class(module, name)
+        raise pickle.UnpicklingError(f"{module}.{name} is no array")
