@@ -3,14 +3,29 @@
 from ablations.decoder import decoder
 from ablations.presets import PRESETS
 from ablations.table1 import table1
+from ablations.table2c import table2c
+from ablations.table2d import table2d
 from ablations.table3a import table3a
+from ablations.table3b import table3b
 from ablations.table3c import table3c
 from ablations.table3d import table3d
 from ablations.table4 import table4a, table4b, table4c
 
 TABLES = {
     recipe.__name__: recipe
-    for recipe in (table1, table3a, table3c, table3d, decoder, table4a, table4b, table4c)
+    for recipe in (
+        table1,
+        table2c,
+        table2d,
+        table3a,
+        table3b,
+        table3c,
+        table3d,
+        decoder,
+        table4a,
+        table4b,
+        table4c,
+    )
 }
 
 __all__ = ["PRESETS", "TABLES"]

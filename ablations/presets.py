@@ -42,16 +42,26 @@ EMBEDDED_SCHEDULE = Optimisation(
     curve_every=170,
 )
 
+# One-frame videos stand for COCO's images: as many clips a batch as the video schedule has frames.
+EMBEDDED_IMAGES = SyntheticData(train_videos=1000, validation_videos=200, frames=1)
+EMBEDDED_IMAGE_SCHEDULE = EMBEDDED_SCHEDULE.model_copy(
+    update={"clips": 40, "clip_frames": 1, "curve_every": 0}
+)
+
 QUICK = Preset(
     name="quick",
     model=EMBEDDED_MODEL,
     optimisation=EMBEDDED_SCHEDULE,
     data=SyntheticData(validation_videos=25),
+    image_data=EMBEDDED_IMAGES,
+    image_optimisation=EMBEDDED_IMAGE_SCHEDULE,
+    image_classes=EMBEDDED_MODEL.classes,
     seeds=2,
     tables=("table1", "table3a"),
     profile_videos=2,
     profile_repeats=3,
     seconds_per_iteration=0.25,
+    seconds_per_image_iteration=0.3,
     seconds_per_evaluation=8,
 )
 
@@ -61,10 +71,22 @@ FULL = QUICK.model_copy(
         "optimisation": EMBEDDED_SCHEDULE.model_copy(
             update={"iterations": 1000, "drop_at": (800,), "curve_every": 500}
         ),
+        "image_optimisation": EMBEDDED_IMAGE_SCHEDULE.model_copy(
+            update={"iterations": 1000, "drop_at": (800,)}
+        ),
         "data": SyntheticData(),
         "seeds": 5,
         "seconds_per_evaluation": 13,
-        "tables": ("table1", "table3a", "table3c", "table3d", "decoder"),
+        "tables": (
+            "table1",
+            "table2c",
+            "table2d",
+            "table3a",
+            "table3b",
+            "table3c",
+            "table3d",
+            "decoder",
+        ),
         "profile_videos": 8,
         "profile_repeats": 5,
     }
@@ -76,7 +98,11 @@ SMOKE = QUICK.model_copy(
         "optimisation": EMBEDDED_SCHEDULE.model_copy(
             update={"iterations": 4, "clips": 2, "warmup": 1, "drop_at": (3,), "curve_every": 2}
         ),
+        "image_optimisation": EMBEDDED_IMAGE_SCHEDULE.model_copy(
+            update={"iterations": 4, "clips": 2, "warmup": 1, "drop_at": (3,)}
+        ),
         "data": SyntheticData(train_videos=5, validation_videos=5, frames=20),
+        "image_data": SyntheticData(train_videos=5, validation_videos=5, frames=1),
         "windows": (5, 10),
         "profile_videos": 1,
         "profile_repeats": 2,

@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveFloat, PositiveInt
 
 AttentionKernel = Literal["materialised", "math", "efficient", "flash"]
+Precision = Literal["float32", "bfloat16", "float16"]
 DecoderKind = Literal["unified", "decomposed"]
 
 
@@ -100,7 +101,9 @@ class ModelConfig(Strict):
     """The network. The defaults are the paper's (Section 3 and the released configuration).
 
     `mask_stride` is the stride of the mask logits: the spatial decoder climbs from the encoder's
-    stride to it, one backbone map at a time.
+    stride to it, one backbone map at a time. With `box_frames` > 0 a head gives every query that
+    many boxes, one for each frame of a training clip (paper, Table 2(c)); testing has no use for
+    them.
     """
 
     classes: PositiveInt = 40
@@ -117,13 +120,18 @@ class ModelConfig(Strict):
     queries: PositiveInt = 100
     mask_stride: PositiveInt = 8
     norm_groups: PositiveInt = 32
+    box_frames: NonNegativeInt = 0
 
 
 # --- training -------------------------------------------------------------------------------------
 
 
 class LossConfig(Strict):
-    """Matching and loss weights; lambda0, lambda1 and lambda2 of the paper's Section 3.2."""
+    """Matching and loss weights; lambda0, lambda1 and lambda2 of the paper's Section 3.2.
+
+    Matching on "boxes" is that of DETR and VisTR: p(class), L1 distance and generalised IoU of the
+    boxes, which the loss then trains as well, all with their weights.
+    """
 
     match_dice: float = 3.0
     dice: float = 3.0
@@ -132,20 +140,28 @@ class LossConfig(Strict):
     focal_gamma: float = 2.0
     no_object: PositiveFloat = 0.1
     supervision_stride: PositiveInt = 4
+    matching: Literal["masks", "boxes"] = "masks"
+    box_l1: float = 5.0
+    box_giou: float = 2.0
 
 
 class Optimisation(Strict):
     """The schedule. `drop_at` holds iterations at which the learning rate is multiplied by 0.1.
 
-    `clip_frames` is T of training; its frames are drawn within `sampling_range` of a key frame.
-    The AP curve is taken every `curve_every` iterations on the validation split, with windows of
-    `clip_frames` at `curve_stride`; 0 keeps no curve.
+    `clip_frames` is T of training; its frames are drawn within `sampling_range` of a key frame,
+    distinct ones unless `repeat_frames`. A clip is cropped to a random size within `crop` (least
+    and most pixels of a side), its shorter side resized to one of `sizes`, and flipped or not, all
+    its frames alike. `clips` is the batch over all processes. The AP curve is taken every
+    `curve_every` iterations on the validation split, with windows of `clip_frames` at
+    `curve_stride`; 0 keeps no curve. `precision` other than float32 is automatic mixed precision;
+    losses are always taken in float32.
     """
 
     iterations: PositiveInt
     clips: PositiveInt = 16
     clip_frames: PositiveInt = 5
     sampling_range: PositiveInt = 20
+    repeat_frames: bool = False
     learning_rate: PositiveFloat = 1e-4
     backbone_multiplier: PositiveFloat = 0.1
     weight_decay: float = 1e-4
@@ -153,9 +169,14 @@ class Optimisation(Strict):
     warmup: NonNegativeInt = 0
     drop_at: tuple[PositiveInt, ...] = ()
     flip: bool = True
+    crop: tuple[PositiveInt, PositiveInt] | None = None
+    sizes: tuple[PositiveInt, ...] = ()
+    longest_side: PositiveInt = 1333
     loss: LossConfig = LossConfig()
     curve_every: NonNegativeInt = 0
     curve_stride: PositiveInt = 3
+    precision: Precision = "float32"
+    compiled: bool = False
 
 
 # --- data -----------------------------------------------------------------------------------------
@@ -177,6 +198,44 @@ class SyntheticData(Strict):
     width: PositiveInt = 96
 
 
+class FolderData(Strict):
+    """Videos or images that a user has, in the YouTube-VIS or the COCO format.
+
+    `train` and `valid` are the SHA-256 of the two annotation files; where they lie is no part of
+    it, the store remembers that. Empty hashes stand for a data set that is still to be pointed at.
+    """
+
+    kind: Literal["folder"] = "folder"
+    name: str
+    train: str = ""
+    valid: str = ""
+
+    @property
+    def known(self) -> bool:
+        return bool(self.train and self.valid)
+
+
+Data = Annotated[SyntheticData | FolderData, Field(discriminator="kind")]
+
+
+# --- where weights come from ----------------------------------------------------------------------
+
+
+class ImageNet(Strict):
+    """torchvision's ImageNet weights for the backbone, fetched by torchvision."""
+
+    kind: Literal["imagenet"] = "imagenet"
+    weights: Literal["IMAGENET1K_V1"] = "IMAGENET1K_V1"
+
+
+class WeightsFile(Strict):
+    """A file of the user's: ImageNet weights of a backbone, or a released IFC checkpoint."""
+
+    kind: Literal["file"] = "file"
+    content: Literal["imagenet", "released"]
+    sha256: str
+
+
 # --- work -----------------------------------------------------------------------------------------
 
 
@@ -194,7 +253,7 @@ class Work(Strict):
 
 
 def _essence(value: Strict) -> dict[str, Any]:
-    """The fields that differ from their defaults, and every `kind`."""
+    """The fields that differ from their defaults, and every `kind`; values within values alike."""
     fields = {}
     for name, field in type(value).model_fields.items():
         content = getattr(value, name)
@@ -204,13 +263,18 @@ def _essence(value: Strict) -> dict[str, Any]:
 
 
 class Training(Work):
-    """Configuration, seed and data; makes a checkpoint and its curves."""
+    """Configuration, seed and data; makes a checkpoint and its curves.
+
+    `start` is what the weights start from: another training (of which everything that fits is
+    taken), ImageNet weights, or a file. None: fresh weights.
+    """
 
     kind: Literal["training"] = "training"
     model: ModelConfig
     optimisation: Optimisation
-    data: SyntheticData
+    data: Data
     seed: NonNegativeInt
+    start: Annotated[Training | ImageNet | WeightsFile, Field(discriminator="kind")] | None = None
 
 
 class Evaluation(Work):
@@ -218,7 +282,9 @@ class Evaluation(Work):
 
     `window` None is the offline mode: one window holds the whole video. `short_videos` says what
     happens to a video of fewer than T frames: refuse it, or use one window of its length (the
-    paper's protocol on YouTube-VIS).
+    paper's protocol on YouTube-VIS). Frames are resized to a shorter side of `size` first; masks
+    are scored at the video's own size. `protocol` "image" scores every one-frame video as COCO
+    scores an image.
     """
 
     kind: Literal["evaluation"] = "evaluation"
@@ -228,6 +294,8 @@ class Evaluation(Work):
     match_threshold: float = 0.05
     score_threshold: float = 0.01
     short_videos: Literal["refuse", "shrink"] = "refuse"
+    size: PositiveInt | None = None
+    protocol: Literal["video", "image"] = "video"
 
 
 class Profile(Work):
@@ -242,6 +310,7 @@ class Profile(Work):
     stride: PositiveInt = 1
     device: str
     threads: PositiveInt = 1
+    size: PositiveInt | None = None
     videos: PositiveInt = 8
     repeats: PositiveInt = 5
 

@@ -11,44 +11,99 @@ from pydantic import PositiveInt
 
 from ifc_bench.config import (
     Count,
+    Data,
     Evaluation,
+    ImageNet,
     ModelConfig,
     Optimisation,
     Profile,
     Strict,
-    SyntheticData,
     Training,
+    WeightsFile,
 )
 from ifc_bench.records import Device
 
-Metric = Literal["AP", "AP75", "FPS"]
+Metric = Literal["AP", "AP50", "AP75", "FPS"]
 
 
 class Preset(Strict):
-    """A budget: the base model, data, schedule, test windows and number of seeds.
+    """A budget: the base model, data, schedules, test windows and number of seeds.
 
-    `seconds_per_iteration` is what one training iteration took on one thread of the machine that
-    the preset was written on; it serves the plan's estimate of time and nothing else.
+    `image_data` and `image_optimisation` are for clips of one frame: Table 3(b), and, where
+    `pretrain` is set, the training on images that every row starts from (one for all its seeds).
+    `start` is what the first training of a row starts from. `seconds_per_iteration` is what one
+    training iteration took, or is thought to take, on one of the machines that the preset is
+    written for, and `gpus` how many of those work on it; they serve the plan's estimates and
+    nothing else.
     """
 
     name: str
     model: ModelConfig
     optimisation: Optimisation
-    data: SyntheticData
+    data: Data
+    image_data: Data
+    image_optimisation: Optimisation
+    image_classes: PositiveInt
+    pretrain: bool = False
+    start: ImageNet | WeightsFile | None = None
     windows: tuple[PositiveInt, ...] = (5, 10, 15, 20)
+    short_videos: Literal["refuse", "shrink"] = "refuse"
+    size: PositiveInt | None = None
     seeds: PositiveInt = 5
     tables: tuple[str, ...]
     profile_videos: PositiveInt = 8
     profile_repeats: PositiveInt = 5
     seconds_per_iteration: float
+    seconds_per_image_iteration: float
     seconds_per_evaluation: float
+    gpus: int = 0
+
+    def pretraining(self, model: ModelConfig) -> Training:
+        """The training on images that the rows with `model` start from."""
+        return Training(
+            model=model.model_copy(update={"classes": self.image_classes, "box_frames": 0}),
+            optimisation=self.image_optimisation,
+            data=self.image_data,
+            seed=0,
+            start=self.start,
+        )
+
+    def training(self, row: Row, seed: int) -> Training:
+        """The training behind one seed of `row`."""
+        if row.images:
+            return self.pretraining(row.model).model_copy(update={"seed": seed})
+        optimisation = self.optimisation
+        if row.matching == "boxes":
+            loss = optimisation.loss.model_copy(update={"matching": "boxes"})
+            optimisation = optimisation.model_copy(update={"loss": loss})
+        return Training(
+            model=row.model,
+            optimisation=optimisation,
+            data=self.data,
+            seed=seed,
+            start=self.pretraining(row.model) if self.pretrain else self.start,
+        )
+
+    def seconds_of(self, training: Training) -> float:
+        """An estimate of the time that `training` takes."""
+        still = training.optimisation == self.image_optimisation
+        each = self.seconds_per_image_iteration if still else self.seconds_per_iteration
+        return training.optimisation.iterations * each
 
 
 class Row(Strict):
-    """One line of a table: a label as the paper prints it, and the model behind it."""
+    """One line of a table: a label as the paper prints it, and the model behind it.
+
+    A row may bring its own `window` (with a `stride`), where the others take the table's. `images`
+    trains and tests it on the preset's images instead of its videos.
+    """
 
     label: str
     model: ModelConfig
+    matching: Literal["masks", "boxes"] = "masks"
+    images: bool = False
+    window: PositiveInt | None = None
+    stride: PositiveInt = 1
 
 
 class Table(Strict):
@@ -62,17 +117,28 @@ class Table(Strict):
     statistic: Literal["mean", "std"] = "mean"
     paper_table: str | None = None
 
+    def windows(self, preset: Preset, row: Row) -> tuple[int, ...]:
+        """The windows that `row` is tested with."""
+        if row.images:
+            return (1,)
+        return preset.windows if row.window is None else (row.window,)
+
     def trainings(self, preset: Preset, row: Row) -> list[Training]:
         """The runs behind `row`, one for each seed."""
-        return [
-            Training(model=row.model, optimisation=preset.optimisation, data=preset.data, seed=seed)
-            for seed in range(preset.seeds)
-        ]
+        return [preset.training(row, seed) for seed in range(preset.seeds)]
 
     def evaluations(self, preset: Preset, row: Row, window: int) -> list[Evaluation]:
         """The evaluations behind one cell of accuracies, one for each seed."""
         return [
-            Evaluation(training=training, window=window) for training in self.trainings(preset, row)
+            Evaluation(
+                training=training,
+                window=window,
+                stride=row.stride,
+                short_videos=preset.short_videos,
+                size=preset.size,
+                protocol="image" if row.images else "video",
+            )
+            for training in self.trainings(preset, row)
         ]
 
     def profile(self, preset: Preset, row: Row, window: int, device: Device) -> Profile | None:
@@ -82,8 +148,10 @@ class Table(Strict):
         return Profile(
             training=self.trainings(preset, row)[0],
             window=window,
+            stride=row.stride,
             device=device.name,
             threads=device.threads or 1,
+            size=preset.size,
             videos=preset.profile_videos,
             repeats=preset.profile_repeats,
         )

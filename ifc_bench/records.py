@@ -41,7 +41,11 @@ class Provenance(Strict):
 
 
 class TrainingResult(Strict):
-    """Curves of a training; lists have one entry for each iteration."""
+    """Curves of a training; lists have one entry for each iteration.
+
+    `new_parameters` names what the weights that it started from did not have; None where it
+    started from nothing.
+    """
 
     kind: Literal["training"] = "training"
     loss: list[float | None]
@@ -50,6 +54,7 @@ class TrainingResult(Strict):
     parameters: int
     wall_seconds: float
     diverged_at: int | None = None
+    new_parameters: list[str] | None = None
 
 
 class EvaluationResult(Strict):

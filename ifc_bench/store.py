@@ -11,7 +11,7 @@ from pathlib import Path
 from filelock import FileLock
 from pydantic import ValidationError
 
-from ifc_bench.config import AnyWork, SyntheticData, Training
+from ifc_bench.config import AnyWork, Data, FolderData, Training, WeightsFile
 from ifc_bench.errors import UserError
 from ifc_bench.records import Record, plain
 
@@ -31,12 +31,25 @@ class Store:
     def checkpoint_path(self, training: Training) -> Path:
         return self.runs / "checkpoints" / f"{training.id}.pt"
 
+    def weights_path(self, weights: WeightsFile) -> Path:
+        """A link to a file of the user's that trainings start from; its name keeps the ending."""
+        found = sorted((self.runs / "weights").glob(f"{weights.sha256}.*"))
+        return found[0] if found else self.runs / "weights" / f"{weights.sha256}.pth"
+
+    def tensorboard_path(self, training: Training) -> Path:
+        return self.runs / "tensorboard" / training.id
+
     def predictions_path(self, evaluation: AnyWork) -> Path:
         """The tracks behind an evaluation, in the YouTube-VIS results format."""
         return self.runs / "predictions" / f"{evaluation.id}.json"
 
-    def data_path(self, data: SyntheticData) -> Path:
-        """The folder of an embedded data set; its name tells its parameters."""
+    def data_path(self, data: Data) -> Path:
+        """The folder of a data set, with `train/` and `valid/`.
+
+        An embedded set's name tells its parameters; a user's set is a folder of links.
+        """
+        if isinstance(data, FolderData):
+            return self.runs / "data" / f"{data.name}-{data.train[:8]}-{data.valid[:8]}"
         values = data.model_dump()
         name = "-".join(str(values[key]) for key in sorted(values) if key != "kind")
         return self.runs / "data" / f"{data.kind}-{name}"

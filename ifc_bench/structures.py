@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+import torch
 from torch import Tensor
 
 from ifc_bench.masks import Rle
@@ -16,10 +17,18 @@ class Target:
     Attributes:
         classes: int64 [I], contiguous from 0.
         masks: float32 [I, T, h, w] at the supervision stride; 0 where an instance is not visible.
+        boxes: float32 [I, T, 4], centre, width and height as fractions of the clip's frame; all 0
+            where an instance is not visible. None where nothing asked for boxes.
     """
 
     classes: Tensor
     masks: Tensor
+    boxes: Tensor | None = None
+
+    def to(self, device: torch.device) -> Target:
+        """The same on `device`."""
+        boxes = None if self.boxes is None else self.boxes.to(device)
+        return Target(self.classes.to(device), self.masks.to(device), boxes)
 
 
 @dataclass(frozen=True)
@@ -30,11 +39,14 @@ class Prediction:
         class_logits: [B, Q, K + 1]; the last class is "no object".
         mask_logits: [B, Q, T, h, w] at the model's mask stride.
         auxiliary: the same of the earlier decoder layers, first layer first; empty in evaluation.
+        boxes: [B, Q, T, 4], centre, width and height in 0..1; None without a box head, and in
+            evaluation.
     """
 
     class_logits: Tensor
     mask_logits: Tensor
     auxiliary: list[Prediction] = field(default_factory=list)
+    boxes: Tensor | None = None
 
 
 @dataclass(frozen=True)

@@ -84,6 +84,7 @@ def test_defaults_are_released_and_do_not_change():
         "queries": 100,
         "mask_stride": 8,
         "norm_groups": 32,
+        "box_frames": 0,
     }
 
 

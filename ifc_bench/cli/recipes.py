@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from ifc_bench.config import SyntheticData
 from ifc_bench.errors import UserError
 from ifc_bench.recipe import AnyTable, Preset
 
@@ -26,7 +27,7 @@ class Recipes:
             raise UserError(f"--preset: {name!r} is none of {', '.join(self.presets)}")
         preset = self.presets[name]
         longest = max(windows or preset.windows)
-        if longest > preset.data.frames:
+        if isinstance(preset.data, SyntheticData) and longest > preset.data.frames:
             raise UserError(
                 f"--window: T = {longest} is longer than the videos of preset {name}, which have "
                 f"{preset.data.frames} frames; choose at most that"

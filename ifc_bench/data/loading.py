@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
 from ifc_bench.config import Optimisation
+from ifc_bench.data.transforms import Batch, Sample, augment, collate, resize_frames, resized
 from ifc_bench.data.youtube_vis import Annotation, Video, frame_path, read_instances
 from ifc_bench.errors import UserError
 from ifc_bench.masks import decode
-from ifc_bench.structures import Target
 
 
 class VideoDataset:
@@ -50,32 +48,28 @@ class VideoDataset:
                 raise UserError(f"{where}: frame {path} is missing; restore it or drop the video")
         return paths
 
-    def frames(self, video: Video, indices: list[int]) -> Tensor:
-        """Frames as uint8 RGB [T, 3, H, W]."""
+    def frames(self, video: Video, indices: list[int], short_side: int | None = None) -> Tensor:
+        """Frames as uint8 RGB [T, 3, H, W], resized to a shorter side of `short_side` if given."""
         paths = self._paths[video.id]
         size = (video.height, video.width)
-        return torch.stack([self._read(paths[i], size) for i in indices])
+        frames = torch.stack([self._read(paths[i], size) for i in indices])
+        return frames if short_side is None else resize_frames(frames, resized(size, short_side))
 
-    def target(self, video: Video, indices: list[int], stride: int) -> Target:
-        """The instances visible in these frames; masks at `stride`, resized bilinearly."""
+    def sample(self, video: Video, indices: list[int]) -> Sample:
+        """These frames, and the instances visible in any of them; no crowds."""
         kept = [
             a
             for a in self._of_video[video.id]
             if not a.iscrowd and any(a.rles[i] is not None for i in indices)
         ]
-        size = [math.ceil(video.height / stride), math.ceil(video.width / stride)]
-        masks = torch.zeros(len(kept), len(indices), video.height, video.width)
+        masks = torch.zeros(len(kept), len(indices), video.height, video.width, dtype=torch.bool)
         for row, annotation in enumerate(kept):
             for column, index in enumerate(indices):
                 rle = annotation.rles[index]
                 if rle is not None:
                     masks[row, column] = torch.from_numpy(decode(rle))
         classes = [self.category_ids.index(a.category_id) for a in kept]
-        if len(kept):
-            masks = F.interpolate(masks, size=size, mode="bilinear", align_corners=False)
-        else:
-            masks = masks.new_zeros(0, len(indices), *size)
-        return Target(torch.tensor(classes, dtype=torch.int64), masks)
+        return Sample(self.frames(video, indices), torch.tensor(classes, dtype=torch.int64), masks)
 
 
 def _read_frame(path: Path, size: tuple[int, int]) -> Tensor:
@@ -93,35 +87,45 @@ def _read_frame(path: Path, size: tuple[int, int]) -> Tensor:
     return torch.from_numpy(pixels).permute(2, 0, 1).contiguous()
 
 
-@dataclass(frozen=True)
-class Batch:
-    """Clips uint8 [B, T, 3, H, W] and their targets."""
-
-    clips: Tensor
-    targets: list[Target]
-
-
-def draw_batch(data: VideoDataset, schedule: Optimisation, seed: int, iteration: int) -> Batch:
+def draw_batch(
+    data: VideoDataset,
+    schedule: Optimisation,
+    seed: int,
+    iteration: int,
+    part: int = 0,
+    parts: int = 1,
+) -> Batch:
     """The batch of one iteration: a function of its arguments alone, so that training can resume.
 
     Every epoch visits the videos in a new order. A clip is a key frame and others from within
-    `sampling_range`, in order of time (paper, Section 4), all flipped or none.
+    `sampling_range`, in order of time (paper, Section 4). Process `part` of `parts` gets every
+    `parts`-th clip; together they hold the batch of one process.
     """
-    clips, targets = [], []
-    for position in range(schedule.clips):
+    samples = []
+    for position in range(part, schedule.clips, parts):
         number = iteration * schedule.clips + position
         epoch, place = divmod(number, len(data.videos))
         order = np.random.default_rng([seed, 0, epoch]).permutation(len(data.videos))
         rng = np.random.default_rng([seed, 1, number])
         video = data.videos[order[place]]
         indices = _sample_frames(video.length, schedule, rng)
-        clip = data.frames(video, indices)
-        target = data.target(video, indices, schedule.loss.supervision_stride)
-        if schedule.flip and rng.random() < 0.5:
-            clip, target = clip.flip(-1), Target(target.classes, target.masks.flip(-1))
-        clips.append(clip)
-        targets.append(target)
-    return Batch(torch.stack(clips), targets)
+        samples.append(augment(data.sample(video, indices), schedule, rng))
+    loss = schedule.loss
+    return collate(samples, loss.supervision_stride, boxes=loss.matching == "boxes")
+
+
+@dataclass(frozen=True)
+class TrainingBatches(torch.utils.data.Dataset[Batch]):
+    """The batches of a training by iteration, for torch's loader processes."""
+
+    data: VideoDataset
+    schedule: Optimisation
+    seed: int
+    part: int = 0
+    parts: int = 1
+
+    def __getitem__(self, iteration: int) -> Batch:
+        return draw_batch(self.data, self.schedule, self.seed, iteration, self.part, self.parts)
 
 
 def _sample_frames(length: int, schedule: Optimisation, rng: np.random.Generator) -> list[int]:
@@ -132,5 +136,5 @@ def _sample_frames(length: int, schedule: Optimisation, rng: np.random.Generator
     )
     others = [i for i in range(low, high) if i != key] or [key]
     wanted = schedule.clip_frames - 1
-    picked = rng.choice(others, wanted, replace=wanted > len(others))
+    picked = rng.choice(others, wanted, replace=schedule.repeat_frames or wanted > len(others))
     return sorted([key, *picked.tolist()])

@@ -1,6 +1,15 @@
-"""Video AP on run-length masks. No torch."""
+"""Video AP and image AP on run-length masks. No torch."""
 
+from ifc_bench.evaluation.image_ap import ImageScores, score_images
 from ifc_bench.evaluation.predictions import PredictedTrack, read_predictions
 from ifc_bench.evaluation.video_ap import SUMMARY, VideoScores, score_videos
 
-__all__ = ["SUMMARY", "PredictedTrack", "VideoScores", "read_predictions", "score_videos"]
+__all__ = [
+    "SUMMARY",
+    "ImageScores",
+    "PredictedTrack",
+    "VideoScores",
+    "read_predictions",
+    "score_images",
+    "score_videos",
+]

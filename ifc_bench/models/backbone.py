@@ -59,6 +59,7 @@ class ResNet(FeatureExtractor):
     def __init__(self, config: ResNetBackbone) -> None:
         msra = config.convention == "msra"
         super().__init__(bgr_without_scale=msra)
+        self.depth = config.depth
         make = getattr(torchvision.models, f"resnet{config.depth}")
         self.body = make(weights=None, norm_layer=FrozenBatchNorm)
         del self.body.fc, self.body.avgpool

@@ -37,7 +37,7 @@ def build_model(model: c.ModelConfig) -> IFC:
         backbone=backbone,
         communication=build_communication(model),
         decoder=build_decoder(model),
-        heads=Heads(model.width, model.classes, spatial),
+        heads=Heads(model.width, model.classes, spatial, model.box_frames),
         memory_tokens=model.communication.memory_tokens,
         finest=finest,
     )
@@ -67,7 +67,8 @@ def build_communication(model: c.ModelConfig) -> communication.Communication:
         case c.DecompTHW():
             return communication.DecompTHW(layer, blocks)
         case c.InterFrame(grouping=grouping):
-            return communication.InterFrame(layer, blocks, unified=grouping == "unified")
+            talking = blocks if model.communication.memory_tokens else 0
+            return communication.InterFrame(layer, blocks, talking, unified=grouping == "unified")
 
 
 def build_decoder(model: c.ModelConfig) -> Decoder:

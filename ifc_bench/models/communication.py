@@ -109,18 +109,19 @@ class InterFrame(Communication):
     """IFC: `within` is Encode-Receive, `across` is Gather-Communicate over memory tokens alone.
 
     Grouping "decomposed" attends over T in each of M groups; "unified" is one group of T*M tokens.
-    Gather-Communicate has neither positions nor padding (the released code).
+    Gather-Communicate has neither positions nor padding (the released code). Without memory
+    tokens (`talking` 0) nobody talks, and this is No Comm.
     """
 
-    def __init__(self, layer: LayerFactory, blocks: int, unified: bool) -> None:
+    def __init__(self, layer: LayerFactory, blocks: int, talking: int, unified: bool) -> None:
         super().__init__(layer, blocks)
-        self.gather = nn.ModuleList(layer() for _ in range(blocks))
+        self.gather = nn.ModuleList(layer() for _ in range(talking))
         self.unified = unified
 
     def across(
         self, block: int, frames: Tensor, memory: Tensor, padding: Tensor | None
     ) -> tuple[Tensor, Tensor]:
-        if memory.shape[2] == 0:
+        if not self.gather:
             return frames, memory
         if self.unified:
             mixed = self.gather[block](memory.flatten(1, 2)).view_as(memory)

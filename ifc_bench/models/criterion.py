@@ -2,51 +2,116 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from ifc_bench.config import LossConfig
-from ifc_bench.models.matcher import match
+from ifc_bench.models.boxes import overlap_and_distance
+from ifc_bench.models.matcher import match, match_boxes
 from ifc_bench.structures import Prediction, Target
 
+Average = Callable[[Tensor], Tensor]
 
-def losses(prediction: Prediction, targets: list[Target], config: LossConfig) -> dict[str, Tensor]:
-    """Weighted losses, summed over decoder layers.
 
-    Masks are compared at the targets' stride, to which predicted logits are upsampled bilinearly;
-    mask losses are normalised by the number of instances in the batch (at least 1).
+def loss_names(config: LossConfig) -> tuple[str, ...]:
+    """The names of the parts that `losses` gives."""
+    boxes = ("box_l1", "box_giou") if config.matching == "boxes" else ()
+    return ("classes", "focal", "dice", *boxes)
+
+
+def losses(
+    prediction: Prediction,
+    targets: list[Target],
+    config: LossConfig,
+    average: Average = lambda value: value,
+) -> dict[str, Tensor]:
+    """Weighted losses, summed over decoder layers, in float32.
+
+    Masks are compared at the targets' stride, to which predicted logits are upsampled bilinearly.
+    Mask and box losses are normalised by the number of instances in the batch (at least 1), the
+    class loss by its weights. `average` takes the mean of a tensor over all processes; with it
+    both normalisers are those of the whole batch, so that averaged gradients are those of one
+    process. (The released code takes the class loss's weights in each process alone.)
 
     Returns:
-        Scalars "classes", "focal" and "dice"; their sum is the loss.
+        Scalars by `loss_names`; their sum is the loss.
     """
+    instances = sum(len(target.classes) for target in targets)
+    count = average(prediction.class_logits.new_tensor(instances, dtype=torch.float32)).clamp(min=1)
     layers = [*prediction.auxiliary, prediction]
-    parts = [_layer_losses(layer, targets, config) for layer in layers]
+    parts = [_layer_losses(layer, targets, config, count, average) for layer in layers]
     return {name: torch.stack([part[name] for part in parts]).sum() for name in parts[0]}
 
 
 def _layer_losses(
-    prediction: Prediction, targets: list[Target], config: LossConfig
+    prediction: Prediction,
+    targets: list[Target],
+    config: LossConfig,
+    count: Tensor,
+    average: Average,
 ) -> dict[str, Tensor]:
-    logits = prediction.class_logits
-    masks = _at_size(prediction.mask_logits, targets[0].masks.shape[-2:])
-    probabilities = logits.softmax(-1)
+    logits = prediction.class_logits.float()
+    masks = _at_size(prediction.mask_logits.float(), targets[0].masks.shape[-2:])
+    pairs = _pairs(logits.softmax(-1), masks, prediction.boxes, targets, config)
     wanted = torch.full(logits.shape[:2], logits.shape[-1] - 1, device=logits.device)
-    chosen, truth = [], []
-    for index, target in enumerate(targets):
-        queries, instances = match(probabilities[index], masks[index], target, config.match_dice)
-        wanted[index, queries] = target.classes[instances]
-        chosen.append(masks[index, queries].flatten(1))
-        truth.append(target.masks[instances].flatten(1))
+    for index, (queries, instances) in enumerate(pairs):
+        wanted[index, queries] = targets[index].classes[instances]
+    drawn = torch.cat([masks[i, q].flatten(1) for i, (q, _) in enumerate(pairs)])
+    true = torch.cat([t.masks[i].flatten(1) for t, (_, i) in zip(targets, pairs, strict=True)])
+    parts = {
+        "classes": _class_loss(logits, wanted, config, average),
+        "focal": config.focal * _focal(drawn, true, config) / count,
+        "dice": config.dice * _dice_loss(drawn, true) / count,
+    }
+    if config.matching == "boxes":
+        overlap, distance = _paired_boxes(prediction, targets, pairs)
+        parts["box_l1"] = config.box_l1 * distance.sum() / count
+        parts["box_giou"] = config.box_giou * (1 - overlap).sum() / count
+    return parts
+
+
+def _pairs(
+    probabilities: Tensor,
+    masks: Tensor,
+    boxes: Tensor | None,
+    targets: list[Target],
+    config: LossConfig,
+) -> list[tuple[Tensor, Tensor]]:
+    """Matched queries and instances of every clip."""
+    if config.matching == "masks":
+        return [
+            match(probabilities[index], masks[index], target, config.match_dice)
+            for index, target in enumerate(targets)
+        ]
+    assert boxes is not None, "matching on boxes needs model.box_frames"
+    return [
+        match_boxes(probabilities[index], boxes[index].float(), target, config)
+        for index, target in enumerate(targets)
+    ]
+
+
+def _paired_boxes(
+    prediction: Prediction, targets: list[Target], pairs: list[tuple[Tensor, Tensor]]
+) -> tuple[Tensor, Tensor]:
+    """Generalised IoU and L1 distance of all matched pairs."""
+    assert prediction.boxes is not None
+    found, wanted = [], []
+    for index, (target, (queries, instances)) in enumerate(zip(targets, pairs, strict=True)):
+        assert target.boxes is not None
+        found.append(prediction.boxes[index, queries].float())
+        wanted.append(target.boxes[instances])
+    return overlap_and_distance(torch.cat(found), torch.cat(wanted))
+
+
+def _class_loss(logits: Tensor, wanted: Tensor, config: LossConfig, average: Average) -> Tensor:
+    """Cross-entropy with "no object" at its weight, over the sum of weights."""
     weight = torch.ones(logits.shape[-1], device=logits.device, dtype=logits.dtype)
     weight[-1] = config.no_object
-    instances_total = max(sum(len(target.classes) for target in targets), 1)
-    drawn, true = torch.cat(chosen), torch.cat(truth)
-    return {
-        "classes": F.cross_entropy(logits.transpose(1, 2), wanted, weight),
-        "focal": config.focal * _focal(drawn, true, config) / instances_total,
-        "dice": config.dice * _dice_loss(drawn, true) / instances_total,
-    }
+    total = F.cross_entropy(logits.transpose(1, 2), wanted, weight, reduction="sum")
+    return total / average(weight[wanted].sum())
 
 
 def _at_size(masks: Tensor, size: torch.Size) -> Tensor:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor, nn
 
@@ -89,9 +91,8 @@ class IFC(nn.Module):
             encoded.flatten(0, 1), [m.flatten(0, 1) for m in reversed(maps[:-1])]
         ).unflatten(0, tokens.shape[:2])
         wanted = embeddings if self.training else embeddings[-1:]
-        predictions = [Prediction(*self.heads(e, pixels)) for e in wanted]
-        last = predictions.pop()
-        return Prediction(last.class_logits, last.mask_logits, predictions)
+        *auxiliary, last = [self.heads(e, pixels) for e in wanted]
+        return replace(last, auxiliary=auxiliary)
 
     def _tokens(
         self, coarse: Tensor, padding: Tensor | None

@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ifc_bench.structures import Prediction
+
 
 class Perceptron(nn.Module):
     """`layers` linear layers of one width with ReLU between them, and `outputs` at the end."""
@@ -53,24 +55,30 @@ class SpatialDecoder(nn.Module):
 
 
 class Heads(nn.Module):
-    """Classes from a 2-layer head; masks from a query's C-vector, a dynamic 1x1 convolution."""
+    """Classes from a 2-layer head; masks from a query's C-vector, a dynamic 1x1 convolution.
 
-    def __init__(self, width: int, classes: int, spatial: SpatialDecoder) -> None:
+    With `box_frames` > 0 a third head gives that many boxes a query (3 layers, as in DETR).
+    """
+
+    def __init__(
+        self, width: int, classes: int, spatial: SpatialDecoder, box_frames: int = 0
+    ) -> None:
         super().__init__()
         self.classify = Perceptron(width, classes + 1, layers=2)
         self.convolve = Perceptron(width, width, layers=3)
         self.spatial = spatial
+        self.locate = Perceptron(width, 4 * box_frames, layers=3) if box_frames else None
 
     def pixels(self, tokens: Tensor, laterals: list[Tensor]) -> Tensor:
         """Encoded maps [B*T, C, h, w] -> mask features [B*T, C, H, W]."""
         return self.spatial(tokens, laterals)
 
-    def forward(self, embeddings: Tensor, pixels: Tensor) -> tuple[Tensor, Tensor]:
-        """`embeddings` [B, Q, C] and `pixels` [B, T, C, H, W] -> classes and masks.
-
-        Returns class logits [B, Q, K + 1] and mask logits [B, Q, T, H, W].
-        """
+    def forward(self, embeddings: Tensor, pixels: Tensor) -> Prediction:
+        """The instances of `embeddings` [B, Q, C] on mask features `pixels` [B, T, C, H, W]."""
         kernels = self.convolve(embeddings)[:, None]  # [B, 1, Q, C]
         masks = torch.matmul(kernels, pixels.flatten(3))  # [B, T, Q, H*W]
         masks = masks.unflatten(-1, pixels.shape[-2:]).transpose(1, 2)
-        return self.classify(embeddings), masks
+        boxes = None
+        if self.locate is not None and self.training:
+            boxes = self.locate(embeddings).sigmoid().unflatten(-1, (-1, 4))
+        return Prediction(self.classify(embeddings), masks, boxes=boxes)

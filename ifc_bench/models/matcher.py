@@ -6,6 +6,8 @@ import torch
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
+from ifc_bench.config import LossConfig
+from ifc_bench.models.boxes import overlap_and_distance
 from ifc_bench.structures import Target
 
 
@@ -38,8 +40,41 @@ def match(
         similarity = similarity + dice_weight * dice(
             mask_logits.flatten(1).sigmoid(), target.masks.flatten(1)
         )
+    return _assign(similarity)
+
+
+@torch.no_grad()
+def match_boxes(
+    class_probabilities: Tensor, boxes: Tensor, target: Target, config: LossConfig
+) -> tuple[Tensor, Tensor]:
+    """Maximise p(class) + box_giou * GIoU - box_l1 * L1, means over an instance's visible frames.
+
+    This is DETR's and VisTR's matching (paper, Table 2(c), "box-based").
+
+    Args:
+        class_probabilities: [Q, K + 1].
+        boxes: [Q, T, 4], centre, width and height.
+        target: the clip's I instances, with boxes.
+        config: the weights.
+
+    Returns:
+        Indices of queries (ascending) and of instances, int64 [min(Q, I)] each.
+    """
+    assert target.boxes is not None
+    queries, instances = len(boxes), len(target.classes)
+    pairs = boxes[:, None].expand(-1, instances, -1, -1).flatten(0, 1)
+    wanted = target.boxes[None].expand(queries, -1, -1, -1).flatten(0, 1)
+    overlap, distance = overlap_and_distance(pairs, wanted)
+    located = config.box_giou * overlap - config.box_l1 * distance
+    return _assign(
+        class_probabilities[:, target.classes] + located.unflatten(0, (queries, instances))
+    )
+
+
+def _assign(similarity: Tensor) -> tuple[Tensor, Tensor]:
+    """The assignment of highest total `similarity` [Q, I]."""
     # A loss that is not finite is for the trainer to notice, so NaN must pass through here.
     finite = similarity.float().nan_to_num(0.0).cpu().numpy()
     queries, instances = linear_sum_assignment(finite, maximize=True)
-    device = mask_logits.device
+    device = similarity.device
     return torch.as_tensor(queries, device=device), torch.as_tensor(instances, device=device)

@@ -12,6 +12,8 @@ from ifc_bench.records import CountResult, EvaluationResult, ProfileResult, Reco
 from ifc_bench.report.statistics import Summary, summarise
 from ifc_bench.store import Store
 
+_Profiles = dict[tuple[str, int | None, int], list[Record]]  # by training, window and stride
+
 
 @dataclass(frozen=True)
 class Speed:
@@ -53,14 +55,15 @@ def collect(table: Table, preset: Preset, store: Store, situation: str | None = 
     Raises:
         UserError: where the data of a record has no such situation.
     """
-    profiles: dict[tuple[str, int | None], list[Record]] = {}
+    profiles: _Profiles = {}
     for record in store.records("profile"):
         if isinstance(record.work, Profile) and record.status == "ok":
-            profiles.setdefault((record.work.training.id, record.work.window), []).append(record)
+            work = record.work
+            profiles.setdefault((work.training.id, work.window, work.stride), []).append(record)
     return [
         _cell(table, preset, store, table.rows[row_index], window, profiles, situation)
         for row_index in range(len(table.rows))
-        for window in preset.windows
+        for window in table.windows(preset, table.rows[row_index])
     ]
 
 
@@ -70,7 +73,7 @@ def _cell(
     store: Store,
     row: Row,
     window: int,
-    profiles: dict[tuple[str, int | None], list[Record]],
+    profiles: _Profiles,
     situation: str | None,
 ) -> Cell:
     values: dict[str, list[float]] = {m: [] for m in table.metrics if m != "FPS"}
@@ -91,7 +94,7 @@ def _cell(
     measured = [
         speed
         for training in table.trainings(preset, row)
-        for record in profiles.get((training.id, window), [])
+        for record in profiles.get((training.id, window, row.stride), [])
         if (speed := _speed(record)) is not None
     ]
     return Cell(

@@ -9,6 +9,7 @@ import pandas as pd
 from ifc_bench.errors import UserError
 
 REFERENCE = Path(__file__).resolve().parents[2] / "results" / "paper" / "reference.csv"
+_CARDS = ("RTX 2080 Ti", "V100")
 _COLUMNS = ("table", "factor", "variant", "T", "metric", "mean", "std", "unit", "setting")
 
 
@@ -27,11 +28,14 @@ class PaperNumbers:
     def find(
         self, table: str | None, variant: str, window: int | None, metric: str, setting: str = ""
     ) -> tuple[float, float | None] | None:
-        """Printed mean and std (None where the paper prints none); None where there is no such."""
+        """Printed mean and std (None where the paper prints none); None where there is no such.
+
+        `window` None finds what the paper prints without telling the window.
+        """
         rows = self.frame[
             (self.frame["table"] == table)
             & (self.frame["variant"] == variant)
-            & (self.frame["T"] == window)
+            & (self.frame["T"].isna() if window is None else self.frame["T"] == window)
             & (self.frame["metric"] == metric)
         ]
         if setting:
@@ -40,3 +44,9 @@ class PaperNumbers:
             return None
         mean, std = rows.iloc[0][["mean", "std"]]
         return float(mean), None if pd.isna(std) else float(std)
+
+    def card(self, table: str | None) -> str | None:
+        """The card behind the FPS that `table` prints, by its model; None where there is none."""
+        rows = self.frame[(self.frame["table"] == table) & (self.frame["metric"] == "FPS")]
+        unit = " ".join(rows["unit"].dropna())
+        return next((card for card in _CARDS if card in unit), None)

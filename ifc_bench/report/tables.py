@@ -12,6 +12,7 @@ from typing import Literal
 import pandas as pd
 from tabulate import tabulate
 
+from ifc_bench.config import Data, FolderData, SyntheticData
 from ifc_bench.errors import UserError
 from ifc_bench.recipe import AnyTable, Preset, Table, TableOfCounts
 from ifc_bench.report.aggregate import Cell, Speed, collect, collect_counts
@@ -22,7 +23,6 @@ FORMATS = ("github", "latex", "csv", "json")
 Format = Literal["github", "latex", "csv", "json"]
 
 _ABSENT = "–"
-_PAPER_FPS_CARD = "V100"  # Table 3's FPS were measured on one 32 GB V100
 
 
 @dataclass
@@ -83,27 +83,28 @@ def _grid(
 ) -> Grid:
     cells = collect(table, preset, store, situation)
     speeds = sorted({(s.device, s.attention) for cell in cells for s in cell.speeds})
-    columns, keys = [table.factor], []
-    for window in preset.windows:
+    own_windows = any(row.window is not None for row in table.rows)
+    columns, keys = [table.factor, *(["T"] if own_windows else [])], []
+    for window in [None] if own_windows else table.windows(preset, table.rows[0]):
         for metric in table.metrics:
             for card in speeds if metric == "FPS" else [None]:
                 keys.append((window, metric, card))
                 several = f" [{speeds.index(card) + 1}]" if card and len(speeds) > 1 else ""
-                columns.append(f"T={window} {metric}{several}")
+                columns.append(f"{f'T={window} ' if window else ''}{metric}{several}")
     grid = Grid(table.title, _head(table, preset, cells, speeds), columns)
     if situation is not None:
         grid.head.append(f"accuracies on the videos of situation {situation} alone")
     by_place = {(cell.row, cell.window): cell for cell in cells}
     for row in table.rows:
-        shown = [_show(table, by_place[row.label, w], metric, card) for w, metric, card in keys]
-        grid.rows.append([row.label, *shown])
+        places = [(w or row.window or 0, metric, card) for w, metric, card in keys]
+        told = [str(row.window)] if own_windows else []
+        shown = [_show(table, by_place[row.label, w], metric, card) for w, metric, card in places]
+        grid.rows.append([row.label, *told, *shown])
         if paper is not None:
-            grid.rows.append(
-                [
-                    f"{row.label} (paper)",
-                    *(_show_paper(table, paper, row.label, w, m, c) for w, m, c in keys),
-                ]
-            )
+            printed = [_show_paper(table, paper, row.label, w, m, c) for w, m, c in places]
+            grid.rows.append([f"{row.label} (paper)", *told, *printed])
+    if paper is not None:
+        grid.head += _without_window(table, paper)
     for cell in cells:
         grid.values += _values(table, cell)
         if paper is not None:
@@ -115,19 +116,23 @@ def _head(
     table: Table, preset: Preset, cells: list[Cell], speeds: list[tuple[str, str]]
 ) -> list[str]:
     """What the numbers are: data, preset, n, device; and what is missing."""
-    data = preset.data
     splits = sorted({split for cell in cells for split in cell.splits})
     counts = sorted({len(v) for cell in cells for v in cell.values.values()})
     n = str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
     shown = ", ".join("+".join(part[:8] for part in s.split("+")) for s in splits) or "none"
     spread = "numbers are sample stds" if table.statistic == "std" else "± is the sample std"
-    schedule = preset.optimisation
+    images = table.rows[0].images
+    data = preset.image_data if images else preset.data
+    schedule = preset.image_optimisation if images else preset.optimisation
+    strided = any(row.stride > 1 for row in table.rows)
+    protocol = "evaluated in windows of T at stride " + ("S" if strided else "1")
+    if images:
+        protocol = "evaluated as COCO evaluates images"
+    started = "" if images or not preset.pretrain else ", after training on images"
     lines = [
-        f"data: embedded benchmark (synthetic), seed {data.seed}, {data.train_videos} training and "
-        f"{data.validation_videos} validation videos of {data.frames} frames "
-        f"{data.height}x{data.width}, split {shown}",
+        f"data: {describe(data)}, split {shown}",
         f"preset: {preset.name} ({schedule.iterations} iterations of {schedule.clips} clips of "
-        f"T={schedule.clip_frames}); evaluated in windows of T at stride 1",
+        f"T={schedule.clip_frames}{started}); {protocol}",
         f"n = {n} trainings; {spread} over seeds",
     ]
     for index, (device, attention) in enumerate(speeds):
@@ -143,6 +148,19 @@ def _head(
     if len(splits) > 1:
         lines.append("warning: more than one split is mixed here; run the table again")
     return lines
+
+
+def describe(data: Data) -> str:
+    """A data set in a few words."""
+    match data:
+        case SyntheticData():
+            return (
+                f"embedded benchmark (synthetic), seed {data.seed}, {data.train_videos} training "
+                f"and {data.validation_videos} validation videos of {data.frames} "
+                f"frame{'s'[: data.frames > 1]} {data.height}x{data.width}"
+            )
+        case FolderData():
+            return data.name
 
 
 def _show(table: Table, cell: Cell, metric: str, card: tuple[str, str] | None) -> str:
@@ -168,12 +186,27 @@ def _show_paper(
     card: tuple[str, str] | None,
 ) -> str:
     found = paper.find(table.paper_table, row, window, metric)
-    if found is None or (metric == "FPS" and not (card and _PAPER_FPS_CARD in card[0])):
+    if found is None:
         return _ABSENT
+    if metric == "FPS":
+        published_on = paper.card(table.paper_table)
+        if not (card and published_on and published_on in card[0]):
+            return _ABSENT
     mean, std = found
     if table.statistic == "std":
         return _ABSENT if std is None else f"{std:.1f}"
     return f"{mean:.1f}" if std is None else f"{mean:.1f}±{std:.1f}"
+
+
+def _without_window(table: Table, paper: PaperNumbers) -> list[str]:
+    """What the paper prints of these rows without a window, in a line of its own."""
+    printed = [
+        f"{row.label} {metric} {found[0]:.1f}"
+        for row in table.rows
+        for metric in table.metrics
+        if (found := paper.find(table.paper_table, row.label, None, metric)) is not None
+    ]
+    return [f"paper, window not told: {', '.join(printed)}"] if printed else []
 
 
 def _values(table: Table, cell: Cell) -> list[dict[str, object]]:

@@ -22,7 +22,7 @@ from ifc_bench.errors import UserError
 from ifc_bench.provenance import provenance
 from ifc_bench.records import Record, attention_of
 from ifc_bench.store import Store
-from ifc_bench.sweep.plan import Job, Plan, label
+from ifc_bench.sweep.plan import Job, Plan, depth, label
 
 Task = Job | tuple[Profile, ...] | tuple[Count, ...]
 
@@ -68,12 +68,7 @@ def run(
 ) -> Outcome:
     """Do all that `plan` still needs. Ends early on bad input or an interrupt, losing nothing."""
     outcome = Outcome()
-    stages: list[Callable[[], list[Task]]] = [
-        lambda: [tuple(left)] if (left := plan.counts_left(store)) else [],
-        lambda: list(plan.jobs(store)),
-        lambda: [tuple(left)] if (left := _measurable(plan, store)) else [],
-    ]
-    for tasks in stages:
+    for tasks in stages(plan, store):
         with closing(_run_tasks(tasks(), store, settings)) as events:
             for task, event in events:
                 tell(task, event)
@@ -81,6 +76,23 @@ def run(
                 if event.error:
                     return Outcome(outcome.records, event.error)
     return outcome
+
+
+def stages(plan: Plan, store: Store) -> list[Callable[[], list[Task]]]:
+    """What can be done at the same time, stage by stage, each asked for when the last is done.
+
+    A training comes after the one that it starts from, and profiles come last and alone.
+    """
+
+    def at(level: int) -> Callable[[], list[Task]]:
+        return lambda: [job for job in plan.jobs(store) if depth(job.training) == level]
+
+    deepest = max((depth(training) for training in plan.trainings), default=0)
+    return [
+        lambda: [tuple(left)] if (left := plan.counts_left(store)) else [],
+        *(at(level) for level in range(deepest + 1)),
+        lambda: [tuple(left)] if (left := _measurable(plan, store)) else [],
+    ]
 
 
 def _measurable(plan: Plan, store: Store) -> list[Profile]:

@@ -6,10 +6,20 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from ifc_bench.config import AnyWork, Count, Evaluation, InterFrame, Profile, Training
+from ifc_bench.config import (
+    AnyWork,
+    Count,
+    Evaluation,
+    InterFrame,
+    Profile,
+    SyntheticData,
+    Training,
+)
 from ifc_bench.recipe import AnyTable, Preset, Table, TableOfCounts
 from ifc_bench.records import Device
 from ifc_bench.store import Store
+
+_TYPICAL_VIDEOS = 220  # held out of a real training set, for estimates
 
 
 @dataclass(frozen=True)
@@ -46,6 +56,7 @@ class Plan:
             if not store.done(evaluation):
                 waiting[evaluation.training.id].append(evaluation)
         wanted = {profile.training.id for profile in self.profiles_left(store)}
+        wanted |= self._starts_missing(store)
         jobs = []
         for training in self.trainings:
             record = store.load(training)
@@ -57,26 +68,42 @@ class Plan:
                 jobs.append(Job(training, left))
         return jobs
 
+    def _starts_missing(self, store: Store) -> set[str]:
+        """Trainings that others still have to start from."""
+        return {
+            training.start.id
+            for training in self.trainings
+            if isinstance(training.start, Training) and self._to_train(training, store)
+        }
+
+    def _to_train(self, training: Training, store: Store) -> bool:
+        return not (store.done(training) and store.checkpoint_path(training).exists())
+
     def profiles_left(self, store: Store) -> list[Profile]:
         """The profiles that still have to be measured."""
         return [profile for profile in self.profiles if not store.done(profile)]
 
     def trains(self, job: Job, store: Store) -> bool:
         """Whether `job` has iterations to run: no record yet, or its checkpoint is gone."""
-        return not (store.done(job.training) and store.checkpoint_path(job.training).exists())
+        return self._to_train(job.training, store)
 
     def seconds(self, store: Store, workers: int) -> float:
         """An estimate of the time that is left, from the preset's own timings."""
         preset = self.preset
         jobs = self.jobs(store)
-        trainings = sum(self.trains(job, store) for job in jobs)
         evaluations = sum(len(job.evaluations) for job in jobs)
-        busy = trainings * preset.optimisation.iterations * preset.seconds_per_iteration
+        busy = sum(preset.seconds_of(job.training) for job in jobs if self.trains(job, store))
         busy += evaluations * preset.seconds_per_evaluation
         repeats = (preset.profile_repeats + 1) * preset.profile_videos
-        videos = max(preset.data.validation_videos, 1)
+        data = preset.data
+        videos = data.validation_videos if isinstance(data, SyntheticData) else _TYPICAL_VIDEOS
         alone = len(self.profiles_left(store)) * repeats * preset.seconds_per_evaluation / videos
         return busy / min(workers, max(len(jobs), 1)) + alone
+
+
+def depth(training: Training) -> int:
+    """How many trainings must come before this one."""
+    return 1 + depth(training.start) if isinstance(training.start, Training) else 0
 
 
 def label(training: Training) -> str:
@@ -89,6 +116,10 @@ def label(training: Training) -> str:
             words.append(f"{model.communication.grouping} grouping")
     if model.decoder != "unified":
         words.append(f"{model.decoder} decoder")
+    if training.optimisation.loss.matching != "masks":
+        words.append(f"{training.optimisation.loss.matching} matched")
+    if training.optimisation.clip_frames == 1:
+        words.append("on images")
     return " ".join([*words, "seed", str(training.seed)])
 
 
@@ -121,7 +152,7 @@ def make_plan(tables: Iterable[AnyTable], preset: Preset, device: Device) -> Pla
     return Plan(
         preset=preset,
         counts=tuple(counts.values()),
-        trainings=tuple(sorted(trainings.values(), key=lambda training: training.seed)),
+        trainings=tuple(sorted(trainings.values(), key=lambda t: (depth(t), t.seed))),
         evaluations=tuple(evaluations.values()),
         profiles=tuple(profiles.values()),
         needed_by={key: tuple(dict.fromkeys(names)) for key, names in needed.items()},
@@ -130,8 +161,11 @@ def make_plan(tables: Iterable[AnyTable], preset: Preset, device: Device) -> Pla
 
 def _work_of(table: Table, preset: Preset, device: Device) -> Iterator[AnyWork]:
     for row in table.rows:
-        yield from table.trainings(preset, row)
-        for window in preset.windows:
+        for training in table.trainings(preset, row):
+            if isinstance(training.start, Training):
+                yield training.start
+            yield training
+        for window in table.windows(preset, row):
             yield from table.evaluations(preset, row, window)
             profile = table.profile(preset, row, window, device)
             if profile is not None:

@@ -61,7 +61,7 @@ def tracks_of(model: IFC, data: VideoDataset, video: Video, work: Evaluation) ->
     tracker = ClipTracker((video.height, video.width), work.match_threshold)
     return track_video(
         model,
-        lambda indices: data.frames(video, indices),
+        lambda indices: data.frames(video, indices, work.size),
         video.length,
         tracker,
         work.window,

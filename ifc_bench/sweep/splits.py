@@ -3,36 +3,44 @@
 from __future__ import annotations
 
 from functools import cached_property
-from pathlib import Path
 
-from ifc_bench.config import SyntheticData
+from ifc_bench.config import Data, SyntheticData
 from ifc_bench.data.loading import VideoDataset
 from ifc_bench.data.synthetic import synthesize
 from ifc_bench.data.youtube_vis import split_hash
+from ifc_bench.errors import UserError
 from ifc_bench.store import Store
 
 
 class Splits:
-    """Training and validation videos; the embedded benchmark is written where it is missing."""
+    """Training and validation videos; the embedded benchmark is written where it is missing.
 
-    def __init__(self, store: Store, data: SyntheticData) -> None:
+    Raises:
+        UserError: where a user's data set is not linked under the runs folder.
+    """
+
+    def __init__(self, store: Store, data: Data) -> None:
         self.folder = store.data_path(data)
-        synthesize(data, self.folder)
+        self.embedded = isinstance(data, SyntheticData)
+        if isinstance(data, SyntheticData):
+            synthesize(data, self.folder)
+        elif not self.folder.is_dir():
+            raise UserError(f"{data.name}: is not known here; point at it with --data ROOT")
 
     @cached_property
     def train(self) -> VideoDataset:
-        return _cached(self.folder / "train")
+        return self._split("train")
 
     @cached_property
     def valid(self) -> VideoDataset:
-        return _cached(self.folder / "valid")
+        return self._split("valid")
 
     @cached_property
     def digest(self) -> str:
         """The hashes of both splits, joined by "+"."""
-        return "+".join(split_hash(self.folder / split) for split in ("train", "valid"))
+        splits = ("train", "valid")
+        return "+".join(split_hash(self.folder / s, every_byte=self.embedded) for s in splits)
 
-
-def _cached(folder: Path) -> VideoDataset:
-    """Frames of the embedded benchmark are small: all of them stay in memory."""
-    return VideoDataset(folder, cached_frames=1 << 20)
+    def _split(self, name: str) -> VideoDataset:
+        """Frames of the embedded benchmark are small: all of them stay in memory."""
+        return VideoDataset(self.folder / name, cached_frames=1 << 20 if self.embedded else 0)

@@ -10,10 +10,10 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from ifc_bench.config import AnyWork, Count, Evaluation, Profile, SyntheticData, Training
+from ifc_bench.config import AnyWork, Count, Data, Evaluation, Profile, Training
 from ifc_bench.data.loading import VideoDataset
 from ifc_bench.errors import UserError
-from ifc_bench.evaluation import score_videos
+from ifc_bench.evaluation import score_images, score_videos
 from ifc_bench.models.ifc import IFC
 from ifc_bench.profiling.flops import encoder_macs
 from ifc_bench.profiling.speed import Subject, measure
@@ -31,6 +31,7 @@ from ifc_bench.store import Store, write_text
 from ifc_bench.sweep.plan import Job
 from ifc_bench.sweep.predict import Predictions, predict, results_json
 from ifc_bench.sweep.splits import Splits
+from ifc_bench.sweep.starts import start_model
 from ifc_bench.tracking import ClipTracker, track_video
 from ifc_bench.training.trainer import Hooks, Trainer, trained_model
 
@@ -42,7 +43,7 @@ class Worker:
 
     def __init__(self, store: Store, device: str, threads: int, tell: Tell) -> None:
         self.store, self.device, self.threads, self.tell = store, device, threads, tell
-        self._known_splits: dict[SyntheticData, Splits] = {}
+        self._known_splits: dict[Data, Splits] = {}
 
     def prepare(self) -> None:
         """Settings that hold for the whole process.
@@ -84,7 +85,7 @@ class Worker:
             for profile, result in zip(profiles, results, strict=True)
         ]
 
-    def _splits(self, data: SyntheticData) -> Splits:
+    def _splits(self, data: Data) -> Splits:
         if data not in self._known_splits:
             self._known_splits[data] = Splits(self.store, data)
         return self._known_splits[data]
@@ -104,7 +105,10 @@ class Worker:
                 profile.stride,
             )
 
-        videos = [data.frames(v, list(range(v.length))) for v in data.videos[: profile.videos]]
+        videos = [
+            data.frames(video, list(range(video.length)), profile.size)
+            for video in data.videos[: profile.videos]
+        ]
         return Subject(profile, videos, run, torch.device(self.device))
 
     def _train(self, work: Training, data: Splits) -> Record:
@@ -113,6 +117,7 @@ class Worker:
         if known is not None and known.final and path.exists():
             return known
         hooks = Hooks(
+            start=lambda model: start_model(model, work, self.store),
             score=lambda model: self._curve_point(model, work, data),
             progress=lambda done, loss: self.tell("train", done, work.optimisation.iterations),
         )
@@ -130,6 +135,7 @@ class Worker:
             parameters=sum(p.numel() for p in trainer.model.parameters()),
             wall_seconds=curves.seconds,
             diverged_at=curves.diverged_at,
+            new_parameters=curves.new_parameters,
         )
         status: Status = "ok" if curves.diverged_at is None else "diverged"
         if known is not None and known.final:
@@ -138,7 +144,13 @@ class Worker:
 
     def _curve_point(self, model: IFC, work: Training, data: Splits) -> float:
         schedule = work.optimisation
-        probe = Evaluation(training=work, window=schedule.clip_frames, stride=schedule.curve_stride)
+        probe = Evaluation(
+            training=work,
+            window=schedule.clip_frames,
+            stride=schedule.curve_stride,
+            short_videos="shrink",
+            size=min(schedule.sizes, default=None),
+        )
         found = predict(model, data.valid, probe)
         return score_videos(data.valid.instances, found.tracks).summary()["AP"]
 
@@ -149,7 +161,7 @@ class Worker:
         try:
             found = predict(self._model(work.training), data.valid, work, tell)
             write_text(self.store.predictions_path(work), results_json(found))
-            result = _scored(found, data.valid)
+            result = _scored(found, data.valid, work)
         except UserError:
             raise
         except Exception as error:
@@ -187,8 +199,9 @@ class Worker:
         return record
 
 
-def _scored(found: Predictions, data: VideoDataset) -> EvaluationResult:
-    scores = score_videos(data.instances, found.tracks)
+def _scored(found: Predictions, data: VideoDataset, work: Evaluation) -> EvaluationResult:
+    score = score_images if work.protocol == "image" else score_videos
+    scores = score(data.instances, found.tracks)
     return EvaluationResult(
         metrics=_defined(scores.summary()),
         by_class=_defined(scores.by_class()),

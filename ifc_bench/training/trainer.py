@@ -5,23 +5,28 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+from torch.utils.data import DataLoader
 
 from ifc_bench.config import Optimisation, Training
-from ifc_bench.data.loading import VideoDataset, draw_batch
+from ifc_bench.data.loading import TrainingBatches, VideoDataset
+from ifc_bench.data.transforms import Batch
 from ifc_bench.errors import UserError
 from ifc_bench.models.build import build_model
 from ifc_bench.models.criterion import losses
 from ifc_bench.models.ifc import IFC
-from ifc_bench.structures import Target
+from ifc_bench.training.processes import ALONE, Processes
 
-LOSSES = ("classes", "focal", "dice")
+_HALF = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
 @dataclass
@@ -29,18 +34,20 @@ class Curves:
     """What a training leaves behind besides its weights.
 
     Attributes:
-        loss: the total of each iteration.
+        loss: the total of each iteration, over all processes.
         parts: the weighted losses of each iteration, by name.
         accuracy: (iteration, AP) pairs on the validation split.
         seconds: wall time spent, over all sessions of the training.
         diverged_at: the iteration whose loss was not finite, or None.
+        new_parameters: what the weights it started from did not have; None without such weights.
     """
 
     loss: list[float] = field(default_factory=list)
-    parts: dict[str, list[float]] = field(default_factory=lambda: {n: [] for n in LOSSES})
+    parts: dict[str, list[float]] = field(default_factory=dict)
     accuracy: list[tuple[int, float]] = field(default_factory=list)
     seconds: float = 0.0
     diverged_at: int | None = None
+    new_parameters: list[str] | None = None
 
 
 @dataclass
@@ -48,82 +55,151 @@ class Hooks:
     """What the trainer is given from outside; all may be left out.
 
     Attributes:
+        start: fills a fresh model with the weights that it starts from, and tells what of it
+            those do not have (None: nothing was filled).
         score: the validation AP of the model as it stands, for the AP curve.
         progress: told of iterations done and the last loss.
+        log: told of iterations done and everything that has a curve, by name.
         checkpoint_every: seconds between checkpoints.
+        loaders: processes that read batches ahead; 0 reads them in this one.
     """
 
+    start: Callable[[IFC], list[str] | None] | None = None
     score: Callable[[IFC], float] | None = None
     progress: Callable[[int, float], None] | None = None
+    log: Callable[[int, dict[str, float]], None] | None = None
     checkpoint_every: float = 20.0
+    loaders: int = 0
 
 
 class Trainer:
-    """One training. `run` goes on from the checkpoint at `path` where there is one."""
+    """One training. `run` goes on from the checkpoint at `path` where there is one.
+
+    With several `processes` each takes its part of every batch, and the gradients are those of
+    the whole; the checkpoint must lie where all of them see it.
+    """
 
     def __init__(
-        self, work: Training, data: VideoDataset, path: Path, device: str, hooks: Hooks
+        self,
+        work: Training,
+        data: VideoDataset,
+        path: Path,
+        device: str,
+        hooks: Hooks,
+        processes: Processes = ALONE,
     ) -> None:
-        if work.model.classes != len(data.category_ids):
-            raise UserError(
-                f"{data.folder / 'instances.json'}: categories: has {len(data.category_ids)}, "
-                f"model.classes is {work.model.classes}; they must agree"
-            )
+        check(work, data, processes)
         torch.use_deterministic_algorithms(True, warn_only=device != "cpu")
         torch.manual_seed(work.seed)
         self.work, self.data, self.path, self.hooks = work, data, path, hooks
-        self.device = torch.device(device)
-        model = build_model(work.model).to(self.device).to(memory_format=torch.channels_last)
-        self.model: IFC = model.train()
-        self.optimiser = _optimiser(self.model, work.optimisation)
+        self.device, self.processes = torch.device(device), processes
+        model = build_model(work.model)
         self.curves = Curves()
         self.iteration = 0
+        if hooks.start and not path.exists():
+            self.curves.new_parameters = hooks.start(model)
+        model = model.to(self.device).to(memory_format=torch.channels_last)
+        self.model: IFC = model.train()
+        self.optimiser = _optimiser(self.model, work.optimisation)
+        half = work.optimisation.precision == "float16"
+        self.scaler = torch.amp.GradScaler(self.device.type, enabled=half)
         if path.exists():
             self._resume()
+        self._forward = self._wrapped()
 
     def run(self) -> Curves:
         """Train to the end, or until the loss is not finite; leaves the final checkpoint."""
         schedule = self.work.optimisation
-        saved = time.monotonic()
-        while self.iteration < schedule.iterations and self.curves.diverged_at is None:
-            begun = time.monotonic()
-            self._step(schedule)
+        saved = begun = time.monotonic()
+        for batch in self._batches(schedule):
+            self._step(schedule, batch)
+            if self.curves.diverged_at is not None:
+                break
             self._score(schedule)
             self.curves.seconds += time.monotonic() - begun
-            if self.hooks.progress:
-                self.hooks.progress(self.iteration, self.curves.loss[-1])
+            begun = time.monotonic()
+            self._tell()
             if time.monotonic() - saved > self.hooks.checkpoint_every:
                 self._save()
                 saved = time.monotonic()
         self._save()
+        self.processes.wait()
         return self.curves
 
-    def _step(self, schedule: Optimisation) -> None:
-        """One iteration: draw, predict, compare, step."""
-        batch = draw_batch(self.data, schedule, self.work.seed, self.iteration)
-        targets = [
-            Target(t.classes.to(self.device), t.masks.to(self.device)) for t in batch.targets
-        ]
-        prediction = self.model(batch.clips.to(self.device))
-        parts = losses(prediction, targets, schedule.loss)
+    def _wrapped(self) -> Callable[..., Any]:
+        """The model as it is called: compiled, and with gradients averaged over processes."""
+        called: Any = self.model
+        if self.work.optimisation.compiled:
+            called = torch.compile(called)
+        if self.processes.count > 1:
+            devices = [self.device.index] if self.device.type == "cuda" else None
+            called = DistributedDataParallel(called, device_ids=devices)
+        return called
+
+    def _batches(self, schedule: Optimisation) -> Iterator[Batch]:
+        """The batches from here to the end, read ahead where there are loaders."""
+        parts = (self.processes.rank, self.processes.count)
+        batches = TrainingBatches(self.data, schedule, self.work.seed, *parts)
+        loaders = self.hooks.loaders
+        return iter(
+            DataLoader(
+                batches,
+                batch_size=None,
+                sampler=range(self.iteration, schedule.iterations),
+                num_workers=loaders,
+                pin_memory=self.device.type == "cuda",
+                multiprocessing_context="spawn" if loaders else None,
+            )
+        )
+
+    def _step(self, schedule: Optimisation, batch: Batch) -> None:
+        """One iteration: predict, compare, step."""
+        torch.manual_seed(self._dropout_seed())
+        targets = [target.to(self.device) for target in batch.targets]
+        sizes = None if batch.valid_sizes is None else batch.valid_sizes.to(self.device)
+        with self._precision(schedule):
+            prediction = self._forward(batch.clips.to(self.device, non_blocking=True), sizes)
+        parts = losses(prediction, targets, schedule.loss, self.processes.average)
         loss = torch.stack(list(parts.values())).sum()
-        values = [loss, *parts.values()]
-        self._note(torch.stack([v.detach() for v in values]))
+        values = torch.stack([v.detach() for v in (loss, *parts.values())])
+        self._note(list(parts), self.processes.average(values))
         if not math.isfinite(self.curves.loss[-1]):
             self.curves.diverged_at = self.iteration
             return
         self._set_rate(schedule)
         self.optimiser.zero_grad()
-        loss.backward()
+        self.scaler.scale(loss).backward()
+        self.scaler.unscale_(self.optimiser)
         nn.utils.clip_grad_norm_(self.model.parameters(), schedule.clip_norm)
-        self.optimiser.step()
+        self.scaler.step(self.optimiser)
+        self.scaler.update()
         self.iteration += 1
 
-    def _note(self, values: Tensor) -> None:
+    def _dropout_seed(self) -> int:
+        """A function of seed, iteration and process, so that a resumed training drops the same."""
+        key = [self.work.seed, 2, self.iteration, self.processes.rank]
+        return int(np.random.default_rng(key).integers(1 << 62))
+
+    def _precision(self, schedule: Optimisation) -> AbstractContextManager[object]:
+        if schedule.precision == "float32":
+            return nullcontext()
+        return torch.autocast(self.device.type, _HALF[schedule.precision])
+
+    def _note(self, names: list[str], values: Tensor) -> None:
         total, *parts = values.tolist()
         self.curves.loss.append(total)
-        for name, value in zip(LOSSES, parts, strict=True):
-            self.curves.parts[name].append(value)
+        for name, value in zip(names, parts, strict=True):
+            self.curves.parts.setdefault(name, []).append(value)
+
+    def _tell(self) -> None:
+        if self.hooks.progress:
+            self.hooks.progress(self.iteration, self.curves.loss[-1])
+        if self.hooks.log:
+            values = {f"loss/{name}": part[-1] for name, part in self.curves.parts.items()}
+            values |= {"loss": self.curves.loss[-1], "rate": self.optimiser.param_groups[0]["lr"]}
+            if self.curves.accuracy and self.curves.accuracy[-1][0] == self.iteration:
+                values["AP"] = self.curves.accuracy[-1][1]
+            self.hooks.log(self.iteration, values)
 
     def _set_rate(self, schedule: Optimisation) -> None:
         """Linear warm-up, then the step schedule."""
@@ -134,20 +210,24 @@ class Trainer:
 
     def _score(self, schedule: Optimisation) -> None:
         every = schedule.curve_every
-        if not (every and self.hooks.score) or self.iteration % every or self.curves.diverged_at:
+        if not (every and self.hooks.score) or self.iteration % every:
             return
-        self.model.eval()
-        self.curves.accuracy.append((self.iteration, self.hooks.score(self.model)))
-        self.model.train()
+        if self.processes.first:
+            self.model.eval()
+            self.curves.accuracy.append((self.iteration, self.hooks.score(self.model)))
+            self.model.train()
+        self.processes.wait()
 
     def _save(self) -> None:
-        """Write the checkpoint aside and move it into place."""
+        """Write the checkpoint aside and move it into place; the first process does."""
+        if not self.processes.first:
+            return
         state = {
             "work": self.work.id,
             "iteration": self.iteration,
             "model": self.model.state_dict(),
             "optimiser": self.optimiser.state_dict(),
-            "generator": torch.get_rng_state(),
+            "scaler": self.scaler.state_dict(),
             "curves": vars(self.curves),
         }
         self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -159,14 +239,38 @@ class Trainer:
         state = read_checkpoint(self.path, self.work)
         self.model.load_state_dict(state["model"])
         self.optimiser.load_state_dict(state["optimiser"])
-        torch.set_rng_state(state["generator"])
+        self.scaler.load_state_dict(state.get("scaler") or {})
         self.curves = Curves(**state["curves"])
         self.iteration = state["iteration"]
 
 
+def check(work: Training, data: VideoDataset, processes: Processes) -> None:
+    """Refuse a configuration whose parts do not fit each other.
+
+    Raises:
+        UserError: one line that names the fields.
+    """
+    schedule = work.optimisation
+    if work.model.classes != len(data.category_ids):
+        raise UserError(
+            f"{data.folder / 'instances.json'}: categories: has {len(data.category_ids)}, "
+            f"model.classes is {work.model.classes}; they must agree"
+        )
+    if schedule.loss.matching == "boxes" and work.model.box_frames != schedule.clip_frames:
+        raise UserError(
+            f"model.box_frames: {work.model.box_frames}; matching on boxes needs one for each of "
+            f"the {schedule.clip_frames} frames of a training clip"
+        )
+    if schedule.clips % processes.count:
+        raise UserError(
+            f"optimisation.clips: {schedule.clips} clips do not divide among {processes.count} "
+            "processes; choose a number of processes that divides them"
+        )
+
+
 def _optimiser(model: IFC, schedule: Optimisation) -> torch.optim.AdamW:
-    backbone = list(model.backbone.parameters())
-    chosen = {id(parameter) for parameter in backbone}
+    backbone = [p for p in model.backbone.parameters() if p.requires_grad]
+    chosen = {id(parameter) for parameter in model.backbone.parameters()}
     rest = [p for p in model.parameters() if id(p) not in chosen]
     slow = schedule.learning_rate * schedule.backbone_multiplier
     groups = [
@@ -198,12 +302,24 @@ def read_checkpoint(path: Path, work: Training) -> dict[str, Any]:
 
 def trained_model(path: Path, work: Training, device: str) -> IFC:
     """The finished model of `work` in evaluation mode."""
+    model = build_model(work.model)
+    model.load_state_dict(finished_weights(path, work))
+    return model.to(device).to(memory_format=torch.channels_last).eval()
+
+
+def finished_weights(path: Path, work: Training) -> dict[str, Tensor]:
+    """The weights that `work` ended with, on the CPU.
+
+    Raises:
+        UserError: where the checkpoint is broken, another training's, or not the last one.
+    """
+    if not path.exists():
+        raise UserError(f"{path}: no such checkpoint; run the training {work.id} first")
     state = read_checkpoint(path, work)
     if state["iteration"] < work.optimisation.iterations:
         raise UserError(
             f"{path}: iteration: stopped at {state['iteration']} of "
             f"{work.optimisation.iterations}; run the training to its end first"
         )
-    model = build_model(work.model)
-    model.load_state_dict(state["model"])
-    return model.to(device).to(memory_format=torch.channels_last).eval()
+    weights: dict[str, Tensor] = state["model"]
+    return weights

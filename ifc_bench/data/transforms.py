@@ -1,0 +1,140 @@
+"""What happens to a clip between the file and the network: crop, resize, flip, pad.
+
+One draw holds for all frames of a clip. Frames are resized bilinearly with antialiasing (what
+Pillow does), masks to the nearest pixel.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torchvision.ops import box_convert, masks_to_boxes
+from torchvision.transforms.v2 import functional as tv
+
+from ifc_bench.config import Optimisation
+from ifc_bench.structures import Target
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One clip as it is on disk, or after some of the steps.
+
+    Attributes:
+        frames: uint8 RGB [T, 3, H, W].
+        classes: int64 [I], contiguous from 0.
+        masks: bool [I, T, H, W].
+    """
+
+    frames: Tensor
+    classes: Tensor
+    masks: Tensor
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Clips of one batch, padded at the right and bottom to the largest.
+
+    Attributes:
+        clips: uint8 [B, T, 3, H, W].
+        targets: one for each clip, at the supervision stride.
+        valid_sizes: int64 [B, 2], height and width before padding; None where nothing was padded.
+    """
+
+    clips: Tensor
+    targets: list[Target]
+    valid_sizes: Tensor | None = None
+
+
+def augment(sample: Sample, schedule: Optimisation, rng: np.random.Generator) -> Sample:
+    """Crop, resize and flip as `schedule` says; what leaves the crop entirely is dropped."""
+    flips = schedule.flip and rng.random() < 0.5
+    if schedule.crop is not None:
+        sample = _crop(sample, schedule.crop, rng)
+    if schedule.sizes:
+        short = int(rng.choice(schedule.sizes))
+        size = resized(sample.frames.shape[-2:], short, schedule.longest_side)
+        sample = Sample(
+            resize_frames(sample.frames, size),
+            sample.classes,
+            F.interpolate(sample.masks.to(torch.uint8), size=size, mode="nearest-exact").bool()
+            if len(sample.masks)
+            else sample.masks.new_zeros(0, len(sample.frames), *size),
+        )
+    if flips:
+        sample = Sample(sample.frames.flip(-1), sample.classes, sample.masks.flip(-1))
+    return sample
+
+
+def _crop(sample: Sample, limits: tuple[int, int], rng: np.random.Generator) -> Sample:
+    """A window of a random size within `limits` (where the frame allows) at a random place."""
+    sides = []
+    for length in sample.frames.shape[-2:]:
+        size = int(rng.integers(min(length, limits[0]), min(length, limits[1]) + 1))
+        start = int(rng.integers(length - size + 1))
+        sides.append(slice(start, start + size))
+    rows, columns = sides
+    masks = sample.masks[..., rows, columns]
+    kept = masks.flatten(1).any(1)
+    return Sample(sample.frames[..., rows, columns], sample.classes[kept], masks[kept])
+
+
+def resized(size: Sequence[int], short: int, longest: int = 1333) -> list[int]:
+    """Height and width with a shorter side of `short`, unless the longer one passes `longest`."""
+    scale = min(short / min(size), longest / max(size))
+    return [int(side * scale + 0.5) for side in size]
+
+
+def resize_frames(frames: Tensor, size: list[int]) -> Tensor:
+    """Frames uint8 [T, 3, H, W] at another size."""
+    if list(frames.shape[-2:]) == size:
+        return frames
+    return tv.resize(frames, size, antialias=True)
+
+
+def collate(samples: list[Sample], stride: int, boxes: bool) -> Batch:
+    """Samples of one T but any sizes as a batch with targets at `stride`."""
+    sizes = [tuple(sample.frames.shape[-2:]) for sample in samples]
+    height, width = (max(side) for side in zip(*sizes, strict=True))
+    clips = [_pad(sample.frames, height, width) for sample in samples]
+    targets = []
+    for sample in samples:
+        masks = _pad(sample.masks, height, width)
+        targets.append(
+            Target(
+                sample.classes,
+                _shrink(masks, stride),
+                _boxes(sample.masks) if boxes else None,
+            )
+        )
+    valid = None if len(set(sizes)) == 1 else torch.tensor(sizes)
+    return Batch(torch.stack(clips), targets, valid)
+
+
+def _pad(x: Tensor, height: int, width: int) -> Tensor:
+    return F.pad(x, (0, width - x.shape[-1], 0, height - x.shape[-2]))
+
+
+def _shrink(masks: Tensor, stride: int) -> Tensor:
+    """Masks bool [I, T, H, W] as float32 at `stride`, bilinearly (the released code)."""
+    size = [math.ceil(side / stride) for side in masks.shape[-2:]]
+    if not len(masks):
+        return torch.zeros(0, masks.shape[1], *size)
+    return F.interpolate(masks.float(), size=size, mode="bilinear", align_corners=False)
+
+
+def _boxes(masks: Tensor) -> Tensor:
+    """Boxes [I, T, 4] of masks bool [I, T, H, W]: centre, width and height as fractions."""
+    height, width = masks.shape[-2:]
+    boxes = torch.zeros(*masks.shape[:2], 4)
+    visible = masks.flatten(2).any(2)
+    if visible.any():
+        corners = masks_to_boxes(masks[visible])
+        corners[:, 2:] += 1  # torchvision's far corner is the last pixel, not the edge after it
+        boxes[visible] = box_convert(corners, "xyxy", "cxcywh")
+    return boxes / torch.tensor([width, height, width, height])
