@@ -3,6 +3,8 @@
 from ablations.decoder import decoder
 from ablations.presets import PRESETS
 from ablations.table1 import table1
+from ablations.table2a import table2a
+from ablations.table2b import table2b
 from ablations.table2c import table2c
 from ablations.table2d import table2d
 from ablations.table3a import table3a
@@ -15,6 +17,8 @@ TABLES = {
     recipe.__name__: recipe
     for recipe in (
         table1,
+        table2a,
+        table2b,
         table2c,
         table2d,
         table3a,

@@ -325,4 +325,17 @@ class Count(Work):
     width: PositiveInt
 
 
-AnyWork = Annotated[Training | Evaluation | Profile | Count, Field(discriminator="kind")]
+class External(Work):
+    """A results.json of another system, scored here; `method` is its name in tables.
+
+    Both files are known by their SHA-256.
+    """
+
+    kind: Literal["external"] = "external"
+    method: str
+    data: str
+    predictions: str
+    ground_truth: str
+
+
+AnyWork = Annotated[Training | Evaluation | Profile | Count | External, Field(discriminator="kind")]

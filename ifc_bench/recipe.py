@@ -23,7 +23,7 @@ from ifc_bench.config import (
 )
 from ifc_bench.records import Device
 
-Metric = Literal["AP", "AP50", "AP75", "FPS"]
+Metric = Literal["AP", "AP50", "AP75", "AR1", "AR10", "FPS"]
 
 
 class Preset(Strict):
@@ -31,10 +31,11 @@ class Preset(Strict):
 
     `image_data` and `image_optimisation` are for clips of one frame: Table 3(b), and, where
     `pretrain` is set, the training on images that every row starts from (one for all its seeds).
-    `start` is what the first training of a row starts from. `seconds_per_iteration` is what one
-    training iteration took, or is thought to take, on one of the machines that the preset is
-    written for, and `gpus` how many of those work on it; they serve the plan's estimates and
-    nothing else.
+    `start` is what the first training of a row starts from. `epochs` (all, and before the rate
+    drops) set the iterations when the data is known; an epoch has every frame of the training
+    videos once as a key frame. What an iteration and an evaluation take in seconds, the bytes of a
+    checkpoint and the number of GPUs serve the plan's estimates and nothing else; `timed` tells
+    where they come from.
     """
 
     name: str
@@ -44,6 +45,8 @@ class Preset(Strict):
     image_data: Data
     image_optimisation: Optimisation
     image_classes: PositiveInt
+    epochs: tuple[PositiveInt, PositiveInt] | None = None
+    image_epochs: tuple[PositiveInt, PositiveInt] | None = None
     pretrain: bool = False
     start: ImageNet | WeightsFile | None = None
     windows: tuple[PositiveInt, ...] = (5, 10, 15, 20)
@@ -56,6 +59,8 @@ class Preset(Strict):
     seconds_per_iteration: float
     seconds_per_image_iteration: float
     seconds_per_evaluation: float
+    timed: str
+    checkpoint_bytes: PositiveInt
     gpus: int = 0
 
     def pretraining(self, model: ModelConfig) -> Training:
@@ -94,8 +99,9 @@ class Preset(Strict):
 class Row(Strict):
     """One line of a table: a label as the paper prints it, and the model behind it.
 
-    A row may bring its own `window` (with a `stride`), where the others take the table's. `images`
-    trains and tests it on the preset's images instead of its videos.
+    A row may bring its own `window` (with a `stride`), where the others take the table's, or be
+    `offline`: one window for the whole video. `images` trains and tests it on the preset's images
+    instead of its videos.
     """
 
     label: str
@@ -103,6 +109,7 @@ class Row(Strict):
     matching: Literal["masks", "boxes"] = "masks"
     images: bool = False
     window: PositiveInt | None = None
+    offline: bool = False
     stride: PositiveInt = 1
 
 
@@ -117,17 +124,19 @@ class Table(Strict):
     statistic: Literal["mean", "std"] = "mean"
     paper_table: str | None = None
 
-    def windows(self, preset: Preset, row: Row) -> tuple[int, ...]:
-        """The windows that `row` is tested with."""
+    def windows(self, preset: Preset, row: Row) -> tuple[int | None, ...]:
+        """The windows that `row` is tested with; None is the offline mode."""
         if row.images:
             return (1,)
+        if row.offline:
+            return (None,)
         return preset.windows if row.window is None else (row.window,)
 
     def trainings(self, preset: Preset, row: Row) -> list[Training]:
         """The runs behind `row`, one for each seed."""
         return [preset.training(row, seed) for seed in range(preset.seeds)]
 
-    def evaluations(self, preset: Preset, row: Row, window: int) -> list[Evaluation]:
+    def evaluations(self, preset: Preset, row: Row, window: int | None) -> list[Evaluation]:
         """The evaluations behind one cell of accuracies, one for each seed."""
         return [
             Evaluation(
@@ -141,7 +150,9 @@ class Table(Strict):
             for training in self.trainings(preset, row)
         ]
 
-    def profile(self, preset: Preset, row: Row, window: int, device: Device) -> Profile | None:
+    def profile(
+        self, preset: Preset, row: Row, window: int | None, device: Device
+    ) -> Profile | None:
         """The measurement behind the cell's FPS, on the first seed's weights, if it has one."""
         if "FPS" not in self.metrics:
             return None
@@ -155,6 +166,10 @@ class Table(Strict):
             videos=preset.profile_videos,
             repeats=preset.profile_repeats,
         )
+
+
+class TableOfMethods(Table):
+    """Published rows of other methods, results of others scored here, and our own rows below."""
 
 
 class TableOfCounts(Strict):
@@ -182,4 +197,4 @@ class TableOfCounts(Strict):
         ]
 
 
-AnyTable = Table | TableOfCounts
+AnyTable = Table | TableOfMethods | TableOfCounts

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from ifc_bench.config import AnyWork, Count, Evaluation, Profile, Strict, Training
+from ifc_bench.config import AnyWork, Count, Evaluation, External, Profile, Strict, Training
 
 SCHEMA_VERSION: Literal[1] = 1
 
@@ -126,6 +126,13 @@ def attention_of(work: AnyWork) -> str:
             return work.model.attention
         case Evaluation() | Profile():
             return work.training.model.attention
+        case External():
+            return "not known"
+
+
+def defined(scores: dict[str, float]) -> dict[str, float | None]:
+    """Scores with None for the API's -1."""
+    return {name: None if value < 0 else value for name, value in scores.items()}
 
 
 def plain(record: Record) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import tempfile
@@ -35,6 +36,29 @@ class Store:
         """A link to a file of the user's that trainings start from; its name keeps the ending."""
         found = sorted((self.runs / "weights").glob(f"{weights.sha256}.*"))
         return found[0] if found else self.runs / "weights" / f"{weights.sha256}.pth"
+
+    def adopt_weights(self, path: Path) -> WeightsFile:
+        """Link a weights file of the user's here, and tell what it holds.
+
+        Raises:
+            UserError: where there is no such file.
+        """
+        if not path.is_file():
+            raise UserError(f"--start: {path}: no such file")
+        digest, released, tail = hashlib.sha256(), False, b""
+        with path.open("rb") as file:
+            for block in iter(lambda: file.read(1 << 20), b""):
+                digest.update(block)
+                released = released or b"memory_bus" in tail + block
+                tail = block[-16:]
+        content = "released" if released else "imagenet"
+        weights = WeightsFile.model_validate({"content": content, "sha256": digest.hexdigest()})
+        link = self.runs / "weights" / f"{weights.sha256}{path.suffix}"
+        link.parent.mkdir(parents=True, exist_ok=True)
+        if not link.exists():
+            link.unlink(missing_ok=True)
+            link.symlink_to(path.resolve())
+        return weights
 
     def tensorboard_path(self, training: Training) -> Path:
         return self.runs / "tensorboard" / training.id
@@ -78,7 +102,7 @@ class Store:
 
     def records(self, *kinds: str) -> Iterator[Record]:
         """Every record of some kinds (all, where none is named), by kind and id."""
-        for kind in kinds or ("count", "training", "evaluation", "profile"):
+        for kind in kinds or ("count", "training", "evaluation", "profile", "external"):
             for path in sorted((self.results / f"{kind}s").glob("*.json")):
                 yield self._load_path(path)
 

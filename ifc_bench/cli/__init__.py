@@ -8,7 +8,7 @@ from typing import Any
 
 import typer
 
-from ifc_bench.cli import counting, scoring, sweeping
+from ifc_bench.cli import counting, datasets, health, predicting, scoring, submitting, sweeping
 from ifc_bench.cli.recipes import Recipe, Recipes
 from ifc_bench.errors import UserError
 from ifc_bench.recipe import Preset
@@ -60,5 +60,9 @@ def _app(recipes: Recipes) -> typer.Typer:
 
     sweeping.add_to(app, recipes)
     counting.add_to(app)
+    predicting.add_to(app)
     scoring.add_to(app)
+    submitting.add_to(app)
+    datasets.add_to(app)
+    health.add_to(app)
     return app

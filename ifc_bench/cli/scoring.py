@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import time
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Optional
 
 import typer
 from tabulate import tabulate
 
-from ifc_bench.data.youtube_vis import read_instances
-from ifc_bench.evaluation import read_predictions, score_videos
+from ifc_bench.config import External
+from ifc_bench.data.annotations import read_instances
+from ifc_bench.data.youtube_vis import VideoInstances
+from ifc_bench.evaluation import VideoScores, read_predictions, score_videos
+from ifc_bench.provenance import provenance
+from ifc_bench.records import EvaluationResult, Record, attention_of, defined
+from ifc_bench.store import Store
 
 
 def add_to(app: typer.Typer) -> None:
@@ -20,6 +27,11 @@ def add_to(app: typer.Typer) -> None:
     def evaluate_command(
         ground_truth: Annotated[Path, typer.Option(help="Annotations in the YouTube-VIS format.")],
         predictions: Annotated[Path, typer.Option(help="A results.json of any system.")],
+        method: Annotated[
+            Optional[str],
+            typer.Option(help="Keep a record under this name, for tables 2(a) and 2(b)."),
+        ] = None,
+        results: Annotated[Path, typer.Option(help="Where records lie.")] = Path("results"),
         style: Annotated[Literal["github", "json"], typer.Option("--format")] = "github",
     ) -> None:
         """Score predictions: the twelve numbers of the YouTube-VIS API, as fractions.
@@ -27,10 +39,52 @@ def add_to(app: typer.Typer) -> None:
         A number that no ground truth defines is -1, as in the API.
 
         Example: python run_ablations.py evaluate --ground-truth GT.json --predictions PRED.json
+        --method "VisTR (R50)"
         """
+        begun = time.monotonic()
         truth = read_instances(ground_truth)
-        scores = score_videos(truth, read_predictions(predictions, truth)).summary()
+        found = read_predictions(predictions, truth)
+        scores = score_videos(truth, found)
+        if method is not None:
+            work = External(
+                method=method,
+                data=ground_truth.stem,
+                predictions=_sha256(predictions),
+                ground_truth=_sha256(ground_truth),
+            )
+            result = _result(scores, truth, len(found), time.monotonic() - begun)
+            Store(results, Path("runs")).save(_record(work, result))
         if style == "json":
-            print(json.dumps(scores))
+            print(json.dumps(scores.summary()))
         else:
-            print(tabulate(scores.items(), ["metric", "value"], "github", floatfmt=".4f"))
+            print(tabulate(scores.summary().items(), ["metric", "value"], "github", floatfmt=".4f"))
+
+
+def _result(
+    scores: VideoScores, truth: VideoInstances, tracks: int, seconds: float
+) -> EvaluationResult:
+    return EvaluationResult(
+        metrics=defined(scores.summary()),
+        by_class=defined(scores.by_class()),
+        by_situation={name: defined(s) for name, s in scores.by_situation().items()},
+        videos=len(truth.videos),
+        frames=sum(video.length for video in truth.videos),
+        tracks=tracks,
+        wall_seconds=seconds,
+    )
+
+
+def _record(work: External, result: EvaluationResult) -> Record:
+    return Record(
+        id=work.id,
+        status="ok",
+        work=work,
+        attention=attention_of(work),
+        split_hash=work.ground_truth,
+        provenance=provenance("cpu", 1),
+        result=result,
+    )
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -13,6 +13,7 @@ from rich.console import Console
 
 from ifc_bench.cli.recipes import Recipes
 from ifc_bench.config import AnyWork, Evaluation, Profile
+from ifc_bench.data.catalogue import LAYOUTS
 from ifc_bench.errors import UserError
 from ifc_bench.progress import SweepDisplay
 from ifc_bench.provenance import describe_device, resolve_device
@@ -20,14 +21,17 @@ from ifc_bench.recipe import Preset
 from ifc_bench.report import render
 from ifc_bench.report.paper import PaperNumbers
 from ifc_bench.store import Store, write_text
-from ifc_bench.sweep.executors import Settings, run
+from ifc_bench.sweep.executors import Outcome, Settings, run
 from ifc_bench.sweep.plan import Plan, label, make_plan
+from ifc_bench.sweep.sources import with_data, with_start
 
 Tables = Annotated[
     Optional[list[str]],
     typer.Argument(metavar="[TABLE]...", help="Tables by name; none: those of the preset."),
 ]
-PresetName = Annotated[str, typer.Option("--preset", help="Sizes and budgets: smoke, quick, full.")]
+PresetName = Annotated[
+    str, typer.Option("--preset", help="smoke, quick, full; paper and released need --data.")
+]
 Seeds = Annotated[
     Optional[int], typer.Option(min=1, help="Seeds 0..N-1 instead of the preset's number.")
 ]
@@ -46,6 +50,22 @@ Threads = Annotated[int, typer.Option(min=1, help="Threads of each process.")]
 Compare = Annotated[
     Optional[Literal["paper"]], typer.Option(help="Print the paper's numbers beside ours.")
 ]
+Data = Annotated[
+    Optional[Path],
+    typer.Option(help="The folder of your data, where the preset needs it or instead of its own."),
+]
+DataSet = Annotated[
+    Optional[str],
+    typer.Option(
+        help=f"What lies in --data: {', '.join(LAYOUTS)}. Default: the preset's, or folder."
+    ),
+]
+StartFrom = Annotated[
+    Optional[Path],
+    typer.Option(
+        "--start", help="Weights to start from: ImageNet's for the ResNet, or a released IFC."
+    ),
+]
 Style = Annotated[
     Literal["github", "latex", "csv", "json"],
     typer.Option("--format", help="How to write the tables."),
@@ -61,6 +81,17 @@ class Setup:
     device: str = "auto"
     workers: int | None = None
     threads: int = 1
+    tensorboard: bool = False
+    data: Path | None = None
+    dataset: str | None = None
+    start: Path | None = None
+
+    def resolved(self, preset: Preset) -> Preset:
+        """`preset` on the data and weights that the user points at."""
+        if self.dataset is not None and self.dataset not in LAYOUTS:
+            raise UserError(f"--dataset: {self.dataset!r} is none of {', '.join(LAYOUTS)}")
+        found = with_data(preset, self.data, self.dataset, self.store())
+        return with_start(found, self.start, self.store())
 
     def store(self) -> Store:
         return Store(self.results, self.runs)
@@ -69,7 +100,8 @@ class Setup:
         """With the device resolved, and as many processes as it can feed."""
         device = resolve_device(self.device)
         cores = max(1, (os.cpu_count() or 1) // self.threads)
-        return Settings(device, self.threads, self.workers or (cores if device == "cpu" else 1))
+        workers = self.workers or (cores if device == "cpu" else 1)
+        return Settings(device, self.threads, workers, self.tensorboard)
 
 
 def add_to(app: typer.Typer, recipes: Recipes) -> None:
@@ -86,6 +118,12 @@ def add_to(app: typer.Typer, recipes: Recipes) -> None:
         device: DeviceName = "auto",
         workers: Workers = None,
         threads: Threads = 1,
+        data: Data = None,
+        dataset: DataSet = None,
+        start: StartFrom = None,
+        tensorboard: Annotated[
+            bool, typer.Option(help="Write curves for TensorBoard under the runs folder.")
+        ] = False,
         compare: Compare = None,
     ) -> None:
         """Train, evaluate and measure what tables need, then print them.
@@ -93,9 +131,14 @@ def add_to(app: typer.Typer, recipes: Recipes) -> None:
         What has a record is not done again; a stopped run goes on where it was.
 
         Example: python run_ablations.py run table3a table3d --preset full
+
+        Real data: python run_ablations.py run table3a --preset paper --data ROOT
+
+        Several GPUs: torchrun --nproc-per-node 8 run_ablations.py run table3a --preset paper ...
         """
-        setup = Setup(results, runs, device, workers, threads)
-        run_tables(recipes.preset(preset, seeds, window), recipes, tables, setup, bool(compare))
+        setup = Setup(results, runs, device, workers, threads, tensorboard, data, dataset, start)
+        chosen = setup.resolved(recipes.preset(preset, seeds, window))
+        run_tables(chosen, recipes, tables, setup, bool(compare))
 
     @app.command("plan")
     def plan_command(
@@ -107,15 +150,18 @@ def add_to(app: typer.Typer, recipes: Recipes) -> None:
         runs: Runs = Path("runs"),
         device: DeviceName = "auto",
         workers: Workers = None,
+        data: Data = None,
+        dataset: DataSet = None,
+        start: StartFrom = None,
     ) -> None:
-        """List the work behind tables: what exists, what is shared, how long the rest takes.
+        """List the work behind tables: what exists, what is shared, what the rest takes.
 
         Starts nothing.
 
         Example: python run_ablations.py plan table3a table3c table3d --preset full
         """
-        setup = Setup(results, runs, device, workers)
-        chosen = recipes.preset(preset, seeds, window)
+        setup = Setup(results, runs, device, workers, data=data, dataset=dataset, start=start)
+        chosen = setup.resolved(recipes.preset(preset, seeds, window))
         settings = setup.settings()
         described = describe_device(settings.device, settings.threads)
         plan = make_plan(recipes.chosen(tables, chosen), chosen, described)
@@ -128,6 +174,10 @@ def add_to(app: typer.Typer, recipes: Recipes) -> None:
         seeds: Seeds = None,
         window: Windows = None,
         results: Results = Path("results"),
+        runs: Runs = Path("runs"),
+        data: Data = None,
+        dataset: DataSet = None,
+        start: StartFrom = None,
         style: Style = "github",
         compare: Compare = None,
         situation: Annotated[
@@ -138,8 +188,8 @@ def add_to(app: typer.Typer, recipes: Recipes) -> None:
 
         Example: python run_ablations.py report table3a --preset full --compare paper
         """
-        setup = Setup(results)
-        chosen = recipes.preset(preset, seeds, window)
+        setup = Setup(results, runs, data=data, dataset=dataset, start=start)
+        chosen = setup.resolved(recipes.preset(preset, seeds, window))
         for table in recipes.chosen(tables, chosen):
             paper = PaperNumbers() if compare else None
             print(render(table, chosen, setup.store(), style, paper, situation))
@@ -171,8 +221,13 @@ def run_tables(
         soft_wrap=True,
     )
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # schedulers ask this way
-    with SweepDisplay(console, pieces) as display:
-        outcome = run(plan, store, settings, display.tell)
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        outcome = _run_together(plan, store, settings, console, pieces)
+        if outcome is None:
+            return
+    else:
+        with SweepDisplay(console, pieces) as display:
+            outcome = run(plan, store, settings, display.tell)
     if outcome.error:
         raise UserError(outcome.error)
     for table in tables:
@@ -185,6 +240,19 @@ def run_tables(
             f"{failed} pieces of work failed; their records under {setup.results} hold the "
             "tracebacks, and the same command tries them again"
         )
+
+
+def _run_together(
+    plan: Plan, store: Store, settings: Settings, console: Console, pieces: int
+) -> Outcome | None:
+    """The part of this process, of all that torchrun started; None in all but the first."""
+    from ifc_bench.sweep.distributed import first_process, run_together  # torch: only here
+
+    if not first_process():
+        run_together(plan, store, settings, lambda task, event: None)
+        return None
+    with SweepDisplay(console, pieces) as display:
+        return run_together(plan, store, settings, display.tell)
 
 
 def _print_plan(plan: Plan, store: Store, workers: int) -> None:
@@ -205,8 +273,17 @@ def _print_plan(plan: Plan, store: Store, workers: int) -> None:
         for use in uses:
             if use.training == training:
                 print(f"    {use.id}  {_state(use, store)}  {use.kind} T={use.window}")
-    minutes = plan.seconds(store, workers) / 60
-    print(f"about {minutes:.0f} min with {workers} processes (an estimate)")
+    preset, seconds = plan.preset, plan.seconds(store, workers)
+    if preset.gpus:
+        hours = seconds / 3600
+        print(
+            f"about {hours * preset.gpus:.0f} GPU-hours, {hours:.0f} h on {preset.gpus} GPUs "
+            f"({preset.timed})"
+        )
+    else:
+        print(f"about {seconds / 60:.0f} min with {workers} processes ({preset.timed})")
+    gigabytes = len(plan.trainings) * preset.checkpoint_bytes / 1e9
+    print(f"about {gigabytes:.1f} GB of disk for {len(plan.trainings)} checkpoints")
 
 
 def _state(work: AnyWork, store: Store) -> str:

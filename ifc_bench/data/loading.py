@@ -8,12 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
 from ifc_bench.config import Optimisation
+from ifc_bench.data.annotations import read_instances
 from ifc_bench.data.transforms import Batch, Sample, augment, collate, resize_frames, resized
-from ifc_bench.data.youtube_vis import Annotation, Video, frame_path, read_instances
+from ifc_bench.data.youtube_vis import Annotation, Video, frame_path, read_frame
 from ifc_bench.errors import UserError
 from ifc_bench.masks import decode
 
@@ -22,15 +22,16 @@ class VideoDataset:
     """One split: `folder/instances.json` and the frames under `folder/JPEGImages`.
 
     Classes are contiguous from 0 in the order of category ids; crowds are no training targets.
-    `cached_frames` decoded frames are kept in memory (of one process).
+    `cached_frames` decoded frames are kept in memory (of one process). `unannotated` admits files
+    whose annotations are not public.
 
     Raises:
         UserError: where the annotations are broken or a frame is missing.
     """
 
-    def __init__(self, folder: Path, cached_frames: int = 0) -> None:
+    def __init__(self, folder: Path, cached_frames: int = 0, unannotated: bool = False) -> None:
         self.folder = folder
-        self.instances = read_instances(folder / "instances.json")
+        self.instances = read_instances(folder / "instances.json", unannotated)
         self.videos = self.instances.videos
         self.category_ids = sorted(category.id for category in self.instances.categories)
         self._of_video: dict[int, list[Annotation]] = {video.id: [] for video in self.videos}
@@ -73,18 +74,8 @@ class VideoDataset:
 
 
 def _read_frame(path: Path, size: tuple[int, int]) -> Tensor:
-    """One frame as uint8 RGB [3, H, W]; its size must be the annotated one."""
-    try:
-        with Image.open(path) as image:
-            pixels = np.array(image.convert("RGB"))
-    except (OSError, UnidentifiedImageError) as error:
-        raise UserError(f"{path}: not a readable image ({error})") from None
-    if pixels.shape[:2] != size:
-        raise UserError(
-            f"{path}: is {pixels.shape[0]}x{pixels.shape[1]}, the annotations say "
-            f"{size[0]}x{size[1]} (height x width)"
-        )
-    return torch.from_numpy(pixels).permute(2, 0, 1).contiguous()
+    """One frame as uint8 RGB [3, H, W]."""
+    return torch.from_numpy(read_frame(path, size)).permute(2, 0, 1).contiguous()
 
 
 def draw_batch(

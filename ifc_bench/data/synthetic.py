@@ -29,10 +29,9 @@ import numpy as np
 from filelock import FileLock
 from numpy.typing import NDArray
 from PIL import Image
-from pycocotools import mask as coco
 
 from ifc_bench.config import SyntheticData
-from ifc_bench.masks import areas, encode
+from ifc_bench.data.youtube_vis import written_annotation
 
 Floats = NDArray[np.float64]
 
@@ -145,7 +144,9 @@ def _write_split(
             }
         )
         for category, tube in zip(categories, masks, strict=True):
-            annotations.append(_annotation(len(annotations) + 1, index + 1, category, tube))
+            annotations.append(
+                written_annotation(len(annotations) + 1, index + 1, category + 1, tube)
+            )
         tell(index + 1)
     content = {
         "info": {"description": "ifc-bench embedded benchmark (synthetic)"},
@@ -154,23 +155,6 @@ def _write_split(
         "annotations": annotations,
     }
     (folder / "instances.json").write_text(json.dumps(content))
-
-
-def _annotation(number: int, video: int, category: int, tube: NDArray[np.bool_]) -> dict[str, Any]:
-    """One instance in the YouTube-VIS format; null where it is not visible."""
-    visible = [bool(mask.any()) for mask in tube]
-    rles = [rle if seen else None for rle, seen in zip(encode(tube), visible, strict=True)]
-    sizes = areas(rles)
-    boxes = [None if rle is None else coco.toBbox(rle).tolist() for rle in rles]
-    return {
-        "id": number,
-        "video_id": video,
-        "category_id": category + 1,
-        "iscrowd": 0,
-        "segmentations": rles,
-        "areas": [float(a) if seen else None for a, seen in zip(sizes, visible, strict=True)],
-        "bboxes": boxes,
-    }
 
 
 def render(

@@ -1,4 +1,4 @@
-"""The YouTube-VIS annotation format: reading it, and refusing what is broken. No torch.
+"""The YouTube-VIS annotation format, and what can be wrong with it. No torch.
 
 One JSON object with `videos`, `categories` and `annotations`; an annotation has one segmentation
 (an RLE, or null) for each frame of its video. Optional extra: a video's `situation`.
@@ -6,17 +6,21 @@ One JSON object with `videos`, `categories` and `annotations`; an annotation has
 
 from __future__ import annotations
 
-import hashlib
 import json
+from collections import Counter
+from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+from pycocotools import mask as coco
 from pydantic import BaseModel, ConfigDict, PositiveInt, ValidationError
 
 from ifc_bench.errors import UserError
-from ifc_bench.masks import Rle, areas, compress
+from ifc_bench.masks import Rle, areas, compress, encode
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -88,33 +92,25 @@ class VideoInstances(_Lenient):
     annotations: list[Annotation]
 
 
-def read_instances(path: Path) -> VideoInstances:
-    """Read and check an annotation file.
-
-    Raises:
-        UserError: one line that names the file, the entry, the value and the mend.
-    """
-    content = read_json(path)
-    if isinstance(content, dict) and "annotations" in content and content["annotations"] is None:
-        raise UserError(
-            f"{path}: annotations: null; this file lists a split whose annotations are not "
-            "public, so it can be predicted on but neither trained nor evaluated on"
-        )
-    instances = validated(VideoInstances, content, path)
-    _check(instances, path)
-    return instances
-
-
 def read_json(path: Path) -> Any:
     """The JSON value in `path`; `UserError` where there is none."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise UserError(f"{path}: no such file") from None
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror}") from None
     except UnicodeDecodeError as error:
         raise UserError(f"{path}: not a text file ({error.reason}); expected JSON") from None
+    return parse_json(text, path)
+
+
+def parse_json(text: str, path: Path) -> Any:
+    """The JSON value of `text`, which came from `path`."""
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise UserError(f"{path}: is nested too deeply to be such a file") from None
     except json.JSONDecodeError as error:
         raise UserError(
             f"{path}: line {error.lineno} column {error.colno}: not valid JSON ({error.msg}); "
@@ -122,66 +118,92 @@ def read_json(path: Path) -> Any:
         ) from None
 
 
+def written_annotation(
+    number: int, video: int, category: int, tube: NDArray[np.bool_]
+) -> dict[str, Any]:
+    """An instance with masks `tube` [L, H, W] as the format writes it; null where it has none."""
+    rles = [rle if mask.any() else None for mask, rle in zip(tube, encode(tube), strict=True)]
+    return {
+        "id": number,
+        "video_id": video,
+        "category_id": category,
+        "iscrowd": 0,
+        "segmentations": rles,
+        "areas": [size or None for size in areas(rles).tolist()],
+        "bboxes": [None if rle is None else coco.toBbox(rle).tolist() for rle in rles],
+    }
+
+
+def schema_faults(model: type[BaseModel], content: Any) -> Iterator[str]:
+    """What keeps `content` from being a `model`, one line for each field."""
+    try:
+        model.model_validate(content)
+    except ValidationError as error:
+        for fault in error.errors(include_url=False):
+            field = ".".join(str(part) for part in fault["loc"]) or "top level"
+            value = json.dumps(fault["input"], default=str)
+            shown = value if len(value) <= 60 else value[:57] + "..."
+            yield f"{field}: {fault['msg']}, found {shown}"
+
+
 def validated(model: type[Model], content: Any, path: Path) -> Model:
     """`content` as `model`; the first fault becomes one clear line."""
     try:
         return model.model_validate(content)
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        field = ".".join(str(part) for part in first["loc"]) or "top level"
-        value = json.dumps(first["input"], default=str)
-        shown = value if len(value) <= 60 else value[:57] + "..."
-        more = error.error_count() - 1
-        also = f" (and {more} more)" if more else ""
-        raise UserError(f"{path}: {field}: {first['msg']}, found {shown}{also}") from None
+    except ValidationError:
+        first, *others = schema_faults(model, content)
+        also = f" (and {len(others)} more)" if others else ""
+        raise UserError(f"{path}: {first}{also}") from None
 
 
-def _check(instances: VideoInstances, path: Path) -> None:
+def faults(instances: VideoInstances) -> Iterator[str]:
+    """What is wrong with ids, lengths, sizes, categories and masks, one line for each fault."""
     for field in ("videos", "categories", "annotations"):
-        _check_unique([entry.id for entry in getattr(instances, field)], f"{path}: {field}")
+        for number in _repeated([entry.id for entry in getattr(instances, field)]):
+            yield f"{field}: id {number} occurs twice; ids must be unique"
     videos = {video.id: video for video in instances.videos}
     categories = {category.id for category in instances.categories}
     for video in instances.videos:
         if len(video.file_names) != video.length:
-            raise UserError(
-                f"{path}: video {video.id}: file_names has {len(video.file_names)} entries, "
-                f"length says {video.length}; they must agree"
+            yield (
+                f"video {video.id}: file_names has {len(video.file_names)} entries, length says "
+                f"{video.length}; they must agree"
             )
     for annotation in instances.annotations:
-        where = f"{path}: annotation {annotation.id}"
-        if annotation.video_id not in videos:
-            raise UserError(f"{where}: video_id {annotation.video_id} is not among the videos")
+        where = f"annotation {annotation.id}"
         if annotation.category_id not in categories:
-            raise UserError(
-                f"{where}: category_id {annotation.category_id} is not among the categories"
-            )
-        check_tube(annotation.segmentations, videos[annotation.video_id], where)
+            yield f"{where}: category_id {annotation.category_id} is not among the categories"
+        if annotation.video_id not in videos:
+            yield f"{where}: video_id {annotation.video_id} is not among the videos"
+            continue
+        for fault in tube_faults(annotation.segmentations, videos[annotation.video_id]):
+            yield f"{where}: {fault}"
         if annotation.areas is not None and len(annotation.areas) != len(annotation.segmentations):
-            raise UserError(
+            yield (
                 f"{where}: areas has {len(annotation.areas)} entries for "
                 f"{len(annotation.segmentations)} segmentations; one for each frame is needed"
             )
 
 
-def check_tube(segmentations: list[RawRle | None], video: Video, where: str) -> None:
-    """Refuse a list of masks that does not fit its video."""
+def tube_faults(segmentations: list[RawRle | None], video: Video) -> Iterator[str]:
+    """Why a list of masks does not fit its video."""
     if len(segmentations) != video.length:
-        raise UserError(
-            f"{where}: segmentations has {len(segmentations)} entries, video {video.id} has "
+        yield (
+            f"segmentations has {len(segmentations)} entries, video {video.id} has "
             f"{video.length} frames; one RLE or null for each frame is needed"
         )
+        return
     size = (video.height, video.width)
     for frame, rle in enumerate(segmentations):
         if rle is None:
             continue
         if rle.size != size:
-            raise UserError(
-                f"{where}: segmentations.{frame}.size is {list(rle.size)}, video {video.id} is "
+            yield (
+                f"segmentations.{frame}.size is {list(rle.size)}, video {video.id} is "
                 f"{list(size)} (height, width)"
             )
-        fault = _rle_fault(rle)
-        if fault:
-            raise UserError(f"{where}: segmentations.{frame}.counts: {fault}")
+        elif fault := _rle_fault(rle):
+            yield f"segmentations.{frame}.counts: {fault}"
 
 
 def _rle_fault(rle: RawRle) -> str | None:
@@ -220,12 +242,9 @@ def _runs(text: str) -> list[int] | None:
     return [int(v) for v in values]
 
 
-def _check_unique(ids: list[int], where: str) -> None:
-    seen: set[int] = set()
-    for number in ids:
-        if number in seen:
-            raise UserError(f"{where}: id {number} occurs twice; ids must be unique")
-        seen.add(number)
+def _repeated(ids: list[int]) -> list[int]:
+    """The ids that occur more than once."""
+    return [number for number, times in Counter(ids).items() if times > 1]
 
 
 def frame_path(images: Path, file_name: str, where: str) -> Path:
@@ -236,16 +255,20 @@ def frame_path(images: Path, file_name: str, where: str) -> Path:
     return path
 
 
-def split_hash(folder: Path, every_byte: bool = True) -> str:
-    """SHA-256 over the annotations and frames of one split, in the order of the file.
+def read_frame(path: Path, size: tuple[int, int]) -> NDArray[np.uint8]:
+    """One frame as RGB [H, W, 3].
 
-    `every_byte` reads all frames; without it, their names and sizes must do (large data sets).
+    Raises:
+        UserError: where it is no readable image of the annotated `size`.
     """
-    annotations = folder / "instances.json"
-    digest = hashlib.sha256(annotations.read_bytes())
-    for video in read_instances(annotations).videos:
-        for name in video.file_names:
-            frame = folder / "JPEGImages" / name
-            known = frame.read_bytes() if every_byte else f"{name} {frame.stat().st_size}".encode()
-            digest.update(known)
-    return digest.hexdigest()
+    try:
+        with Image.open(path) as image:
+            pixels = np.array(image.convert("RGB"))
+    except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:
+        raise UserError(f"{path}: not a readable image ({error})") from None
+    if pixels.shape[:2] != size:
+        raise UserError(
+            f"{path}: is {pixels.shape[0]}x{pixels.shape[1]}, the annotations say "
+            f"{size[0]}x{size[1]} (height x width)"
+        )
+    return pixels

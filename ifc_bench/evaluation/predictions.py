@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, FiniteFloat
 
-from ifc_bench.data.youtube_vis import RawRle, VideoInstances, check_tube, read_json, validated
+from ifc_bench.data.youtube_vis import RawRle, VideoInstances, read_json, tube_faults, validated
 from ifc_bench.errors import UserError
 from ifc_bench.masks import Rle, areas
 
@@ -44,7 +45,11 @@ def read_predictions(path: Path, truth: VideoInstances) -> list[PredictedTrack]:
     Raises:
         UserError: one line that names the file, the entry, the value and the mend.
     """
-    content = read_json(path)
+    return checked_predictions(read_json(path), truth, path)
+
+
+def checked_predictions(content: Any, truth: VideoInstances, path: Path) -> list[PredictedTrack]:
+    """The predictions in a JSON value that came from `path`, checked as `read_predictions` does."""
     if not isinstance(content, list):
         raise UserError(
             f"{path}: top level: expected a list of predictions, found {type(content).__name__}"
@@ -58,5 +63,6 @@ def read_predictions(path: Path, truth: VideoInstances) -> list[PredictedTrack]:
             raise UserError(f"{where}: video_id {track.video_id} is not in the ground truth")
         if track.category_id not in categories:
             raise UserError(f"{where}: category_id {track.category_id} is not in the ground truth")
-        check_tube(track.segmentations, videos[track.video_id], where)
+        for fault in tube_faults(track.segmentations, videos[track.video_id]):
+            raise UserError(f"{where}: {fault}")
     return tracks

@@ -43,6 +43,11 @@ class IFC(nn.Module):
         self.decoder = decoder
         self.heads = heads
 
+    @property
+    def classes(self) -> int:
+        """K, without "no object"."""
+        return self.heads.classes
+
     def forward(self, frames: Tensor, valid_sizes: Tensor | None = None) -> Prediction:
         """Predict the instances of each clip.
 

@@ -64,6 +64,7 @@ class Heads(nn.Module):
         self, width: int, classes: int, spatial: SpatialDecoder, box_frames: int = 0
     ) -> None:
         super().__init__()
+        self.classes = classes
         self.classify = Perceptron(width, classes + 1, layers=2)
         self.convolve = Perceptron(width, width, layers=3)
         self.spatial = spatial

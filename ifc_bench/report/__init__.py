@@ -1,8 +1,9 @@
 """From records to tables. Reads records only, and never imports torch."""
 
 from ifc_bench.report.aggregate import Cell, Speed, collect, collect_counts
+from ifc_bench.report.layout import FORMATS
 from ifc_bench.report.statistics import Summary, summarise
-from ifc_bench.report.tables import FORMATS, render
+from ifc_bench.report.tables import render
 
 __all__ = [
     "FORMATS",

@@ -36,7 +36,7 @@ class Cell:
     """
 
     row: str
-    window: int
+    window: int | None
     values: dict[str, tuple[float, ...]]
     speeds: tuple[Speed, ...]
     lost: dict[str, int]
@@ -72,7 +72,7 @@ def _cell(
     preset: Preset,
     store: Store,
     row: Row,
-    window: int,
+    window: int | None,
     profiles: _Profiles,
     situation: str | None,
 ) -> Cell:

@@ -5,36 +5,13 @@ Every head says the data set, the preset, the device and n. Accuracies are perce
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass, field
-from typing import Literal
-
-import pandas as pd
-from tabulate import tabulate
-
-from ifc_bench.config import Data, FolderData, SyntheticData
-from ifc_bench.errors import UserError
-from ifc_bench.recipe import AnyTable, Preset, Table, TableOfCounts
-from ifc_bench.report.aggregate import Cell, Speed, collect, collect_counts
+from ifc_bench.recipe import AnyTable, Preset, Table, TableOfCounts, TableOfMethods
+from ifc_bench.report.aggregate import Cell, Speed, collect
+from ifc_bench.report.counts import count_grid
+from ifc_bench.report.layout import ABSENT, Format, Grid, describe, percent, write
+from ifc_bench.report.methods import method_grid
 from ifc_bench.report.paper import PaperNumbers
 from ifc_bench.store import Store
-
-FORMATS = ("github", "latex", "csv", "json")
-Format = Literal["github", "latex", "csv", "json"]
-
-_ABSENT = "–"
-
-
-@dataclass
-class Grid:
-    """A laid-out table, and the same content as one line per value."""
-
-    title: str
-    head: list[str]
-    columns: list[str]
-    rows: list[list[str]] = field(default_factory=list)
-    values: list[dict[str, object]] = field(default_factory=list)
-    complete: bool = True
 
 
 def render(
@@ -51,27 +28,12 @@ def render(
     one situation.
     """
     if isinstance(table, TableOfCounts):
-        grid = _count_grid(table, store, paper)
+        grid = count_grid(table, store, paper)
+    elif isinstance(table, TableOfMethods):
+        grid = method_grid(table, preset, store, paper or PaperNumbers())
     else:
         grid = _grid(table, preset, store, paper, situation)
-    return _write(grid, style)
-
-
-def _write(grid: Grid, style: Format) -> str:
-    if style == "json":
-        return json.dumps({"title": grid.title, "head": grid.head, "values": grid.values}, indent=1)
-    if style == "csv":
-        return pd.DataFrame(grid.values).to_csv(index=False)
-    if style == "github":
-        body = tabulate(grid.rows, grid.columns, tablefmt="github", disable_numparse=True)
-        return "\n".join(
-            [f"### {grid.title}", "", *(f"- {line}" for line in grid.head), "", body, ""]
-        )
-    if style == "latex":
-        body = tabulate(grid.rows, grid.columns, tablefmt="latex_booktabs", disable_numparse=True)
-        body = body.replace("±", r"$\pm$").replace(_ABSENT, "--")
-        return "\n".join([f"% {grid.title}", *(f"% {line}" for line in grid.head), body, ""])
-    raise UserError(f"--format: {style!r} is none of {', '.join(FORMATS)}")
+    return write(grid, style)
 
 
 def _grid(
@@ -150,31 +112,17 @@ def _head(
     return lines
 
 
-def describe(data: Data) -> str:
-    """A data set in a few words."""
-    match data:
-        case SyntheticData():
-            return (
-                f"embedded benchmark (synthetic), seed {data.seed}, {data.train_videos} training "
-                f"and {data.validation_videos} validation videos of {data.frames} "
-                f"frame{'s'[: data.frames > 1]} {data.height}x{data.width}"
-            )
-        case FolderData():
-            return data.name
-
-
 def _show(table: Table, cell: Cell, metric: str, card: tuple[str, str] | None) -> str:
     if metric == "FPS":
         found = [s.fps for s in cell.speeds if card == (s.device, s.attention)]
-        return f"{found[0]:.1f}" if found else _ABSENT
+        return f"{found[0]:.1f}" if found else ABSENT
     summary = cell.summary(metric)
     if summary is None:
-        return _ABSENT
-    std = None if summary.std is None else f"{100 * summary.std:.1f}"
+        return ABSENT
+    std = None if summary.std is None else 100 * summary.std
     if table.statistic == "std":
-        return std or _ABSENT
-    mean = f"{100 * summary.mean:.1f}"
-    return mean if std is None else f"{mean}±{std}"
+        return ABSENT if std is None else percent(std, None)
+    return percent(100 * summary.mean, std)
 
 
 def _show_paper(
@@ -187,15 +135,15 @@ def _show_paper(
 ) -> str:
     found = paper.find(table.paper_table, row, window, metric)
     if found is None:
-        return _ABSENT
+        return ABSENT
     if metric == "FPS":
         published_on = paper.card(table.paper_table)
         if not (card and published_on and published_on in card[0]):
-            return _ABSENT
+            return ABSENT
     mean, std = found
     if table.statistic == "std":
-        return _ABSENT if std is None else f"{std:.1f}"
-    return f"{mean:.1f}" if std is None else f"{mean:.1f}±{std:.1f}"
+        return ABSENT if std is None else percent(std, None)
+    return percent(mean, std)
 
 
 def _without_window(table: Table, paper: PaperNumbers) -> list[str]:
@@ -260,46 +208,3 @@ def _paper_values(table: Table, paper: PaperNumbers, cell: Cell) -> list[dict[st
         if found is not None:
             lines.append(_line(table, cell, metric, "paper", found[0], found[1], 5))
     return lines
-
-
-def _count_grid(table: TableOfCounts, store: Store, paper: PaperNumbers | None) -> Grid:
-    counts = collect_counts(table, store)
-    places = [(size, frames) for size in table.sizes for frames in table.frames]
-    head = ["G multiply-adds (5 for each element of a normalisation), counted on the real modules"]
-    missing = sum(macs is None for macs in counts.values())
-    if missing:
-        head.append(f"incomplete: {missing} of {len(counts)} cells are not counted yet")
-    columns = [table.factor, *(f"{h}x{w} T={frames}" for (h, w), frames in places)]
-    grid = Grid(table.title, head, columns)
-    for row in table.rows:
-        ours = [counts[row.label, size, frames] for size, frames in places]
-        grid.rows.append([row.label, *(_ABSENT if m is None else f"{m / 1e9:.2f}" for m in ours)])
-        printed = [_printed(table, paper, row.label, place) for place in places]
-        if paper is not None:
-            grid.rows.append(
-                [f"{row.label} (paper)", *(_ABSENT if p is None else f"{p:.2f}" for p in printed)]
-            )
-        for ((height, width), frames), macs, theirs in zip(places, ours, printed, strict=True):
-            line: dict[str, object] = {
-                "table": table.name,
-                table.factor: row.label,
-                "height": height,
-                "width": width,
-                "frames": frames,
-                "macs": macs,
-            }
-            grid.values.append(line | ({"paper_giga_macs": theirs} if paper is not None else {}))
-    return grid
-
-
-def _printed(
-    table: TableOfCounts,
-    paper: PaperNumbers | None,
-    row: str,
-    place: tuple[tuple[int, int], int],
-) -> float | None:
-    if paper is None:
-        return None
-    (height, width), frames = place
-    found = paper.find(table.paper_table, row, frames, "encoder FLOPs", f"{height}x{width}")
-    return None if found is None else found[0]

@@ -12,7 +12,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable, Generator, Iterable
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import dataclass, field
 from multiprocessing.connection import wait
 from typing import Any
@@ -34,6 +34,7 @@ class Settings:
     device: str
     threads: int
     workers: int
+    tensorboard: bool = False
 
 
 @dataclass(frozen=True)
@@ -162,20 +163,23 @@ def _work(number: int, task: Task, store: Store, settings: Settings, channel: An
         if total <= 200 or done % 10 == 0 or done == total:
             channel.put(Event(number, stage, done, total))
 
-    worker = Worker(store, settings.device, settings.threads, tell)
+    worker = Worker(
+        store, settings.device, settings.threads, tell, tensorboard=settings.tensorboard
+    )
     try:
         worker.prepare()
-        channel.put(Event(number, "end", records=tuple(_dispatch(worker, task, store))))
+        channel.put(Event(number, "end", records=tuple(do(worker, task, store))))
     except UserError as error:
         channel.put(Event(number, "end", error=str(error)))
     except Exception:
         channel.put(Event(number, "end", error=f"internal error\n{traceback.format_exc()}"))
 
 
-def _dispatch(worker: Any, task: Task, store: Store) -> list[Record]:
+def do(worker: Any, task: Task, store: Store) -> list[Record]:
+    """Let a `Worker` do one task; a training is locked, so that two sweeps do not do it at once."""
     records: list[Record]
     if isinstance(task, Job):
-        with store.lock(task.training):
+        with store.lock(task.training) if worker.processes.first else nullcontext():
             records = worker.job(task)
     elif isinstance(task[0], Profile):
         records = worker.profiles(list(task))

@@ -5,9 +5,9 @@ from __future__ import annotations
 from functools import cached_property
 
 from ifc_bench.config import Data, SyntheticData
+from ifc_bench.data.annotations import split_hash
 from ifc_bench.data.loading import VideoDataset
 from ifc_bench.data.synthetic import synthesize
-from ifc_bench.data.youtube_vis import split_hash
 from ifc_bench.errors import UserError
 from ifc_bench.store import Store
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 from urllib.error import URLError
 
@@ -70,24 +69,6 @@ def fetched(backbone: ResNet) -> Path:
                 "give ImageNet weights with --start"
             ) from None
     return path
-
-
-def file_weights(path: Path) -> WeightsFile:
-    """The work's view of a weights file: what it holds and its hash.
-
-    Raises:
-        UserError: where there is no such file.
-    """
-    if not path.is_file():
-        raise UserError(f"--start: {path}: no such file")
-    digest = hashlib.sha256()
-    released = False
-    with path.open("rb") as file:
-        for block in iter(lambda: file.read(1 << 20), b""):
-            digest.update(block)
-            released = released or b"memory_bus" in block
-    content = "released" if released else "imagenet"
-    return WeightsFile.model_validate({"content": content, "sha256": digest.hexdigest()})
 
 
 def _resnet(model: IFC, work: Training) -> ResNet:

@@ -26,6 +26,7 @@ from ifc_bench.records import (
     Status,
     TrainingResult,
     attention_of,
+    defined,
 )
 from ifc_bench.store import Store, write_text
 from ifc_bench.sweep.plan import Job
@@ -33,7 +34,10 @@ from ifc_bench.sweep.predict import Predictions, predict, results_json
 from ifc_bench.sweep.splits import Splits
 from ifc_bench.sweep.starts import start_model
 from ifc_bench.tracking import ClipTracker, track_video
+from ifc_bench.training.processes import ALONE, Processes
 from ifc_bench.training.trainer import Hooks, Trainer, trained_model
+
+_LOADERS = 4  # processes that read frames of real data ahead
 
 Tell = Callable[[str, int, int], None]  # stage, done, total
 
@@ -41,8 +45,17 @@ Tell = Callable[[str, int, int], None]  # stage, done, total
 class Worker:
     """Does work on one device with a fixed number of threads."""
 
-    def __init__(self, store: Store, device: str, threads: int, tell: Tell) -> None:
+    def __init__(
+        self,
+        store: Store,
+        device: str,
+        threads: int,
+        tell: Tell,
+        tensorboard: bool = False,
+        processes: Processes = ALONE,
+    ) -> None:
         self.store, self.device, self.threads, self.tell = store, device, threads, tell
+        self.tensorboard, self.processes = tensorboard, processes
         self._known_splits: dict[Data, Splits] = {}
 
     def prepare(self) -> None:
@@ -63,14 +76,16 @@ class Worker:
         """Train (or find the checkpoint), then evaluate; every outcome becomes a record."""
         data = self._splits(job.training.data)
         record = self._train(job.training, data)
-        if record.status != "ok":
+        if record.status != "ok" or not self.processes.first:
             return [record]
         left = [e for e in job.evaluations if not self.store.done(e)]
         return [record, *(self._evaluate(evaluation, data) for evaluation in left)]
 
     def counts(self, counts: list[Count]) -> list[Record]:
         """Count multiply-adds on the meta device."""
-        records = []
+        records: list[Record] = []
+        if not self.processes.first:
+            return records
         for count in counts:
             macs = encoder_macs(count.model, count.frames, count.height, count.width)
             records.append(self._save(count, None, "ok", CountResult(encoder_macs=macs)))
@@ -78,6 +93,8 @@ class Worker:
 
     def profiles(self, profiles: list[Profile]) -> list[Record]:
         """Measure, interleaved, so that drift does not look like a difference."""
+        if not self.processes.first:
+            return []
         subjects = [self._subject(profile) for profile in profiles]
         results = measure(subjects, lambda done, total: self.tell("profile", done, total))
         return [
@@ -120,14 +137,19 @@ class Worker:
             start=lambda model: start_model(model, work, self.store),
             score=lambda model: self._curve_point(model, work, data),
             progress=lambda done, loss: self.tell("train", done, work.optimisation.iterations),
+            log=self._log(work),
+            loaders=0 if data.embedded else _LOADERS,
         )
         try:
-            trainer = Trainer(work, data.train, path, self.device, hooks)
+            trainer = Trainer(work, data.train, path, self.device, hooks, self.processes)
             curves = trainer.run()
         except UserError:
             raise
         except Exception as error:
-            return self._failure(work, data.digest, error)
+            record = self._failure(work, data.digest, error)
+            if self.processes.count > 1:
+                raise  # the others would wait for this process
+            return record
         result = TrainingResult(
             loss=[_exact(v) for v in curves.loss],
             loss_parts={k: [_exact(v) for v in vs] for k, vs in curves.parts.items()},
@@ -141,6 +163,25 @@ class Worker:
         if known is not None and known.final:
             return known  # trained again for its weights alone: the record stands
         return self._save(work, data.digest, status, result)
+
+    def _log(self, work: Training) -> Callable[[int, dict[str, float]], None] | None:
+        """Curves for TensorBoard, where they are wanted; the first process writes them."""
+        if not (self.tensorboard and self.processes.first):
+            return None
+        try:
+            from torch.utils.tensorboard import SummaryWriter
+        except ImportError:
+            raise UserError(
+                "--tensorboard: the package tensorboard is not installed; pip install tensorboard"
+            ) from None
+        writer = SummaryWriter(self.store.tensorboard_path(work))
+
+        def log(iteration: int, values: dict[str, float]) -> None:
+            for name, value in values.items():
+                writer.add_scalar(name, value, iteration)
+            writer.flush()
+
+        return log
 
     def _curve_point(self, model: IFC, work: Training, data: Splits) -> float:
         schedule = work.optimisation
@@ -195,7 +236,8 @@ class Worker:
             result=result,
             error=error,
         )
-        self.store.save(record)
+        if self.processes.first:
+            self.store.save(record)
         return record
 
 
@@ -203,19 +245,14 @@ def _scored(found: Predictions, data: VideoDataset, work: Evaluation) -> Evaluat
     score = score_images if work.protocol == "image" else score_videos
     scores = score(data.instances, found.tracks)
     return EvaluationResult(
-        metrics=_defined(scores.summary()),
-        by_class=_defined(scores.by_class()),
-        by_situation={k: _defined(v) for k, v in scores.by_situation().items()},
+        metrics=defined(scores.summary()),
+        by_class=defined(scores.by_class()),
+        by_situation={k: defined(v) for k, v in scores.by_situation().items()},
         videos=len(data.videos),
         frames=sum(video.length for video in data.videos),
         tracks=found.count,
         wall_seconds=found.seconds,
     )
-
-
-def _defined(scores: dict[str, float]) -> dict[str, float | None]:
-    """Scores with None for the API's -1."""
-    return {name: None if value < 0 else value for name, value in scores.items()}
 
 
 def _exact(value: float) -> float | None:

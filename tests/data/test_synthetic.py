@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from ifc_bench.config import SyntheticData
+from ifc_bench.data.annotations import read_instances, split_hash
 from ifc_bench.data.loading import VideoDataset
 from ifc_bench.data.synthetic import CLASSES, SITUATIONS, render, synthesize
-from ifc_bench.data.youtube_vis import read_instances, split_hash
 from ifc_bench.masks import decode
 
 

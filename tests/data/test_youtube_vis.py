@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ifc_bench.data.annotations import read_instances
 from ifc_bench.data.loading import VideoDataset
-from ifc_bench.data.youtube_vis import _runs, read_instances
+from ifc_bench.data.youtube_vis import _runs
 from ifc_bench.errors import UserError
 from ifc_bench.masks import compress, decode
 

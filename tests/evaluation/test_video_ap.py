@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from ifc_bench.data.youtube_vis import read_instances
+from ifc_bench.data.annotations import read_instances
 from ifc_bench.errors import UserError
 from ifc_bench.evaluation import read_predictions, score_videos
 from ifc_bench.masks import tube_ious

@@ -1,0 +1,18 @@
+"""Table 2(a): IFC among the methods of its time."""
+
+from ifc_bench.recipe import Preset, Row, TableOfMethods
+
+
+def table2a(preset: Preset) -> TableOfMethods:
+    """The published rows, other systems' results scored here, and IFC near-online and offline."""
+    return TableOfMethods(
+        name="table2a",
+        title="Table 2(a): methods",
+        factor="method",
+        rows=(
+            Row(label="IFC near-online", model=preset.model, window=5),
+            Row(label="IFC offline", model=preset.model, offline=True),
+        ),
+        metrics=("AP", "AP50", "AP75", "AR1", "AR10", "FPS"),
+        paper_table="2a",
+    )

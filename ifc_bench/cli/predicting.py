@@ -1,0 +1,156 @@
+"""`predict` and `visualize`: a model over real videos, and pictures of what it found."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Optional
+
+import typer
+
+from ifc_bench.config import Evaluation, ModelConfig, Optimisation, SyntheticData, Training
+from ifc_bench.errors import UserError
+from ifc_bench.evaluation import PredictedTrack, read_predictions
+from ifc_bench.masks import Rle
+from ifc_bench.progress import bar
+from ifc_bench.provenance import resolve_device
+from ifc_bench.store import Store, write_text
+
+if TYPE_CHECKING:
+    from ifc_bench.models.ifc import IFC
+
+DataFolder = Annotated[Path, typer.Option(help="A folder with instances.json and JPEGImages.")]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the two commands."""
+
+    @app.command("predict")
+    def predict_command(
+        data: DataFolder,
+        out: Annotated[Path, typer.Option(help="The results.json to write.")],
+        checkpoint: Annotated[
+            Optional[Path], typer.Option(help="A checkpoint of the released code.")
+        ] = None,
+        training: Annotated[
+            Optional[str], typer.Option(help="The id of one of your trainings, instead.")
+        ] = None,
+        window: Annotated[int, typer.Option(min=1, help="T.")] = 5,
+        stride: Annotated[int, typer.Option(min=1, help="S.")] = 1,
+        offline: Annotated[
+            bool, typer.Option(help="One window for the whole video, whatever --window says.")
+        ] = False,
+        size: Annotated[
+            Optional[int], typer.Option(min=32, help="Shorter side of the frames (paper: 360).")
+        ] = None,
+        results: Annotated[Path, typer.Option(help="Where records lie.")] = Path("results"),
+        runs: Annotated[Path, typer.Option(help="Where checkpoints lie.")] = Path("runs"),
+        device: Annotated[str, typer.Option(help="auto, cpu or cuda:N.")] = "auto",
+    ) -> None:
+        """Find, segment and track the instances of every video.
+
+        Example: python run_ablations.py predict --checkpoint ifc_r50.pth --data clips --size 360
+        --out results.json
+        """
+        if (checkpoint is None) == (training is None):
+            raise UserError("--checkpoint, --training: exactly one of the two says which model")
+        from ifc_bench.data.loading import VideoDataset  # torch: only where it is needed
+        from ifc_bench.sweep.predict import predict, results_json
+
+        videos = VideoDataset(data, unannotated=True)
+        model = _model(checkpoint, training, Store(results, runs), resolve_device(device))
+        if model.classes != len(videos.category_ids):
+            raise UserError(
+                f"{data / 'instances.json'}: categories: has {len(videos.category_ids)}, the model "
+                f"has {model.classes} classes; they must agree"
+            )
+        work = _request(None if offline else window, stride, size)
+        with bar("videos") as tell:
+            found = predict(model, videos, work, tell)
+        write_text(out, results_json(found))
+        print(f"{out}: {len(found.tracks)} entries from {found.count} tracks")
+
+    @app.command("visualize")
+    def visualize_command(
+        data: DataFolder,
+        out: Annotated[Path, typer.Option(help="The folder for the pictures.")],
+        predictions: Annotated[
+            Optional[list[Path]], typer.Option(help="A results.json; repeat for more rows.")
+        ] = None,
+        video: Annotated[
+            Optional[list[int]], typer.Option(help="A video's id; repeat. Default: all.")
+        ] = None,
+        columns: Annotated[int, typer.Option(min=1, help="Frames of a strip.")] = 6,
+        threshold: Annotated[float, typer.Option(help="Leave out tracks below this score.")] = 0.3,
+    ) -> None:
+        """Draw one strip a video: the ground truth on top, then one row for each results.json.
+
+        Example: python run_ablations.py visualize --data clips --predictions results.json
+        --out pictures
+        """
+        for path in _draw(data, out, predictions or [], video, columns, threshold):
+            print(path)
+
+
+def _model(checkpoint: Path | None, training: str | None, store: Store, device: str) -> IFC:
+    if checkpoint is not None:
+        from ifc_bench.models.checkpoint import load_released_checkpoint
+
+        return load_released_checkpoint(checkpoint).to(device)
+    from ifc_bench.training.trainer import trained_model
+
+    record = next((r for r in store.records("training") if r.id == training), None)
+    if record is None or not isinstance(record.work, Training):
+        raise UserError(f"--training: {training!r} has no record under {store.results}")
+    return trained_model(store.checkpoint_path(record.work), record.work, device)
+
+
+def _request(window: int | None, stride: int, size: int | None) -> Evaluation:
+    """How to run; the training in it stands for no training, and nothing is recorded."""
+    nothing = Training(
+        model=ModelConfig(), optimisation=Optimisation(iterations=1), data=SyntheticData(), seed=0
+    )
+    return Evaluation(
+        training=nothing, window=window, stride=stride, size=size, short_videos="shrink"
+    )
+
+
+def _draw(
+    data: Path,
+    out: Path,
+    predictions: list[Path],
+    chosen: list[int] | None,
+    columns: int,
+    threshold: float,
+) -> list[Path]:
+    """Write the strips; gives their paths."""
+    from ifc_bench.data.loading import VideoDataset
+    from ifc_bench.pictures import Tubes, save, strip
+
+    videos = VideoDataset(data, unannotated=True)
+    known = {video.id: video for video in videos.videos}
+    for number in chosen or []:
+        if number not in known:
+            raise UserError(f"--video: {number} is not among {', '.join(map(str, known))}")
+    sources = [read_predictions(path, videos.instances) for path in predictions]
+    written = []
+    for number in chosen or list(known):
+        video = known[number]
+        truth = [a.rles for a in videos.instances.annotations if a.video_id == number]
+        rows = [Tubes(truth), *(Tubes(_best(s, number, threshold)) for s in sources)]
+        count = min(columns, video.length)
+        indices = [round(i * (video.length - 1) / max(count - 1, 1)) for i in range(count)]
+        path = out / f"video-{number}.png"
+        save(strip(videos.frames(video, indices), indices, rows), path)
+        written.append(path)
+    return written
+
+
+def _best(source: list[PredictedTrack], video: int, threshold: float) -> list[list[Rle | None]]:
+    """The tubes of one video above `threshold`, each mask tube once, at its best class."""
+    kept: dict[str, PredictedTrack] = {}
+    for track in source:
+        if track.video_id == video and track.score >= threshold:
+            key = str(track.rles)
+            if key not in kept or kept[key].score < track.score:
+                kept[key] = track
+    return [t.rles for t in sorted(kept.values(), key=lambda t: -t.score)]

@@ -1,0 +1,91 @@
+"""Reads annotation files of either format, and refuses what is broken. No torch."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from ifc_bench.data import coco
+from ifc_bench.data.youtube_vis import (
+    VideoInstances,
+    faults,
+    read_json,
+    schema_faults,
+    validated,
+)
+from ifc_bench.errors import UserError
+
+
+def read_instances(path: Path, unannotated: bool = False) -> VideoInstances:
+    """Read and check an annotation file in the YouTube-VIS or the COCO format.
+
+    A file whose annotations are not public (null, or not there) is refused unless `unannotated`,
+    which gives its videos without instances.
+
+    Raises:
+        UserError: one line that names the file, the entry, the value and the mend.
+    """
+    content = read_json(path)
+    if is_unannotated(content):
+        if not unannotated:
+            raise UserError(
+                f"{path}: annotations: null; this file lists a split whose annotations are not "
+                "public, so it can be predicted on but neither trained nor evaluated on (hold "
+                "videos of the training set out instead: data split)"
+            )
+        content = {**content, "annotations": []}
+    if coco.is_coco(content):
+        instances = coco.as_videos(content, path)
+    else:
+        instances = validated(VideoInstances, content, path)
+    for fault in faults(instances):
+        raise UserError(f"{path}: {fault}")
+    return instances
+
+
+def is_unannotated(content: Any) -> bool:
+    """Whether a file says, by null or by leaving them out, that its annotations are not public."""
+    return (
+        isinstance(content, dict)
+        and content.get("annotations") is None
+        and isinstance(content.get("videos"), list)
+        and isinstance(content.get("categories"), list)
+    )
+
+
+def all_faults(path: Path) -> Iterator[str]:
+    """Everything that is wrong with an annotation file, one line for each fault."""
+    try:
+        content = read_json(path)
+        if coco.is_coco(content):
+            instances = coco.as_videos(content, path)
+        else:
+            if is_unannotated(content):
+                content = {**content, "annotations": []}
+            broken = [f"{path}: {fault}" for fault in schema_faults(VideoInstances, content)]
+            yield from broken
+            if broken:
+                return
+            instances = VideoInstances.model_validate(content)
+    except UserError as error:
+        yield str(error)
+        return
+    for fault in faults(instances):
+        yield f"{path}: {fault}"
+
+
+def split_hash(folder: Path, every_byte: bool = True) -> str:
+    """SHA-256 over the annotations and frames of one split, in the order of the file.
+
+    `every_byte` reads all frames; without it, their names and sizes must do (large data sets).
+    """
+    annotations = folder / "instances.json"
+    digest = hashlib.sha256(annotations.read_bytes())
+    for video in read_instances(annotations).videos:
+        for name in video.file_names:
+            frame = folder / "JPEGImages" / name
+            known = frame.read_bytes() if every_byte else f"{name} {frame.stat().st_size}".encode()
+            digest.update(known)
+    return digest.hexdigest()

@@ -1,0 +1,181 @@
+"""Where the files of the public data sets lie, and how a user's copy is made known. No torch.
+
+Every set has more than one layout in use: that of its own download, and those that frameworks
+prescribe. A copy is made known by a folder of links, `train/` and `valid/`, each with
+`instances.json` and `JPEGImages`, so that everything else reads one layout.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from ifc_bench.config import FolderData
+from ifc_bench.data.annotations import is_unannotated
+from ifc_bench.data.split import split_videos
+from ifc_bench.data.youtube_vis import read_json
+from ifc_bench.errors import UserError
+from ifc_bench.store import Store, write_text
+
+
+@dataclass(frozen=True)
+class Files:
+    """One split: its annotations and the folder that its file names are relative to."""
+
+    annotations: Path
+    images: Path
+
+    @property
+    def present(self) -> bool:
+        return self.annotations.is_file() and self.images.is_dir()
+
+
+def _official(year: int) -> list[tuple[str, str]]:
+    """The layouts of a YouTube-VIS split; "{}" is train or valid."""
+    return [
+        ("{}.json", "{}/JPEGImages"),
+        ("{}/instances.json", "{}/JPEGImages"),
+        ("annotations/instances_{}.json", "{}/JPEGImages"),
+        ("annotations/instances_{}_sub.json", "{}/JPEGImages"),
+        ("annotations/{}.json", "{}/JPEGImages"),
+        (f"annotations/youtube_vis_{year}_{{}}.json", "{}/JPEGImages"),
+    ]
+
+
+LAYOUTS: dict[str, list[tuple[str, str]]] = {
+    "youtube-vis-2019": _official(2019),
+    "youtube-vis-2021": _official(2021),
+    "youtube-vis-2022": _official(2022),
+    "ovis": [
+        ("annotations_{}.json", "{}"),
+        ("annotations_{}.json", "Images/{}"),
+        ("annotations/annotations_{}.json", "{}"),
+        ("annotations/{}.json", "{}/JPEGImages"),
+        ("annotations/{}.json", "{}"),
+        ("{}.json", "{}/JPEGImages"),
+    ],
+    "coco": [
+        ("annotations/instances_{}2017.json", "{}2017"),
+        ("annotations/instances_{}2017.json", "images/{}2017"),
+    ],
+    "folder": [("{}/instances.json", "{}/JPEGImages")],
+}
+_FOLDERS = {
+    "youtube-vis-2019": ("ytvis_2019", "youtube_vis_2019", "YouTube-VIS-2019"),
+    "youtube-vis-2021": ("ytvis_2021", "youtube_vis_2021", "YouTube-VIS-2021"),
+    "youtube-vis-2022": ("ytvis_2022", "youtube_vis_2022", "YouTube-VIS-2022"),
+    "ovis": ("ovis", "OVIS"),
+    "coco": ("coco", "COCO"),
+}
+_HELD_OUT = 0.1
+
+
+def find(root: Path, name: str) -> dict[str, Files]:
+    """The splits "train" and "valid" of the data set `name` under `root`; valid may be missing.
+
+    `root` is the set's own folder, or one that holds it under one of its usual names. A folder
+    with `instances.json` and `JPEGImages` and no splits serves as both.
+
+    Raises:
+        UserError: where no layout fits; it tells what was looked for.
+    """
+    roots = [root, *(root / folder for folder in _FOLDERS.get(name, ()))]
+    for base in roots:
+        for listing, images in LAYOUTS[name]:
+            found: dict[str, Files] = {}
+            for split, names in (("train", ("train",)), ("valid", ("valid", "val"))):
+                for word in names:
+                    files = Files(base / listing.format(word), base / images.format(word))
+                    if files.present:
+                        found.setdefault(split, files)
+            if "train" in found:
+                return found
+    alone = Files(root / "instances.json", root / "JPEGImages")
+    if name == "folder" and alone.present:
+        return {"train": alone, "valid": alone}
+    looked = ", ".join(a.format("train") for a, _ in LAYOUTS[name])
+    raise UserError(
+        f"--data: {root} holds no {name}: there is none of {looked} with its images, nor under "
+        f"{' or '.join(_FOLDERS.get(name, ('instances.json',)))}"
+    )
+
+
+@dataclass(frozen=True)
+class Adopted:
+    """A user's copy as work can name it, and what a recipe must know of it.
+
+    Attributes:
+        classes: the number of categories.
+        frames: the frames of all training videos, or the number of training images.
+        held_out: whether the validation split was cut from the training set here.
+    """
+
+    data: FolderData
+    classes: int
+    frames: int
+    held_out: bool
+
+
+def adopt(root: Path, name: str, store: Store) -> Adopted:
+    """Make a user's copy known to `store`.
+
+    Where the validation annotations are missing or not public, a tenth of the training videos is
+    held out, by seed 0 (the validation annotations of YouTube-VIS and OVIS never were public).
+
+    Raises:
+        UserError: where the files are not there or not readable.
+    """
+    found = find(root, name)
+    valid = found.get("valid")
+    held_out = valid is None or is_unannotated(read_json(valid.annotations))
+    if not held_out:
+        parts = {split: files.annotations for split, files in found.items()}
+        images = {split: files.images for split, files in found.items()}
+    else:
+        parts = _held_out(found["train"], store)
+        images = dict.fromkeys(parts, found["train"].images)
+    hashes = {split: _sha256(path) for split, path in parts.items()}
+    data = FolderData(name=name, train=hashes["train"], valid=hashes["valid"])
+    for split, path in parts.items():
+        folder = store.data_path(data) / split
+        folder.mkdir(parents=True, exist_ok=True)
+        _link(folder / "instances.json", path)
+        _link(folder / "JPEGImages", images[split])
+    content = read_json(parts["train"])
+    videos = content.get("videos", content.get("images", []))
+    return Adopted(
+        data=data,
+        classes=len(content["categories"]),
+        frames=sum(len(video.get("file_names", [0])) for video in videos),
+        held_out=held_out,
+    )
+
+
+def _held_out(train: Files, store: Store) -> dict[str, Path]:
+    """Annotation files of a split of `train`, written under the runs folder."""
+    written = {}
+    digest = _sha256(train.annotations)
+    for part, text in split_videos(train.annotations, _HELD_OUT, seed=0).items():
+        path = store.runs / "data" / "splits" / f"{digest[:16]}-{part}.json"
+        if not path.exists():
+            write_text(path, text)
+        written[part] = path
+    return written
+
+
+def _link(link: Path, target: Path) -> None:
+    """A symbolic link that replaces an older one in one step."""
+    aside = link.with_name(f".{link.name}.{os.getpid()}")
+    aside.unlink(missing_ok=True)
+    aside.symlink_to(target.resolve())
+    os.replace(aside, link)
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        for block in iter(lambda: file.read(1 << 20), b""):
+            digest.update(block)
+    return digest.hexdigest()

@@ -1,0 +1,45 @@
+"""Finds everything that is wrong with a data set, instead of stopping at the first fault."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from ifc_bench.data.annotations import all_faults, read_instances
+from ifc_bench.data.youtube_vis import Video, frame_path, read_frame
+from ifc_bench.errors import UserError
+
+
+def data_faults(
+    annotations: Path,
+    images: Path | None,
+    tell: Callable[[int, int], None] = lambda done, total: None,
+) -> Iterator[str]:
+    """Faults of an annotation file, and of its frames under `images` where that is given.
+
+    Frames are opened one by one: missing, unreadable, of another size, outside the folder. `tell`
+    hears of videos done and their total.
+    """
+    broken = False
+    for fault in all_faults(annotations):
+        broken = True
+        yield fault
+    if broken or images is None:
+        return
+    videos = read_instances(annotations, unannotated=True).videos
+    for done, video in enumerate(videos, 1):
+        yield from _frame_faults(video, images, annotations)
+        tell(done, len(videos))
+
+
+def _frame_faults(video: Video, images: Path, annotations: Path) -> Iterator[str]:
+    where = f"{annotations}: video {video.id}"
+    for name in video.file_names:
+        try:
+            path = frame_path(images, name, where)
+            if not path.is_file():
+                yield f"{where}: frame {path} is missing; restore it or drop the video"
+                continue
+            read_frame(path, (video.height, video.width))
+        except UserError as error:
+            yield str(error)

@@ -1,0 +1,53 @@
+"""The table of the encoder's multiply-adds (paper, Table 1)."""
+
+from __future__ import annotations
+
+from ifc_bench.recipe import TableOfCounts
+from ifc_bench.report.aggregate import collect_counts
+from ifc_bench.report.layout import ABSENT, Grid
+from ifc_bench.report.paper import PaperNumbers
+from ifc_bench.store import Store
+
+
+def count_grid(table: TableOfCounts, store: Store, paper: PaperNumbers | None) -> Grid:
+    """The table from the records of `store`, with the paper's numbers where they are given."""
+    counts = collect_counts(table, store)
+    places = [(size, frames) for size in table.sizes for frames in table.frames]
+    head = ["G multiply-adds (5 for each element of a normalisation), counted on the real modules"]
+    missing = sum(macs is None for macs in counts.values())
+    if missing:
+        head.append(f"incomplete: {missing} of {len(counts)} cells are not counted yet")
+    columns = [table.factor, *(f"{h}x{w} T={frames}" for (h, w), frames in places)]
+    grid = Grid(table.title, head, columns)
+    for row in table.rows:
+        ours = [counts[row.label, size, frames] for size, frames in places]
+        grid.rows.append([row.label, *(ABSENT if m is None else f"{m / 1e9:.2f}" for m in ours)])
+        printed = [_printed(table, paper, row.label, place) for place in places]
+        if paper is not None:
+            grid.rows.append(
+                [f"{row.label} (paper)", *(ABSENT if p is None else f"{p:.2f}" for p in printed)]
+            )
+        for ((height, width), frames), macs, theirs in zip(places, ours, printed, strict=True):
+            line: dict[str, object] = {
+                "table": table.name,
+                table.factor: row.label,
+                "height": height,
+                "width": width,
+                "frames": frames,
+                "macs": macs,
+            }
+            grid.values.append(line | ({"paper_giga_macs": theirs} if paper is not None else {}))
+    return grid
+
+
+def _printed(
+    table: TableOfCounts,
+    paper: PaperNumbers | None,
+    row: str,
+    place: tuple[tuple[int, int], int],
+) -> float | None:
+    if paper is None:
+        return None
+    (height, width), frames = place
+    found = paper.find(table.paper_table, row, frames, "encoder FLOPs", f"{height}x{width}")
+    return None if found is None else found[0]
