@@ -31,7 +31,8 @@ class Preset(Strict):
 
     `image_data` and `image_optimisation` are for clips of one frame: Table 3(b), and, where
     `pretrain` is set, the training on images that every row starts from (one for all its seeds).
-    `start` is what the first training of a row starts from. `epochs` (all, and before the rate
+    `start` is what the first training of a row starts from. `box_weights` (L1, GIoU) go to rows that
+    are matched by boxes. `epochs` (all, and before the rate
     drops) set the iterations when the data is known; an epoch has every frame of the training
     videos once as a key frame. What an iteration and an evaluation take in seconds, the bytes of a
     checkpoint and the number of GPUs serve the plan's estimates and nothing else; `timed` tells
@@ -47,6 +48,7 @@ class Preset(Strict):
     image_classes: PositiveInt
     epochs: tuple[PositiveInt, PositiveInt] | None = None
     image_epochs: tuple[PositiveInt, PositiveInt] | None = None
+    box_weights: tuple[float, float] = (5.0, 2.0)
     pretrain: bool = False
     start: ImageNet | WeightsFile | None = None
     windows: tuple[PositiveInt, ...] = (5, 10, 15, 20)
@@ -79,7 +81,8 @@ class Preset(Strict):
             return self.pretraining(row.model).model_copy(update={"seed": seed})
         optimisation = self.optimisation
         if row.matching == "boxes":
-            loss = optimisation.loss.model_copy(update={"matching": "boxes"})
+            weights = {"box_l1": self.box_weights[0], "box_giou": self.box_weights[1]}
+            loss = optimisation.loss.model_copy(update={"matching": "boxes", **weights})
             optimisation = optimisation.model_copy(update={"loss": loss})
         return Training(
             model=row.model,

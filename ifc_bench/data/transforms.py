@@ -108,7 +108,7 @@ def collate(samples: list[Sample], stride: int, boxes: bool) -> Batch:
         targets.append(
             Target(
                 sample.classes,
-                _shrink(masks, stride),
+                shrink_masks(masks, stride),
                 _boxes(sample.masks) if boxes else None,
             )
         )
@@ -120,11 +120,11 @@ def _pad(x: Tensor, height: int, width: int) -> Tensor:
     return F.pad(x, (0, width - x.shape[-1], 0, height - x.shape[-2]))
 
 
-def _shrink(masks: Tensor, stride: int) -> Tensor:
+def shrink_masks(masks: Tensor, stride: int) -> Tensor:
     """Masks bool [I, T, H, W] as float32 at `stride`, bilinearly (the released code)."""
     size = [math.ceil(side / stride) for side in masks.shape[-2:]]
     if not len(masks):
-        return torch.zeros(0, masks.shape[1], *size)
+        return torch.zeros(0, masks.shape[1], *size, device=masks.device)
     return F.interpolate(masks.float(), size=size, mode="bilinear", align_corners=False)
 
 

@@ -19,7 +19,16 @@ def build_model(model: c.ModelConfig) -> IFC:
     Raises:
         UserError: where sizes do not fit each other.
     """
-    strides = model.backbone.strides
+    return assemble(model, build_backbone(model.backbone))
+
+
+def assemble(model: c.ModelConfig, backbone: FeatureExtractor) -> IFC:
+    """The network on a `backbone` that is already there, whatever `model.backbone` says.
+
+    Raises:
+        UserError: where sizes do not fit each other.
+    """
+    strides = backbone.strides
     if model.mask_stride not in strides[:-1]:
         raise UserError(
             f"model.mask_stride: {model.mask_stride} is none of the backbone's finer strides "
@@ -29,7 +38,6 @@ def build_model(model: c.ModelConfig) -> IFC:
         raise UserError(
             f"model.width: {model.width} is no multiple of model.norm_groups = {model.norm_groups}"
         )
-    backbone = build_backbone(model.backbone)
     finest = strides.index(model.mask_stride)
     laterals = list(reversed(backbone.channels[finest:-1]))
     spatial = SpatialDecoder(model.width, laterals, model.norm_groups)

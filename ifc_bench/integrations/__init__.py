@@ -1,0 +1,1 @@
+"""Bridges to other frameworks; each module is optional and imports inward."""

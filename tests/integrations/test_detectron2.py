@@ -1,0 +1,205 @@
+"""The bridge to detectron2, on the embedded data; skipped where detectron2 is not installed."""
+
+import importlib.util
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from ifc_bench.config import ModelConfig, ResNetBackbone
+from ifc_bench.models.build import build_model
+from ifc_bench.models.imagenet import detectron2_name
+from ifc_bench.tracking import ClipTracker, track_video
+from tests.conftest import ROOT
+from tests.released import noise_clip, released_checkpoint
+
+INSTALLED = importlib.util.find_spec("detectron2") is not None
+needed = [
+    pytest.mark.detectron2,
+    pytest.mark.skipif(not INSTALLED, reason="detectron2 is not installed (docs/detectron2.md)"),
+]
+
+# The keys of the released configuration for YouTube-VIS, base file and all.
+BASE = """
+MODEL:
+  META_ARCHITECTURE: "Ifc"
+  PIXEL_MEAN: [123.675, 116.280, 103.530]
+  PIXEL_STD: [58.395, 57.120, 57.375]
+  MASK_ON: True
+  RESNETS: {DEPTH: 50, STRIDE_IN_1X1: False, OUT_FEATURES: ["res2", "res3", "res4", "res5"]}
+  IFC: {NUM_CLASSES: 40}
+DATASETS:
+  TRAIN: ("embedded_train",)
+  TEST: ("embedded_valid",)
+SOLVER:
+  IMS_PER_BATCH: 16
+  BASE_LR: 0.0001
+  STEPS: (4000,)
+  MAX_ITER: 6000
+  WARMUP_FACTOR: 1.0
+  WARMUP_ITERS: 10
+  WEIGHT_DECAY: 0.0001
+  OPTIMIZER: "ADAMW"
+  BACKBONE_MULTIPLIER: 0.1
+  CLIP_GRADIENTS: {ENABLED: True, CLIP_TYPE: "full_model", CLIP_VALUE: 0.01, NORM_TYPE: 2.0}
+INPUT:
+  MIN_SIZE_TRAIN_SAMPLING: "choice_by_clip"
+  RANDOM_FLIP: "flip_by_clip"
+  AUGMENTATIONS: []
+  MIN_SIZE_TRAIN: (64, 96)
+  MIN_SIZE_TEST: 64
+  CROP:
+    ENABLED: False
+    TYPE: "absolute_range"
+    SIZE: (600, 720)
+  FORMAT: "RGB"
+DATALOADER: {FILTER_EMPTY_ANNOTATIONS: False, NUM_WORKERS: 0}
+VERSION: 2
+"""
+SMALL = """
+_BASE_: "base.yaml"
+MODEL:
+  DEVICE: cpu
+  WEIGHTS: ""
+  IFC: {NUM_CLASSES: 3, NUM_OBJECT_QUERIES: 8, DIM_FEEDFORWARD: 64, DROPOUT: 0.0}
+SOLVER:
+  IMS_PER_BATCH: 2
+  MAX_ITER: 2
+  STEPS: (1,)
+INPUT: {SAMPLING_FRAME_NUM: 3, SAMPLING_FRAME_RANGE: 4}
+"""
+
+
+@pytest.fixture
+def configured(data_folder, tmp_path):
+    """A function from overrides to a configuration read from YAML files."""
+    from detectron2.data import DatasetCatalog, MetadataCatalog
+
+    from ifc_bench.integrations import detectron2 as bridge
+
+    for split in ("train", "valid"):
+        folder = data_folder / split
+        bridge.register_videos(
+            f"embedded_{split}", folder / "instances.json", folder / "JPEGImages"
+        )
+    (tmp_path / "base.yaml").write_text(BASE)
+    (tmp_path / "small.yaml").write_text(SMALL)
+    yield lambda *options: bridge.configured(
+        str(tmp_path / "small.yaml"), ["OUTPUT_DIR", str(tmp_path / "out"), *options]
+    )
+    for split in ("train", "valid"):
+        DatasetCatalog.remove(f"embedded_{split}")
+        MetadataCatalog.remove(f"embedded_{split}")
+
+
+@pytest.mark.skipif(INSTALLED, reason="detectron2 is installed")
+def test_without_it_the_error_says_how_to_install_it():
+    done = subprocess.run(
+        [sys.executable, "-c", "import ifc_bench.integrations.detectron2"],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+    )
+    assert "detectron2 is not installed" in done.stderr.splitlines()[-1]
+    assert "docs/detectron2.md" in done.stderr.splitlines()[-1]
+
+
+class TestBridge:
+    pytestmark = needed
+
+    @pytest.mark.parametrize("communication", ["none", "full", "decomposed", "ifc"])
+    def test_two_iterations_and_an_evaluation(self, communication, configured):
+        from ifc_bench.integrations.detectron2 import Trainer
+
+        cfg = configured("MODEL.IFC.COMMUNICATION", communication)
+        trainer = Trainer(cfg)
+        before = trainer.model.network.project.weight.clone()
+        trainer.train()
+        assert trainer.iter == cfg.SOLVER.MAX_ITER == 2
+        assert not torch.equal(before, trainer.model.network.project.weight)
+        latest = trainer.storage.latest()
+        assert {"loss_classes", "loss_focal", "loss_dice", "total_loss"} <= latest.keys()
+        assert all(value[0] == value[0] for key, value in latest.items() if "loss" in key)
+        scores = Trainer.test(cfg, trainer.model)["segm"]
+        print(communication, {k: latest[k][0] for k in latest if "loss" in k}, scores)
+        assert len(scores) == 12
+        assert 0 <= scores["AP"] <= 100
+
+    def test_the_same_weights_give_the_same_answer_as_our_own_path(self, configured):
+        from detectron2.modeling import build_model as build_detectron2
+
+        cfg = configured()
+        torch.manual_seed(0)
+        theirs = build_detectron2(cfg).eval()
+        ours = build_model(
+            ModelConfig(classes=3, queries=8, feedforward=64, dropout=0, backbone=ResNetBackbone())
+        ).eval()
+        state = theirs.network.state_dict()
+        names = {
+            key: f"backbone.body.{detectron2_name(key.removeprefix('backbone.body.'))}"
+            if key.startswith("backbone.")
+            else key
+            for key in ours.state_dict()
+        }
+        ours.load_state_dict({key: state[name] for key, name in names.items()})
+        clip = noise_clip(0, 5, 64, 96)
+        with torch.no_grad():
+            a, b = theirs.network(clip[None]), ours(clip[None])
+        torch.testing.assert_close(a.class_logits, b.class_logits, atol=1e-5, rtol=0)
+        torch.testing.assert_close(a.mask_logits, b.mask_logits, atol=1e-4, rtol=0)
+        answer = theirs([{"image": list(clip), "height": 64, "width": 96, "video_id": 7}])[0]
+        tracks = track_video(
+            ours, lambda indices: clip[indices], 5, ClipTracker((64, 96)), window=3
+        )
+        assert answer["video_id"] == 7
+        assert len(answer["tracks"]) == len(tracks)
+        for mine, other in zip(answer["tracks"], tracks, strict=True):
+            assert mine.segmentations == other.segmentations
+
+    def test_a_released_checkpoint_loads_through_weights(self, configured, tmp_path):
+        from detectron2.checkpoint import DetectionCheckpointer
+        from detectron2.modeling import build_model as build_detectron2
+
+        torch.save({"model": released_checkpoint()}, tmp_path / "ifc.pth")
+        options = ["MODEL.IFC.NUM_CLASSES", "40", "MODEL.IFC.NUM_OBJECT_QUERIES", "100"]
+        model = build_detectron2(configured(*options, "MODEL.IFC.DIM_FEEDFORWARD", "2048"))
+        DetectionCheckpointer(model).load(str(tmp_path / "ifc.pth"))
+        released = released_checkpoint()
+        for key, name in (
+            ("network.memory", "detr.transformer.memory_bus"),
+            ("network.backbone.body.res4.5.conv3.weight", None),
+            ("network.heads.classify.layers.1.bias", "detr.class_embed.layers.1.bias"),
+        ):
+            name = name or "detr.backbone.0.backbone.res4.5.conv3.weight"
+            assert torch.equal(model.state_dict()[key], released[name])
+
+    def test_losses_are_ours_on_the_same_clips(self, configured):
+        from detectron2.modeling import build_model as build_detectron2
+
+        from ifc_bench.config import LossConfig
+        from ifc_bench.integrations.detectron2 import Trainer
+        from ifc_bench.models.criterion import losses
+
+        cfg = configured()
+        model = build_detectron2(cfg)
+        batch = next(iter(Trainer.build_train_loader(cfg)))
+        found = model(batch)
+        clips, sizes = model._clips(batch)
+        targets = [model._target(clip, clips.shape[-2:]) for clip in batch]
+        assert all(target.masks.max() == 1 for target in targets if len(target.classes))
+        again = losses(model.network(clips, sizes), targets, LossConfig())
+        for name, value in again.items():
+            torch.testing.assert_close(found[f"loss_{name}"], value)
+
+    def test_what_is_not_the_papers_is_refused(self, configured):
+        from detectron2.modeling import build_model as build_detectron2
+
+        from ifc_bench.errors import UserError
+
+        for options, message in (
+            (("MODEL.IFC.PRE_NORM", "True"), "PRE_NORM"),
+            (("MODEL.IFC.MATCH_STRIDE", "8"), "MATCH_STRIDE"),
+        ):
+            with pytest.raises(UserError, match=message):
+                build_detectron2(configured(*options))
