@@ -31,12 +31,11 @@ class Preset(Strict):
 
     `image_data` and `image_optimisation` are for clips of one frame: Table 3(b), and, where
     `pretrain` is set, the training on images that every row starts from (one for all its seeds).
-    `start` is what the first training of a row starts from. `box_weights` (L1, GIoU) go to rows that
-    are matched by boxes. `epochs` (all, and before the rate
-    drops) set the iterations when the data is known; an epoch has every frame of the training
-    videos once as a key frame. What an iteration and an evaluation take in seconds, the bytes of a
-    checkpoint and the number of GPUs serve the plan's estimates and nothing else; `timed` tells
-    where they come from.
+    `start` is what the first training of a row starts from. `box_weights` (L1, GIoU) go to rows
+    that are matched by boxes. `epochs` (all, and before the rate drops) set the iterations when
+    the data is known; an epoch has every frame of the training videos once as a key frame. What an
+    iteration and an evaluation take in seconds, the bytes of a checkpoint and the number of GPUs
+    serve the plan's estimates and nothing else; `timed` tells where they come from.
     """
 
     name: str

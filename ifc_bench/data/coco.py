@@ -59,8 +59,8 @@ def as_videos(content: Any, path: Path) -> VideoInstances:
         UserError: one line that names the file, the entry, the value and the mend.
     """
     images = validated(_Images, content, path)
-    videos = {
-        image.id: Video(
+    listed = [
+        Video(
             id=image.id,
             height=image.height,
             width=image.width,
@@ -68,7 +68,8 @@ def as_videos(content: Any, path: Path) -> VideoInstances:
             file_names=[image.file_name],
         )
         for image in images.images
-    }
+    ]
+    videos = {video.id: video for video in listed}
     annotations = []
     for instance in images.annotations:
         where = f"{path}: annotation {instance.id}"
@@ -86,7 +87,7 @@ def as_videos(content: Any, path: Path) -> VideoInstances:
             )
         )
     return VideoInstances.model_construct(
-        videos=list(videos.values()), categories=images.categories, annotations=annotations
+        videos=listed, categories=images.categories, annotations=annotations
     )
 
 

@@ -38,7 +38,8 @@ def split_videos(path: Path, share: float, seed: int) -> dict[str, str]:
     held = _choose(classes, share, np.random.default_rng(seed))
     if not held or len(held) == len(classes):
         raise UserError(
-            f"{path}: {len(classes)} videos cannot be split by --share {share}; both parts need one"
+            f"{path}: its {len(classes)} videos cannot be split by --share {share}; both parts "
+            "need one"
         )
     return {
         part: json.dumps(_only(content, video_field, owner, chosen))
@@ -59,7 +60,7 @@ def _choose(classes: dict[int, Counter[int]], share: float, rng: np.random.Gener
     total: Counter[int] = Counter()
     for counts in classes.values():
         total.update(counts)
-    wanted = round(share * len(classes))
+    wanted = max(1, round(share * len(classes)))
     order = [list(classes)[i] for i in rng.permutation(len(classes))]
     held: set[int] = set()
     have: Counter[int] = Counter()

@@ -17,7 +17,9 @@ from ifc_bench.errors import UserError
 
 try:
     import detectron2  # noqa: F401
-except ImportError:
+except ModuleNotFoundError as missing:
+    if missing.name != "detectron2":
+        raise  # it is there, and something that it needs is not
 
     class MissingDetectron2(UserError, ImportError):  # noqa: N818 - what is missing is its name
         """detectron2 is not there."""

@@ -1,9 +1,11 @@
 """The bridge to detectron2, on the embedded data; skipped where detectron2 is not installed."""
 
 import importlib.util
+import pickle
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 import torch
 
@@ -173,6 +175,24 @@ class TestBridge:
         ):
             name = name or "detr.backbone.0.backbone.res4.5.conv3.weight"
             assert torch.equal(model.state_dict()[key], released[name])
+
+    def test_imagenet_weights_load_through_weights(self, configured, tmp_path):
+        from detectron2.checkpoint import DetectionCheckpointer
+        from detectron2.modeling import build_model as build_detectron2
+
+        model = build_detectron2(configured())
+        prefix = "network.backbone.body."
+        rng = np.random.default_rng(0)
+        arrays = {
+            key.removeprefix(prefix): rng.normal(size=tuple(value.shape)).astype(np.float32)
+            for key, value in model.state_dict().items()
+            if key.startswith(prefix)
+        }
+        content = {"model": arrays, "__author__": "torchvision", "matching_heuristics": True}
+        (tmp_path / "R-50.pkl").write_bytes(pickle.dumps(content))
+        DetectionCheckpointer(model).load(str(tmp_path / "R-50.pkl"))
+        for key, array in arrays.items():
+            assert np.array_equal(model.state_dict()[prefix + key].numpy(), array)
 
     def test_losses_are_ours_on_the_same_clips(self, configured):
         from detectron2.modeling import build_model as build_detectron2

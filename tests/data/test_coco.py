@@ -1,0 +1,108 @@
+"""COCO's images as videos of one frame; polygons become the masks that pycocotools draws."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ifc_bench.config import Optimisation
+from ifc_bench.data.annotations import read_instances
+from ifc_bench.data.loading import VideoDataset, draw_batch
+from ifc_bench.errors import UserError
+from ifc_bench.masks import decode
+
+SQUARE = [[10.0, 5.0, 30.0, 5.0, 30.0, 15.0, 10.0, 15.0]]
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Two images of different sizes: a polygon of two parts and a crowd; nothing in the second."""
+    crowd = {"size": [20, 40], "counts": [0, 20, 780]}
+    content = {
+        "images": [
+            {"id": 7, "file_name": "a.jpg", "height": 20, "width": 40},
+            {"id": 9, "file_name": "b.jpg", "height": 30, "width": 30},
+        ],
+        "categories": [{"id": 3, "name": "car"}, {"id": 18, "name": "dog"}],
+        "annotations": [
+            {"id": 1, "image_id": 7, "category_id": 18, "segmentation": SQUARE, "area": 200.0},
+            {"id": 2, "image_id": 7, "category_id": 3, "segmentation": crowd, "iscrowd": 1},
+        ],
+    }
+    (tmp_path / "instances.json").write_text(json.dumps(content))
+    (tmp_path / "JPEGImages").mkdir()
+    for image in content["images"]:
+        size = (image["width"], image["height"])
+        Image.new("RGB", size).save(tmp_path / "JPEGImages" / image["file_name"])
+    return tmp_path
+
+
+def edit(folder, change):
+    path = folder / "instances.json"
+    content = json.loads(path.read_text())
+    change(content)
+    path.write_text(json.dumps(content))
+    return path
+
+
+def test_images_are_videos_of_one_frame(folder):
+    found = read_instances(folder / "instances.json")
+    assert [(v.id, v.length, v.file_names) for v in found.videos] == [
+        (7, 1, ["a.jpg"]),
+        (9, 1, ["b.jpg"]),
+    ]
+    mask = decode(found.annotations[0].rles[0])
+    expected = np.zeros((20, 40), bool)
+    expected[5:15, 10:30] = True
+    assert (mask == expected).all()
+    assert found.annotations[1].iscrowd == 1
+
+
+def test_clips_of_images_of_any_size_make_a_batch(folder):
+    data = VideoDataset(folder)
+    schedule = Optimisation(iterations=1, clips=4, clip_frames=1, sizes=(16, 24), crop=(10, 20))
+    batch = draw_batch(data, schedule, 0, 0)
+    assert batch.clips.shape[:3] == (4, 1, 3)
+    assert batch.valid_sizes is not None
+    assert all(set(t.classes.tolist()) <= {1} for t in batch.targets), "no crowd is a target"
+
+
+BROKEN = {
+    "a polygon of two points": (
+        lambda c: c["annotations"][0].update(segmentation=[[1, 2, 3, 4]]),
+        "annotation 1: segmentation.0: has 4 numbers",
+    ),
+    "an odd polygon": (
+        lambda c: c["annotations"][0].update(segmentation=[[1, 2, 3, 4, 5, 6, 7]]),
+        "segmentation.0: has 7 numbers",
+    ),
+    "no polygon": (
+        lambda c: c["annotations"][0].update(segmentation=[]),
+        "segmentation: is empty",
+    ),
+    "an unknown image": (
+        lambda c: c["annotations"][0].update(image_id=1),
+        "image_id 1 is not among the images",
+    ),
+    "an unknown class": (
+        lambda c: c["annotations"][0].update(category_id=5),
+        "category_id 5 is not among the categories",
+    ),
+    "an image twice": (lambda c: c["images"].append(c["images"][0]), "id 7 occurs twice"),
+    "an image without size": (lambda c: c["images"][0].pop("width"), "images.0.width"),
+    "a crowd of another size": (
+        lambda c: c["annotations"][1]["segmentation"].update(size=[2, 2]),
+        "size is [2, 2]",
+    ),
+}
+
+
+@pytest.mark.parametrize(("change", "message"), BROKEN.values(), ids=BROKEN.keys())
+def test_broken_annotations_get_one_line(change, message, folder):
+    path = edit(folder, change)
+    with pytest.raises(UserError) as caught:
+        read_instances(path)
+    assert str(path) in str(caught.value)
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
