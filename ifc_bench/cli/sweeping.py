@@ -273,7 +273,8 @@ def _print_plan(plan: Plan, store: Store, workers: int) -> None:
         for use in uses:
             if use.training == training:
                 print(f"    {use.id}  {_state(use, store)}  {use.kind} T={use.window}")
-    preset, seconds = plan.preset, plan.seconds(store, workers)
+    preset = plan.preset
+    seconds = plan.seconds(store, 1 if preset.gpus else workers)
     if preset.gpus:
         hours = seconds / 3600
         print(

@@ -115,8 +115,9 @@ def _run_tasks(
         while waiting or running:
             while waiting and len(running) < settings.workers:
                 number, task = waiting.pop(0)
+                # No daemon, for a daemon may have no loader processes of its own.
                 process = context.Process(
-                    target=_work, args=(number, task, store, settings, channel), daemon=True
+                    target=_work, args=(number, task, store, settings, channel)
                 )
                 process.start()
                 running[number] = process

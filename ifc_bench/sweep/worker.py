@@ -37,8 +37,6 @@ from ifc_bench.tracking import ClipTracker, track_video
 from ifc_bench.training.processes import ALONE, Processes
 from ifc_bench.training.trainer import Hooks, Trainer, trained_model
 
-_LOADERS = 4  # processes that read frames of real data ahead
-
 Tell = Callable[[str, int, int], None]  # stage, done, total
 
 
@@ -138,7 +136,7 @@ class Worker:
             score=lambda model: self._curve_point(model, work, data),
             progress=lambda done, loss: self.tell("train", done, work.optimisation.iterations),
             log=self._log(work),
-            loaders=0 if data.embedded else _LOADERS,
+            loaders=0 if data.embedded else loaders(),
         )
         try:
             trainer = Trainer(work, data.train, path, self.device, hooks, self.processes)
@@ -239,6 +237,11 @@ class Worker:
         if self.processes.first:
             self.store.save(record)
         return record
+
+
+def loaders() -> int:
+    """How many processes read frames of real data ahead."""
+    return min(4, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 4)
 
 
 def _scored(found: Predictions, data: VideoDataset, work: Evaluation) -> EvaluationResult:

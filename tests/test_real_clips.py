@@ -1,0 +1,121 @@
+"""Real clips through everything: load, track, write, check, score, draw, train, measure."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from tests import released
+from tests.conftest import ROOT, one_line_error, run_cli
+
+CLIPS = ROOT.parent / "shared" / "data" / "davis-mini"
+pytestmark = pytest.mark.skipif(not CLIPS.is_dir(), reason="the clips of davis-mini are not here")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A checkpoint in the released format for one class, by the weight rule."""
+    folder = tmp_path_factory.mktemp("clips")
+    filled = dict(released.released_checkpoint())
+    for leaf, shape in (("weight", [2, 256]), ("bias", [2])):
+        key = f"detr.class_embed.layers.1.{leaf}"
+        filled[key] = torch.from_numpy(np.asarray(released._entry(key, shape)))
+    filled["criterion.empty_weight"] = torch.ones(2)
+    torch.save({"model": filled}, folder / "ifc.pth")
+    return folder
+
+
+def predict(folder, name: str, *options: str):
+    return run_cli(
+        "predict", f"--data={CLIPS}", f"--checkpoint={folder / 'ifc.pth'}", "--size=96",
+        f"--out={folder / name}", "--device=cpu", *options,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def predicted(folder):
+    for name, options in (
+        ("near.json", ["--window=5", "--stride=4"]),
+        ("offline.json", ["--offline"]),
+    ):
+        done = predict(folder, name, *options)
+        assert done.returncode == 0, done.stderr
+    return folder
+
+
+@pytest.mark.parametrize("name", ["near.json", "offline.json"])
+def test_results_are_whole_and_pass_the_check(name, predicted):
+    entries = json.loads((predicted / name).read_text())
+    assert {e["video_id"] for e in entries} == {1, 2}
+    lengths = {1: 40, 2: 35}
+    for entry in entries:
+        assert len(entry["segmentations"]) == lengths[entry["video_id"]]
+        assert entry["score"] > 0.01
+        sizes = {tuple(s["size"]) for s in entry["segmentations"] if s}
+        assert sizes == {(240, 432)}
+    videos = f"--videos={CLIPS / 'instances.json'}"
+    archive = predicted / f"{name}.zip"
+    assert run_cli(
+        "submit", "pack", str(predicted / name), videos, f"--out={archive}"
+    ).returncode == 0  # fmt: skip
+    checked = run_cli("submit", "check", str(archive), videos)
+    assert f"{len(entries)} entries, no faults" in checked.stdout
+
+
+def test_results_are_scored(predicted):
+    done = run_cli(
+        "evaluate", f"--ground-truth={CLIPS / 'instances.json'}",
+        f"--predictions={predicted / 'near.json'}", "--format=json",
+    )  # fmt: skip
+    assert 0 <= json.loads(done.stdout)["AP"] <= 1
+
+
+def test_strips_are_drawn(predicted):
+    """A row for the truth and one for each results file; the truth differs from the bare frames."""
+    out = predicted / "pictures"
+    done = run_cli(
+        "visualize", f"--data={CLIPS}", f"--predictions={predicted / 'near.json'}",
+        f"--predictions={predicted / 'offline.json'}", f"--out={out}", "--columns=3",
+        "--threshold=0.7",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    picture = np.asarray(Image.open(out / "video-2.png")).astype(int)
+    assert picture.shape == (3 * 242 + 2, 3 * 434 + 2, 3)
+    frame = np.asarray(Image.open(next((CLIPS / "JPEGImages").glob("*/*.jpg"))))
+    assert frame.shape == (240, 432, 3)
+    first_row, second_row = picture[2:242, 2:434], picture[244:484, 2:434]
+    assert (first_row != second_row).any()
+
+
+def test_another_number_of_classes_is_one_line(folder):
+    torch.save({"model": released.released_checkpoint()}, folder / "forty.pth")
+    done = run_cli(
+        "predict", f"--data={CLIPS}", f"--checkpoint={folder / 'forty.pth'}",
+        f"--out={folder / 'x.json'}",
+    )  # fmt: skip
+    assert "categories: has 1, the model has 40 classes" in one_line_error(done)
+    assert not (folder / "x.json").exists()
+
+
+def test_neither_or_both_models_is_one_line(folder):
+    done = run_cli("predict", f"--data={CLIPS}", f"--out={folder / 'x.json'}")
+    assert "exactly one of the two says which model" in one_line_error(done)
+
+
+def test_the_clips_have_no_faults():
+    done = run_cli("data", "validate", str(CLIPS))
+    assert done.returncode == 0, done.stdout
+
+
+def test_training_evaluation_and_profile_run_on_the_clips(tmp_path):
+    """The smoke preset on 40-frame clips of 240x432; table 3(d)'s decoder sibling has an FPS."""
+    done = run_cli(
+        "run", "decoder", "--preset=smoke", "--seeds=1", "--window=5", f"--data={CLIPS}",
+        f"--results={tmp_path / 'r'}", f"--runs={tmp_path / 'x'}",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "incomplete" not in done.stdout
+    rows = [line for line in done.stdout.splitlines() if line.startswith(("| Unified", "| Decomp"))]
+    assert all("–" not in row for row in rows)
