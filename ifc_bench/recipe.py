@@ -91,6 +91,17 @@ class Preset(Strict):
             start=self.pretraining(row.model) if self.pretrain else self.start,
         )
 
+    def at_size(self, short_side: int) -> Preset:
+        """The same on frames of another shorter side, in training and in testing."""
+        sizes = {"sizes": (short_side,)}
+        return self.model_copy(
+            update={
+                "size": short_side,
+                "optimisation": self.optimisation.model_copy(update=sizes),
+                "image_optimisation": self.image_optimisation.model_copy(update=sizes),
+            }
+        )
+
     def seconds_of(self, training: Training) -> float:
         """An estimate of the time that `training` takes."""
         still = training.optimisation == self.image_optimisation

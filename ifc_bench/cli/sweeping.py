@@ -60,6 +60,12 @@ DataSet = Annotated[
         help=f"What lies in --data: {', '.join(LAYOUTS)}. Default: the preset's, or folder."
     ),
 ]
+Size = Annotated[
+    Optional[int],
+    typer.Option(
+        min=32, help="Shorter side of frames, in training and testing. Default: preset's."
+    ),
+]
 StartFrom = Annotated[
     Optional[Path],
     typer.Option(
@@ -85,13 +91,15 @@ class Setup:
     data: Path | None = None
     dataset: str | None = None
     start: Path | None = None
+    size: int | None = None
 
     def resolved(self, preset: Preset) -> Preset:
         """`preset` on the data and weights that the user points at."""
         if self.dataset is not None and self.dataset not in LAYOUTS:
             raise UserError(f"--dataset: {self.dataset!r} is none of {', '.join(LAYOUTS)}")
         found = with_data(preset, self.data, self.dataset, self.store())
-        return with_start(found, self.start, self.store())
+        found = with_start(found, self.start, self.store())
+        return found if self.size is None else found.at_size(self.size)
 
     def store(self) -> Store:
         return Store(self.results, self.runs)
@@ -121,6 +129,7 @@ def add_to(app: typer.Typer, recipes: Recipes) -> None:
         data: Data = None,
         dataset: DataSet = None,
         start: StartFrom = None,
+        size: Size = None,
         tensorboard: Annotated[
             bool, typer.Option(help="Write curves for TensorBoard under the runs folder.")
         ] = False,
@@ -136,7 +145,9 @@ def add_to(app: typer.Typer, recipes: Recipes) -> None:
 
         Several GPUs: torchrun --nproc-per-node 8 run_ablations.py run table3a --preset paper ...
         """
-        setup = Setup(results, runs, device, workers, threads, tensorboard, data, dataset, start)
+        setup = Setup(
+            results, runs, device, workers, threads, tensorboard, data, dataset, start, size
+        )
         chosen = setup.resolved(recipes.preset(preset, seeds, window))
         run_tables(chosen, recipes, tables, setup, bool(compare))
 
@@ -153,6 +164,7 @@ def add_to(app: typer.Typer, recipes: Recipes) -> None:
         data: Data = None,
         dataset: DataSet = None,
         start: StartFrom = None,
+        size: Size = None,
     ) -> None:
         """List the work behind tables: what exists, what is shared, what the rest takes.
 
@@ -160,7 +172,9 @@ def add_to(app: typer.Typer, recipes: Recipes) -> None:
 
         Example: python run_ablations.py plan table3a table3c table3d --preset full
         """
-        setup = Setup(results, runs, device, workers, data=data, dataset=dataset, start=start)
+        setup = Setup(
+            results, runs, device, workers, data=data, dataset=dataset, start=start, size=size
+        )
         chosen = setup.resolved(recipes.preset(preset, seeds, window))
         settings = setup.settings()
         described = describe_device(settings.device, settings.threads)
@@ -178,6 +192,7 @@ def add_to(app: typer.Typer, recipes: Recipes) -> None:
         data: Data = None,
         dataset: DataSet = None,
         start: StartFrom = None,
+        size: Size = None,
         style: Style = "github",
         compare: Compare = None,
         situation: Annotated[
@@ -188,7 +203,7 @@ def add_to(app: typer.Typer, recipes: Recipes) -> None:
 
         Example: python run_ablations.py report table3a --preset full --compare paper
         """
-        setup = Setup(results, runs, data=data, dataset=dataset, start=start)
+        setup = Setup(results, runs, data=data, dataset=dataset, start=start, size=size)
         chosen = setup.resolved(recipes.preset(preset, seeds, window))
         for table in recipes.chosen(tables, chosen):
             paper = PaperNumbers() if compare else None

@@ -7,9 +7,10 @@ goes on. Profiles come last and alone, so that nothing else loads the machine.
 from __future__ import annotations
 
 import multiprocessing
+import os
 import queue
 import signal
-import sys
+import threading
 import traceback
 from collections.abc import Callable, Generator, Iterable
 from contextlib import closing, nullcontext
@@ -155,12 +156,10 @@ def _drain(channel: Any) -> Iterable[Event]:
 def _work(number: int, task: Task, store: Store, settings: Settings, channel: Any) -> None:
     """The body of a process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what an interrupt means
+    threading.Thread(target=_end_with_the_sweep, daemon=True).start()
     from ifc_bench.sweep.worker import Worker
 
     def tell(stage: str, done: int, total: int) -> None:
-        parent = multiprocessing.parent_process()
-        if parent is not None and not parent.is_alive():
-            sys.exit("the sweep is gone")  # nobody would read what this process does
         if total <= 200 or done % 10 == 0 or done == total:
             channel.put(Event(number, stage, done, total))
 
@@ -174,6 +173,14 @@ def _work(number: int, task: Task, store: Store, settings: Settings, channel: An
         channel.put(Event(number, "end", error=str(error)))
     except Exception:
         channel.put(Event(number, "end", error=f"internal error\n{traceback.format_exc()}"))
+
+
+def _end_with_the_sweep() -> None:
+    """Nobody would read what this process does once the sweep is gone, however it went."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def do(worker: Any, task: Task, store: Store) -> list[Record]:
