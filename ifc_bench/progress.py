@@ -9,6 +9,7 @@ from types import TracebackType
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
+from ifc_bench.records import TrainingResult
 from ifc_bench.sweep.executors import Event, Task, title
 
 
@@ -67,6 +68,11 @@ class SweepDisplay:
         elif bad:
             outcome = ", ".join(f"{record.work.kind} {record.status}" for record in bad)
         self.console.print(f"[{self.done}/{self.pieces}] {title(task)}: {outcome}", highlight=False)
+        for record in event.records:
+            if isinstance(record.result, TrainingResult) and record.result.new_parameters:
+                new = record.result.new_parameters
+                parts = ", ".join(dict.fromkeys(key.rpartition(".")[0] or key for key in new))
+                self.console.print(f"    not in the weights it started from: {parts}")
         for record in bad:
             if record.error:
                 last = record.error.strip().splitlines()[-1]

@@ -16,6 +16,7 @@ from ifc_bench.config import (
     ImageNet,
     ModelConfig,
     Optimisation,
+    Precision,
     Profile,
     Strict,
     Training,
@@ -91,14 +92,25 @@ class Preset(Strict):
             start=self.pretraining(row.model) if self.pretrain else self.start,
         )
 
-    def at_size(self, short_side: int) -> Preset:
-        """The same on frames of another shorter side, in training and in testing."""
-        sizes = {"sizes": (short_side,)}
+    def with_options(
+        self,
+        short_side: int | None = None,
+        precision: Precision | None = None,
+        compiled: bool = False,
+    ) -> Preset:
+        """The same with frames of another shorter side, and trained in another arithmetic."""
+        changes: dict[str, object] = {}
+        if short_side is not None:
+            changes["sizes"] = (short_side,)
+        if precision is not None:
+            changes["precision"] = precision
+        if compiled:
+            changes["compiled"] = True
         return self.model_copy(
             update={
-                "size": short_side,
-                "optimisation": self.optimisation.model_copy(update=sizes),
-                "image_optimisation": self.image_optimisation.model_copy(update=sizes),
+                "size": self.size if short_side is None else short_side,
+                "optimisation": self.optimisation.model_copy(update=changes),
+                "image_optimisation": self.image_optimisation.model_copy(update=changes),
             }
         )
 

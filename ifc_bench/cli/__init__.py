@@ -9,6 +9,7 @@ from typing import Any
 import typer
 
 from ifc_bench.cli import counting, datasets, health, predicting, scoring, submitting, sweeping
+from ifc_bench.cli.options import Choice, Machine
 from ifc_bench.cli.recipes import Recipe, Recipes
 from ifc_bench.errors import UserError
 from ifc_bench.recipe import Preset
@@ -56,7 +57,7 @@ def _app(recipes: Recipes) -> typer.Typer:
     @app.callback(invoke_without_command=True)
     def default(context: typer.Context) -> None:
         if context.invoked_subcommand is None:
-            sweeping.run_tables(recipes.preset("quick"), recipes)
+            sweeping.run_tables(Choice(), Machine(), recipes)
 
     sweeping.add_to(app, recipes)
     counting.add_to(app)
