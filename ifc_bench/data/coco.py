@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from ifc_bench.data.youtube_vis import (
     RawRle,
     Video,
     VideoInstances,
+    schema_faults,
     validated,
 )
 from ifc_bench.errors import UserError
@@ -59,7 +61,9 @@ def as_videos(content: Any, path: Path) -> VideoInstances:
         UserError: one line that names the file, the entry, the value and the mend.
     """
     images = validated(_Images, content, path)
-    listed = [
+    for fault in _instance_faults(images):
+        raise UserError(f"{path}: {fault}")
+    videos = [
         Video(
             id=image.id,
             height=image.height,
@@ -69,41 +73,50 @@ def as_videos(content: Any, path: Path) -> VideoInstances:
         )
         for image in images.images
     ]
-    videos = {video.id: video for video in listed}
-    annotations = []
-    for instance in images.annotations:
-        where = f"{path}: annotation {instance.id}"
-        if instance.image_id not in videos:
-            raise UserError(f"{where}: image_id {instance.image_id} is not among the images")
-        video = videos[instance.image_id]
-        annotations.append(
-            Annotation.model_construct(
-                id=instance.id,
-                video_id=instance.image_id,
-                category_id=instance.category_id,
-                segmentations=[_mask(instance.segmentation, video, where)],
-                areas=None if instance.area is None else [instance.area],
-                iscrowd=instance.iscrowd,
-            )
+    size = {video.id: (video.height, video.width) for video in videos}
+    annotations = [
+        Annotation.model_construct(
+            id=instance.id,
+            video_id=instance.image_id,
+            category_id=instance.category_id,
+            segmentations=[_mask(instance.segmentation, size[instance.image_id])],
+            areas=None if instance.area is None else [instance.area],
+            iscrowd=instance.iscrowd,
         )
+        for instance in images.annotations
+    ]
     return VideoInstances.model_construct(
-        videos=listed, categories=images.categories, annotations=annotations
+        videos=videos, categories=images.categories, annotations=annotations
     )
 
 
-def _mask(segmentation: Polygons | RawRle, video: Video, where: str) -> RawRle:
+def coco_faults(content: Any) -> Iterator[str]:
+    """What keeps `content` from being read as COCO's annotations, one line for each fault."""
+    broken = list(schema_faults(_Images, content))
+    yield from broken or _instance_faults(_Images.model_validate(content))
+
+
+def _instance_faults(images: _Images) -> Iterator[str]:
+    """Instances of no image, and polygons that are none."""
+    known = {image.id for image in images.images}
+    for instance in images.annotations:
+        where = f"annotation {instance.id}"
+        if instance.image_id not in known:
+            yield f"{where}: image_id {instance.image_id} is not among the images"
+        if isinstance(instance.segmentation, RawRle):
+            continue
+        if not instance.segmentation:
+            yield f"{where}: segmentation: is empty; a polygon or a run-length mask is needed"
+        for number, polygon in enumerate(instance.segmentation):
+            if len(polygon) < 6 or len(polygon) % 2:
+                yield (
+                    f"{where}: segmentation.{number}: has {len(polygon)} numbers; a polygon has at "
+                    "least three pairs x, y"
+                )
+
+
+def _mask(segmentation: Polygons | RawRle, size: tuple[int, int]) -> RawRle:
     if isinstance(segmentation, RawRle):
         return segmentation
-    for number, polygon in enumerate(segmentation):
-        if len(polygon) < 6 or len(polygon) % 2:
-            raise UserError(
-                f"{where}: segmentation.{number}: has {len(polygon)} numbers; a polygon has at "
-                "least three pairs x, y"
-            )
-    if not segmentation:
-        raise UserError(
-            f"{where}: segmentation: is empty; a polygon or a run-length mask is needed"
-        )
-    parts = coco.frPyObjects(segmentation, video.height, video.width)
-    rle = coco.merge(parts)
-    return RawRle(size=(video.height, video.width), counts=rle["counts"].decode("ascii"))
+    rle = coco.merge(coco.frPyObjects(segmentation, *size))
+    return RawRle(size=size, counts=rle["counts"].decode("ascii"))

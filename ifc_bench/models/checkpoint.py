@@ -14,7 +14,7 @@ from ifc_bench.config import InterFrame, ModelConfig, ResNetBackbone
 from ifc_bench.errors import UserError
 from ifc_bench.models.build import build_model
 from ifc_bench.models.ifc import IFC
-from ifc_bench.models.imagenet import detectron2_name, fitting, read_weights
+from ifc_bench.models.imagenet import detectron2_name, fitting, read_weights, tensors
 
 _TRANSFORMER = "detr.transformer."
 _BACKBONE = "detr.backbone.0.backbone."
@@ -134,7 +134,7 @@ def start_from_released(model: IFC, source: str | Path | Mapping[str, Tensor]) -
 
 def _read(source: str | Path | Mapping[str, Tensor]) -> tuple[str, Mapping[str, Tensor]]:
     if isinstance(source, Mapping):
-        return "state dict", source
+        return "state dict", tensors(source, "state dict")
     return str(source), read_weights(Path(source))
 
 

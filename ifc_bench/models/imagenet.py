@@ -139,10 +139,10 @@ def read_weights(path: Path) -> dict[str, Tensor]:
             f"{path}: not a file of tensors alone ({type(error).__name__}: "
             f"{' '.join(str(error).split())[:80]}); nothing else is read from outside"
         ) from error
-    return _tensors(content, path)
+    return tensors(content, path)
 
 
-def _tensors(content: Any, path: Path) -> dict[str, Tensor]:
+def tensors(content: Any, path: object) -> dict[str, Tensor]:
     """The state dict in `content`, or under "model" or "blobs"."""
     for key in ("model", "blobs"):
         if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):

@@ -9,6 +9,7 @@ from PIL import Image
 from ifc_bench.config import Optimisation
 from ifc_bench.data.annotations import read_instances
 from ifc_bench.data.loading import VideoDataset, draw_batch
+from ifc_bench.data.validation import data_faults
 from ifc_bench.errors import UserError
 from ifc_bench.masks import decode
 
@@ -96,6 +97,16 @@ BROKEN = {
         "size is [2, 2]",
     ),
 }
+
+
+def test_validation_names_every_fault(folder):
+    def change(content):
+        content["annotations"][0].update(segmentation=[[1, 2], [3, 4, 5]], image_id=8)
+
+    path = edit(folder, change)
+    found = list(data_faults(path, None))
+    assert len(found) == 3
+    assert all(f"{path}: annotation 1: " in fault for fault in found)
 
 
 @pytest.mark.parametrize(("change", "message"), BROKEN.values(), ids=BROKEN.keys())

@@ -149,7 +149,11 @@ BROKEN = {
         lambda s: s.update({"detr.input_proj.bias": torch.zeros(3)}),
         r"detr.input_proj.bias: has shape \[3\], the model needs \[256\]",
     ),
-    "empty": (lambda s: s.clear(), "is this a checkpoint of the released IFC"),
+    "empty": (lambda s: s.clear(), "expected a state dict"),
+    "a stranger": (
+        lambda s: [s.pop(k) for k in list(s) if "memory" in k],
+        r"memory_bus: missing; is this a checkpoint of the released IFC",
+    ),
     "depth": (
         lambda s: [s.pop(k) for k in list(s) if ".res4.5." in k],
         "res4: has 5 blocks, ResNet-50 has 6",

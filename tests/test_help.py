@@ -1,0 +1,31 @@
+"""Every command explains itself, with an example that names it."""
+
+import pytest
+
+from tests.conftest import run_cli
+
+COMMANDS = [
+    "run", "plan", "report", "flops", "predict", "visualize", "evaluate", "doctor",
+    "submit pack", "submit check", "data validate", "data split", "data synthesize",
+    "data convert-davis",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_has_an_example(command):
+    done = run_cli(*command.split(), "--help")
+    assert done.returncode == 0, done.stderr
+    assert f"Example: python run_ablations.py {command}" in " ".join(done.stdout.split())
+
+
+def test_no_command_is_left_out():
+    listed = run_cli("--help").stdout.partition("Commands:")[2].split("\n")
+    names = {line.split()[0] for line in listed if line.strip() and line[2:3] != " "}
+    assert names == {command.split()[0] for command in COMMANDS}
+
+
+def test_doctor_reports_what_is_there_and_what_is_not():
+    done = run_cli("doctor")
+    assert done.returncode == 0, done.stderr
+    for part in ("torch", "detectron2", "tensorboard", "device", "CUDA in torch"):
+        assert part in done.stdout
