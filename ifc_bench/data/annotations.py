@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -72,18 +71,3 @@ def all_faults(path: Path) -> Iterator[str]:
         return
     for fault in faults(read_instances(path, unannotated=True, check=False)):
         yield f"{path}: {fault}"
-
-
-def split_hash(folder: Path, every_byte: bool = True) -> str:
-    """SHA-256 over the annotations and frames of one split, in the order of the file.
-
-    `every_byte` reads all frames; without it, their names and sizes must do (large data sets).
-    """
-    annotations = folder / "instances.json"
-    digest = hashlib.sha256(annotations.read_bytes())
-    for video in read_instances(annotations).videos:
-        for name in video.file_names:
-            frame = folder / "JPEGImages" / name
-            known = frame.read_bytes() if every_byte else f"{name} {frame.stat().st_size}".encode()
-            digest.update(known)
-    return digest.hexdigest()

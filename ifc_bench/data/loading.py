@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -56,6 +57,18 @@ class VideoDataset:
         frames = torch.stack([self._read(paths[i], size) for i in indices])
         return frames if short_side is None else resize_frames(frames, resized(size, short_side))
 
+    def digest(self, every_byte: bool = True) -> str:
+        """SHA-256 over the annotations and frames of this split, in the order of the file.
+
+        `every_byte` reads all frames; without it, their names and sizes must do (large sets).
+        """
+        digest = hashlib.sha256((self.folder / "instances.json").read_bytes())
+        for video in self.videos:
+            for name, path in zip(video.file_names, self._paths[video.id], strict=True):
+                known = f"{name} {path.stat().st_size}".encode()
+                digest.update(path.read_bytes() if every_byte else known)
+        return digest.hexdigest()
+
     def sample(self, video: Video, indices: list[int]) -> Sample:
         """These frames, and the instances visible in any of them; no crowds."""
         kept = [
@@ -96,13 +109,19 @@ def draw_batch(
     for position in range(part, schedule.clips, parts):
         number = iteration * schedule.clips + position
         epoch, place = divmod(number, len(data.videos))
-        order = np.random.default_rng([seed, 0, epoch]).permutation(len(data.videos))
         rng = np.random.default_rng([seed, 1, number])
-        video = data.videos[order[place]]
+        video = data.videos[_order(seed, epoch, len(data.videos))[place]]
         indices = _sample_frames(video.length, schedule, rng)
         samples.append(augment(data.sample(video, indices), schedule, rng))
     loss = schedule.loss
     return collate(samples, loss.supervision_stride, boxes=loss.matching == "boxes")
+
+
+@lru_cache(maxsize=2)
+def _order(seed: int, epoch: int, videos: int) -> list[int]:
+    """The order in which an epoch visits the videos."""
+    order: list[int] = np.random.default_rng([seed, 0, epoch]).permutation(videos).tolist()
+    return order
 
 
 @dataclass(frozen=True)

@@ -50,7 +50,8 @@ def predict(
     for done, video in enumerate(data.videos, 1):
         tracks = tracks_of(model, data, video, work)
         count += len(tracks)
-        found += scored(tracks, video.id, data.category_ids, work.score_threshold)
+        best = work.protocol == "image"
+        found += scored(tracks, video.id, data.category_ids, work.score_threshold, best)
         if tell:
             tell(done, len(data.videos))
     return Predictions(found, count, time.monotonic() - begun)
@@ -70,14 +71,23 @@ def tracks_of(model: IFC, data: VideoDataset, video: Video, work: Evaluation) ->
 
 
 def scored(
-    tracks: list[Track], video: int, category_ids: list[int], threshold: float
+    tracks: list[Track],
+    video: int,
+    category_ids: list[int],
+    threshold: float,
+    best_class: bool = False,
 ) -> list[PredictedTrack]:
-    """Every (track, class) whose probability exceeds `threshold`, as the released code gives."""
+    """Every (track, class) whose probability exceeds `threshold`, as the released code gives.
+
+    For images the released code gives each instance its `best_class` alone.
+    """
     found = []
     for track in tracks:
         masks = [None if rle is None else RawRle.model_validate(rle) for rle in track.segmentations]
-        for category, score in zip(category_ids, track.class_probabilities.tolist(), strict=False):
-            if score > threshold:
+        scores = track.class_probabilities[:-1].tolist()
+        best = max(scores)
+        for category, score in zip(category_ids, scores, strict=True):
+            if score > threshold and not (best_class and score < best):
                 found.append(
                     PredictedTrack.model_construct(
                         video_id=video, category_id=category, score=score, segmentations=masks

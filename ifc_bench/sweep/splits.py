@@ -5,7 +5,6 @@ from __future__ import annotations
 from functools import cached_property
 
 from ifc_bench.config import Data, SyntheticData
-from ifc_bench.data.annotations import split_hash
 from ifc_bench.data.loading import VideoDataset
 from ifc_bench.data.synthetic import synthesize
 from ifc_bench.errors import UserError
@@ -38,8 +37,8 @@ class Splits:
     @cached_property
     def digest(self) -> str:
         """The hashes of both splits, joined by "+"."""
-        splits = ("train", "valid")
-        return "+".join(split_hash(self.folder / s, every_byte=self.embedded) for s in splits)
+        splits = (self.train, self.valid)
+        return "+".join(split.digest(every_byte=self.embedded) for split in splits)
 
     def _split(self, name: str) -> VideoDataset:
         """Frames of the embedded benchmark are small: all of them stay in memory."""

@@ -140,15 +140,13 @@ class Trainer:
         """The batches from here to the end, read ahead where there are loaders."""
         parts = (self.processes.rank, self.processes.count)
         batches = TrainingBatches(self.data, schedule, self.work.seed, *parts)
-        loaders = self.hooks.loaders
         return iter(
             DataLoader(
                 batches,
                 batch_size=None,
                 sampler=range(self.iteration, schedule.iterations),
-                num_workers=loaders,
+                num_workers=self.hooks.loaders,
                 pin_memory=self.device.type == "cuda",
-                multiprocessing_context="spawn" if loaders else None,
             )
         )
 
