@@ -93,9 +93,12 @@ def add_to(app: typer.Typer) -> None:
 
 def _model(checkpoint: Path | None, training: str | None, store: Store, device: str) -> IFC:
     if checkpoint is not None:
+        import torch
+
         from ifc_bench.models.checkpoint import load_released_checkpoint
 
-        return load_released_checkpoint(checkpoint).to(device)
+        model = load_released_checkpoint(checkpoint).to(device)
+        return model.to(memory_format=torch.channels_last)
     from ifc_bench.training.trainer import trained_model
 
     record = next((r for r in store.records("training") if r.id == training), None)
