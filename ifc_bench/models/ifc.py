@@ -37,8 +37,9 @@ class IFC(nn.Module):
         self.backbone = backbone
         self.finest = finest
         self.project = nn.Conv2d(backbone.channels[-1], width, 1)
-        self.memory = nn.Parameter(_fan_out_normal(memory_tokens, width))
-        self.memory_positions = nn.Parameter(_fan_out_normal(memory_tokens, width))
+        learned = memory_tokens > 0  # what is not there gets no gradient, and nobody waits for one
+        self.memory = nn.Parameter(_fan_out_normal(memory_tokens, width), learned)
+        self.memory_positions = nn.Parameter(_fan_out_normal(memory_tokens, width), learned)
         self.communication = communication
         self.decoder = decoder
         self.heads = heads

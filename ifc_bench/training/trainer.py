@@ -26,6 +26,7 @@ from ifc_bench.models.criterion import losses
 from ifc_bench.models.ifc import IFC
 from ifc_bench.training.processes import ALONE, Processes
 
+_SHARE_OF_SAVING = 50  # a large checkpoint is written less often: 2% of the time at most
 _HALF = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
@@ -111,6 +112,7 @@ class Trainer:
         """Train to the end, or until the loss is not finite; leaves the final checkpoint."""
         schedule = self.work.optimisation
         saved = begun = time.monotonic()
+        pause = 0.0
         for batch in self._batches(schedule):
             self._step(schedule, batch)
             if self.curves.diverged_at is not None:
@@ -119,9 +121,10 @@ class Trainer:
             self.curves.seconds += time.monotonic() - begun
             begun = time.monotonic()
             self._tell()
-            if time.monotonic() - saved > self.hooks.checkpoint_every:
-                self._save()
+            if time.monotonic() - saved > max(self.hooks.checkpoint_every, pause):
                 saved = time.monotonic()
+                self._save()
+                pause = _SHARE_OF_SAVING * (time.monotonic() - saved)
         self._save()
         self.processes.wait()
         return self.curves
