@@ -26,7 +26,6 @@ from ifc_bench.models.criterion import losses
 from ifc_bench.models.ifc import IFC
 from ifc_bench.training.processes import ALONE, Processes
 
-_SHARE_OF_SAVING = 50  # a large checkpoint is written less often: 2% of the time at most
 _HALF = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
@@ -61,7 +60,8 @@ class Hooks:
         score: the validation AP of the model as it stands, for the AP curve.
         progress: told of iterations done and the last loss.
         log: told of iterations done and everything that has a curve, by name.
-        checkpoint_every: seconds between checkpoints.
+        checkpoint_every: seconds between checkpoints; large ones are written less often, so that
+            writing takes 2% of the time, up to 30 times as long between them.
         loaders: processes that read batches ahead; 0 reads them in this one.
     """
 
@@ -124,7 +124,7 @@ class Trainer:
             if time.monotonic() - saved > max(self.hooks.checkpoint_every, pause):
                 saved = time.monotonic()
                 self._save()
-                pause = _SHARE_OF_SAVING * (time.monotonic() - saved)
+                pause = min(50 * (time.monotonic() - saved), 30 * self.hooks.checkpoint_every)
         self._save()
         self.processes.wait()
         return self.curves
