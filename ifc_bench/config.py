@@ -277,18 +277,16 @@ class Training(Work):
     start: Annotated[Training | ImageNet | WeightsFile, Field(discriminator="kind")] | None = None
 
 
-class Evaluation(Work):
-    """A training seen through windows of T frames at stride S; makes the accuracies.
+class Testing(Strict):
+    """How a model is run over videos: windows of T frames at stride S.
 
     `window` None is the offline mode: one window holds the whole video. `short_videos` says what
     happens to a video of fewer than T frames: refuse it, or use one window of its length (the
     paper's protocol on YouTube-VIS). Frames are resized to a shorter side of `size` first; masks
-    are scored at the video's own size. `protocol` "image" scores every one-frame video as COCO
-    scores an image.
+    are given at the video's own size. `protocol` "image" takes every one-frame video as COCO takes
+    an image.
     """
 
-    kind: Literal["evaluation"] = "evaluation"
-    training: Training
     window: PositiveInt | None
     stride: PositiveInt = 1
     match_threshold: float = 0.05
@@ -296,6 +294,13 @@ class Evaluation(Work):
     short_videos: Literal["refuse", "shrink"] = "refuse"
     size: PositiveInt | None = None
     protocol: Literal["video", "image"] = "video"
+
+
+class Evaluation(Work, Testing):
+    """A training, tested; makes the accuracies."""
+
+    kind: Literal["evaluation"] = "evaluation"
+    training: Training
 
 
 class Profile(Work):

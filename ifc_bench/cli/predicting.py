@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
-from ifc_bench.config import Evaluation, ModelConfig, Optimisation, SyntheticData, Training
+from ifc_bench.config import Testing, Training
 from ifc_bench.errors import UserError
 from ifc_bench.evaluation import PredictedTrack, read_predictions
 from ifc_bench.masks import Rle
@@ -63,9 +63,11 @@ def add_to(app: typer.Typer) -> None:
                 f"{data / 'instances.json'}: categories: has {len(videos.category_ids)}, the model "
                 f"has {model.classes} classes; they must agree"
             )
-        work = _request(None if offline else window, stride, size)
+        how = Testing(
+            window=None if offline else window, stride=stride, size=size, short_videos="shrink"
+        )
         with bar("videos") as tell:
-            found = predict(model, videos, work, tell)
+            found = predict(model, videos, how, tell)
         write_text(out, results_json(found))
         print(f"{out}: {len(found.tracks)} entries from {found.count} tracks")
 
@@ -105,16 +107,6 @@ def _model(checkpoint: Path | None, training: str | None, store: Store, device: 
     if record is None or not isinstance(record.work, Training):
         raise UserError(f"--training: {training!r} has no record under {store.results}")
     return trained_model(store.checkpoint_path(record.work), record.work, device)
-
-
-def _request(window: int | None, stride: int, size: int | None) -> Evaluation:
-    """How to run; the training in it stands for no training, and nothing is recorded."""
-    nothing = Training(
-        model=ModelConfig(), optimisation=Optimisation(iterations=1), data=SyntheticData(), seed=0
-    )
-    return Evaluation(
-        training=nothing, window=window, stride=stride, size=size, short_videos="shrink"
-    )
 
 
 def _draw(

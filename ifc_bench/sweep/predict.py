@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from ifc_bench.config import Evaluation
+from ifc_bench.config import Testing
 from ifc_bench.data.loading import VideoDataset
 from ifc_bench.data.youtube_vis import RawRle, Video
 from ifc_bench.errors import UserError
@@ -29,44 +29,44 @@ class Predictions:
 def predict(
     model: IFC,
     data: VideoDataset,
-    work: Evaluation,
+    how: Testing,
     tell: Callable[[int, int], None] | None = None,
 ) -> Predictions:
-    """Run `model` over every video of `data` as `work` says.
+    """Run `model` over every video of `data`.
 
     Raises:
-        UserError: where a video is shorter than the window and `work` refuses such videos.
+        UserError: where a video is shorter than the window and `how` refuses such videos.
     """
     for video in data.videos:
-        if work.short_videos == "refuse" and work.window and video.length < work.window:
+        if how.short_videos == "refuse" and how.window and video.length < how.window:
             raise UserError(
                 f"{data.folder / 'instances.json'}: video {video.id}: has {video.length} frames, "
-                f"the window is T = {work.window}; ask for T <= {video.length}, or set "
+                f"the window is T = {how.window}; ask for T <= {video.length}, or set "
                 "short_videos to 'shrink'"
             )
     begun = time.monotonic()
     found: list[PredictedTrack] = []
     count = 0
     for done, video in enumerate(data.videos, 1):
-        tracks = tracks_of(model, data, video, work)
+        tracks = tracks_of(model, data, video, how)
         count += len(tracks)
-        best = work.protocol == "image"
-        found += scored(tracks, video.id, data.category_ids, work.score_threshold, best)
+        best = how.protocol == "image"
+        found += scored(tracks, video.id, data.category_ids, how.score_threshold, best)
         if tell:
             tell(done, len(data.videos))
     return Predictions(found, count, time.monotonic() - begun)
 
 
-def tracks_of(model: IFC, data: VideoDataset, video: Video, work: Evaluation) -> list[Track]:
+def tracks_of(model: IFC, data: VideoDataset, video: Video, how: Testing) -> list[Track]:
     """The tracks of one video."""
-    tracker = ClipTracker((video.height, video.width), work.match_threshold)
+    tracker = ClipTracker((video.height, video.width), how.match_threshold)
     return track_video(
         model,
-        lambda indices: data.frames(video, indices, work.size),
+        lambda indices: data.frames(video, indices, how.size),
         video.length,
         tracker,
-        work.window,
-        work.stride,
+        how.window,
+        how.stride,
     )
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from ifc_bench.config import AnyWork, Count, Data, Evaluation, Profile, Training
+from ifc_bench.config import AnyWork, Count, Data, Evaluation, Profile, Testing, Training
 from ifc_bench.data.loading import VideoDataset
 from ifc_bench.errors import UserError
 from ifc_bench.evaluation import score_images, score_videos
@@ -183,8 +183,7 @@ class Worker:
 
     def _curve_point(self, model: IFC, work: Training, data: Splits) -> float:
         schedule = work.optimisation
-        probe = Evaluation(
-            training=work,
+        probe = Testing(
             window=schedule.clip_frames,
             stride=schedule.curve_stride,
             short_videos="shrink",
