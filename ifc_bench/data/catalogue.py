@@ -109,33 +109,32 @@ class Adopted:
     Attributes:
         classes: the number of categories.
         frames: the frames of all training videos, or the number of training images.
-        held_out: whether the validation split was cut from the training set here.
     """
 
     data: FolderData
     classes: int
     frames: int
-    held_out: bool
 
 
 def adopt(root: Path, name: str, store: Store) -> Adopted:
     """Make a user's copy known to `store`.
 
     Where the validation annotations are missing or not public, a tenth of the training videos is
-    held out, by seed 0 (the validation annotations of YouTube-VIS and OVIS never were public).
+    held out, by seed 0, and the set's name says so (the validation annotations of YouTube-VIS and
+    OVIS never were public).
 
     Raises:
         UserError: where the files are not there or not readable.
     """
     found = find(root, name)
     valid = found.get("valid")
-    held_out = valid is None or is_unannotated(read_json(valid.annotations))
-    if not held_out:
-        parts = {split: files.annotations for split, files in found.items()}
-        images = {split: files.images for split, files in found.items()}
-    else:
+    if valid is None or is_unannotated(read_json(valid.annotations)):
+        name = f"{name}-held-out"
         parts = _held_out(found["train"], store)
         images = dict.fromkeys(parts, found["train"].images)
+    else:
+        parts = {split: files.annotations for split, files in found.items()}
+        images = {split: files.images for split, files in found.items()}
     hashes = {split: _sha256(path) for split, path in parts.items()}
     data = FolderData(name=name, train=hashes["train"], valid=hashes["valid"])
     for split, path in parts.items():
@@ -149,7 +148,6 @@ def adopt(root: Path, name: str, store: Store) -> Adopted:
         data=data,
         classes=len(content["categories"]),
         frames=sum(len(video.get("file_names", [0])) for video in videos),
-        held_out=held_out,
     )
 
 

@@ -44,7 +44,7 @@ def test_every_layout_is_found_and_adopted(name, listing, images, word, data_fol
     assert set(found) == {"train", "valid"}
     store = Store(tmp_path / "results", tmp_path / "runs")
     adopted = adopt(root, name, store)
-    assert (adopted.classes, adopted.frames, adopted.held_out) == (3, 5 * 12, False)
+    assert (adopted.classes, adopted.frames, adopted.data.name) == (3, 5 * 12, name)
     videos = VideoDataset(store.data_path(adopted.data) / "valid")
     assert videos.frames(videos.videos[0], [0]).shape == (1, 3, 32, 48)
 
@@ -69,7 +69,7 @@ def test_without_public_validation_annotations_videos_are_held_out(hidden, data_
     path.unlink() if hidden == "no file" else path.write_text(json.dumps(content))
     store = Store(tmp_path / "results", tmp_path / "runs")
     adopted = adopt(root, "youtube-vis-2021", store)
-    assert adopted.held_out
+    assert adopted.data.name == "youtube-vis-2021-held-out"
     splits = [VideoDataset(store.data_path(adopted.data) / s) for s in ("train", "valid")]
     ids = [{video.id for video in split.videos} for split in splits]
     assert ids[0] | ids[1] == {1, 2, 3, 4, 5}

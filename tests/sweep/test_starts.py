@@ -131,7 +131,7 @@ def test_images_first_then_videos_then_evaluation(name, root, tmp_path, monkeypa
         assert isinstance(result, TrainingResult)
         if depth(training):
             assert isinstance(training.data, FolderData)
-            assert training.data.name == "youtube-vis-2019"
+            assert training.data.name == "youtube-vis-2019-held-out"
             expected = ["heads.classify"] if preset.image_classes != 3 else []
             assert [k for k in result.new_parameters if "temporal" not in k] == expected
         else:
