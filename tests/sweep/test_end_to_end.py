@@ -1,14 +1,17 @@
 """The whole way, in real processes: run, stop, go on, report."""
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import psutil
 import pytest
+from PIL import Image
 
 from ablations import PRESETS, TABLES
 from ifc_bench.config import Evaluation, Optimisation, Training
@@ -148,6 +151,42 @@ def test_report_json_has_full_precision_and_the_paper_beside_it(finished):
     assert not [v for v in printed if v["metric"] == "FPS"], (
         "another card's FPS must not stand here"
     )
+
+
+def test_a_finished_training_predicts_and_is_drawn(finished, data_folder, tmp_path):
+    folder, clips, out = finished[0], data_folder / "valid", tmp_path / "results.json"
+    training = next(stores(folder).records("training"))
+    options = [f"--results={folder / 'results'}", f"--runs={folder / 'runs'}", f"--out={out}"]
+    done = run_cli("predict", f"--data={clips}", f"--training={training.id}", *options)
+    assert done.returncode == 0, done.stderr
+    assert isinstance(json.loads(out.read_text()), list)
+    unknown = run_cli("predict", f"--data={clips}", "--training=0123", *options)
+    assert "--training: '0123' has no record under" in one_line_error(unknown)
+    drawn = run_cli(
+        "visualize", f"--data={clips}", f"--predictions={out}", f"--out={tmp_path / 'p'}",
+        "--video=2", "--columns=4", "--threshold=0",
+    )  # fmt: skip
+    assert drawn.returncode == 0, drawn.stderr
+    picture = np.asarray(Image.open(tmp_path / "p" / "video-2.png"))
+    assert picture.shape == (2 * (32 + 2) + 2, 4 * (48 + 2) + 2, 3)
+    wrong = run_cli("visualize", f"--data={clips}", f"--out={tmp_path}", "--video=99")
+    assert "--video: 99 is not among 1, 2, 3, 4, 5" in one_line_error(wrong)
+
+
+def test_a_window_and_offline_predict_without_annotations(finished, data_folder, tmp_path):
+    """A split whose annotations are not public can be predicted on."""
+    folder, clips = finished[0], tmp_path / "clips"
+    shutil.copytree(data_folder / "valid", clips)
+    path = clips / "instances.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "annotations": None}))
+    training = next(stores(folder).records("training"))
+    done = run_cli(
+        "predict", f"--data={clips}", f"--training={training.id}", "--offline", "--size=40",
+        f"--results={folder / 'results'}", f"--runs={folder / 'runs'}",
+        f"--out={tmp_path / 'r.json'}",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "entries from" in done.stdout
 
 
 def start(folder: Path, *options: str) -> subprocess.Popen[str]:
