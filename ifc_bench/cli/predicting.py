@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Optional
 
@@ -13,7 +14,7 @@ from ifc_bench.evaluation import PredictedTrack, read_predictions
 from ifc_bench.masks import Rle
 from ifc_bench.progress import bar
 from ifc_bench.provenance import resolve_device
-from ifc_bench.store import Store, write_text
+from ifc_bench.store import Store, file_hash, write_text
 
 if TYPE_CHECKING:
     from ifc_bench.models.ifc import IFC
@@ -48,12 +49,15 @@ def add_to(app: typer.Typer) -> None:
     ) -> None:
         """Find, segment and track the instances of every video.
 
+        Stopped, the same command goes on after the last finished video.
+
         Example: python run_ablations.py predict --checkpoint ifc_r50.pth --data clips --size 360
         --out results.json
         """
         if (checkpoint is None) == (training is None):
             raise UserError("--checkpoint, --training: exactly one of the two says which model")
         from ifc_bench.data.loading import VideoDataset  # torch: only where it is needed
+        from ifc_bench.sweep.partial import Partial
         from ifc_bench.sweep.predict import predict, results_json
 
         videos = VideoDataset(data, unannotated=True)
@@ -66,9 +70,13 @@ def add_to(app: typer.Typer) -> None:
         how = Testing(
             window=None if offline else window, stride=stride, size=size, short_videos="shrink"
         )
+        source = training if checkpoint is None else file_hash(checkpoint)
+        request = {"model": source, "data": videos.digest(every_byte=False), **how.model_dump()}
+        kept = Partial(out, json.dumps(request))
         with bar("videos") as tell:
-            found = predict(model, videos, how, tell)
+            found = predict(model, videos, how, tell, kept)
         write_text(out, results_json(found))
+        kept.done()
         print(f"{out}: {len(found.tracks)} entries from {found.count} tracks")
 
     @app.command("visualize")

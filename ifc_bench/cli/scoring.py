@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import time
 from pathlib import Path
@@ -17,7 +16,7 @@ from ifc_bench.data.youtube_vis import VideoInstances
 from ifc_bench.evaluation import VideoScores, read_predictions, score_videos
 from ifc_bench.provenance import provenance
 from ifc_bench.records import EvaluationResult, Record, attention_of, defined
-from ifc_bench.store import Store
+from ifc_bench.store import Store, file_hash
 
 
 def add_to(app: typer.Typer) -> None:
@@ -49,8 +48,8 @@ def add_to(app: typer.Typer) -> None:
             work = External(
                 method=method,
                 data=ground_truth.stem,
-                predictions=_sha256(predictions),
-                ground_truth=_sha256(ground_truth),
+                predictions=file_hash(predictions),
+                ground_truth=file_hash(ground_truth),
             )
             result = _result(scores, truth, len(found), time.monotonic() - begun)
             Store(results, Path("runs")).save(_record(work, result))
@@ -84,7 +83,3 @@ def _record(work: External, result: EvaluationResult) -> Record:
         provenance=provenance("cpu", 1),
         result=result,
     )
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()

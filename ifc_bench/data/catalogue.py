@@ -7,7 +7,6 @@ prescribe. A copy is made known by a folder of links, `train/` and `valid/`, eac
 
 from __future__ import annotations
 
-import hashlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +16,7 @@ from ifc_bench.data.annotations import is_unannotated
 from ifc_bench.data.split import split_videos
 from ifc_bench.data.youtube_vis import read_json
 from ifc_bench.errors import UserError
-from ifc_bench.store import Store, write_text
+from ifc_bench.store import Store, file_hash, write_text
 
 
 @dataclass(frozen=True)
@@ -135,7 +134,7 @@ def adopt(root: Path, name: str, store: Store) -> Adopted:
     else:
         parts = {split: files.annotations for split, files in found.items()}
         images = {split: files.images for split, files in found.items()}
-    hashes = {split: _sha256(path) for split, path in parts.items()}
+    hashes = {split: file_hash(path) for split, path in parts.items()}
     data = FolderData(name=name, train=hashes["train"], valid=hashes["valid"])
     for split, path in parts.items():
         folder = store.data_path(data) / split
@@ -154,7 +153,7 @@ def adopt(root: Path, name: str, store: Store) -> Adopted:
 def _held_out(train: Files, store: Store) -> dict[str, Path]:
     """Annotation files of a split of `train`, written under the runs folder."""
     written = {}
-    digest = _sha256(train.annotations)
+    digest = file_hash(train.annotations)
     for part, text in split_videos(train.annotations, _HELD_OUT, seed=0).items():
         path = store.runs / "data" / "splits" / f"{digest[:16]}-{part}.json"
         if not path.exists():
@@ -169,11 +168,3 @@ def _link(link: Path, target: Path) -> None:
     aside.unlink(missing_ok=True)
     aside.symlink_to(target.resolve())
     os.replace(aside, link)
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        for block in iter(lambda: file.read(1 << 20), b""):
-            digest.update(block)
-    return digest.hexdigest()

@@ -14,6 +14,7 @@ from ifc_bench.errors import UserError
 from ifc_bench.evaluation import PredictedTrack
 from ifc_bench.models.ifc import IFC
 from ifc_bench.structures import Track
+from ifc_bench.sweep.partial import Partial
 from ifc_bench.tracking import ClipTracker, track_video
 
 
@@ -31,8 +32,9 @@ def predict(
     data: VideoDataset,
     how: Testing,
     tell: Callable[[int, int], None] | None = None,
+    kept: Partial | None = None,
 ) -> Predictions:
-    """Run `model` over every video of `data`.
+    """Run `model` over every video of `data`, but those that are `kept` from an earlier try.
 
     Raises:
         UserError: where a video is shorter than the window and `how` refuses such videos.
@@ -46,15 +48,22 @@ def predict(
             )
     begun = time.monotonic()
     found: list[PredictedTrack] = []
-    count = 0
+    total = 0
     for done, video in enumerate(data.videos, 1):
-        tracks = tracks_of(model, data, video, how)
-        count += len(tracks)
-        best = how.protocol == "image"
-        found += scored(tracks, video.id, data.category_ids, how.score_threshold, best)
+        if kept is not None and video.id in kept.tracks:
+            written, count = kept.tracks[video.id], kept.counts[video.id]
+        else:
+            tracks = tracks_of(model, data, video, how)
+            best = how.protocol == "image"
+            written = scored(tracks, video.id, data.category_ids, how.score_threshold, best)
+            count = len(tracks)
+            if kept is not None:
+                kept.add(video.id, count, written)
+        found += written
+        total += count
         if tell:
             tell(done, len(data.videos))
-    return Predictions(found, count, time.monotonic() - begun)
+    return Predictions(found, total, time.monotonic() - begun)
 
 
 def tracks_of(model: IFC, data: VideoDataset, video: Video, how: Testing) -> list[Track]:

@@ -6,9 +6,14 @@ import numpy as np
 import pytest
 import torch
 
+from ifc_bench.config import Testing as How
+from ifc_bench.data.loading import VideoDataset
 from ifc_bench.masks import encode
+from ifc_bench.models.build import build_model
 from ifc_bench.structures import Track
-from ifc_bench.sweep.predict import Predictions, results_json, scored
+from ifc_bench.sweep.partial import Partial
+from ifc_bench.sweep.predict import Predictions, predict, results_json, scored
+from tests.conftest import tiny_model
 
 
 @pytest.fixture
@@ -34,6 +39,50 @@ def test_frames_without_a_mask_are_null(track):
     entries = json.loads(text)
     assert [s is None for s in entries[0]["segmentations"]] == [False, True, False]
     assert entries[0]["segmentations"][0] == track.segmentations[0]
+
+
+def test_what_was_found_is_kept_until_all_is(track, tmp_path):
+    found = scored([track], 7, [10, 20, 30], 0.01)
+    first = Partial(tmp_path / "r.json", "request")
+    first.add(7, 1, found)
+    with first.path.open("a") as file:
+        file.write('{"tracks": [{"vid')  # cut off by a power failure
+    again = Partial(tmp_path / "r.json", "request")
+    assert list(again.tracks) == [7]
+    assert [t.model_dump() for t in again.tracks[7]] == [t.model_dump() for t in found]
+    again.add(8, 0, [])
+    assert Partial(tmp_path / "r.json", "request").counts == {7: 1, 8: 0}
+    assert not Partial(tmp_path / "r.json", "another request").tracks
+    again.done()
+    assert not list(tmp_path.iterdir())
+
+
+class StoppedError(Exception):
+    pass
+
+
+def test_a_stopped_prediction_goes_on_after_the_last_finished_video(data_folder, tmp_path):
+    torch.manual_seed(0)
+    model = build_model(tiny_model()).eval()
+    with torch.no_grad():
+        model.heads.classify.layers[-1].weight.mul_(5)
+    data, how = VideoDataset(data_folder / "valid"), How(window=4, stride=2)
+    whole = predict(model, data, how)
+    assert whole.tracks
+
+    def stop(done: int, total: int) -> None:
+        if done == 3:
+            raise StoppedError
+
+    with pytest.raises(StoppedError):
+        predict(model, data, how, stop, Partial(tmp_path / "r.json", "x"))
+    read: list[int] = []
+    frames = data.frames
+    data.frames = lambda video, *rest: read.append(video.id) or frames(video, *rest)
+    resumed = predict(model, data, how, kept=Partial(tmp_path / "r.json", "x"))
+    assert set(read) == {4, 5}
+    assert results_json(resumed) == results_json(whole)
+    assert resumed.count == whole.count
 
 
 def test_another_number_of_classes_is_a_fault_of_ours(track):
