@@ -1,7 +1,9 @@
 """The bridge to detectron2, on the embedded data; skipped where detectron2 is not installed."""
 
+import copy
 import importlib.util
 import pickle
+import shutil
 import subprocess
 import sys
 
@@ -211,6 +213,51 @@ class TestBridge:
         again = losses(model.network(clips, sizes), targets, LossConfig())
         for name, value in again.items():
             torch.testing.assert_close(found[f"loss_{name}"], value)
+
+    def test_its_own_mapper_makes_clips_of_one_frame(self, configured, data_folder):
+        """detectron2's DatasetMapper: one image, polygons, no ids."""
+        from detectron2.data import DatasetMapper
+        from detectron2.modeling import build_model as build_detectron2
+        from detectron2.structures import BoxMode
+
+        image = next((data_folder / "train" / "JPEGImages").rglob("*.jpg"))
+        thing = {
+            "bbox": [4, 4, 20, 24],
+            "bbox_mode": BoxMode.XYXY_ABS,
+            "segmentation": [[4, 4, 20, 4, 20, 24, 4, 24]],
+            "category_id": 2,
+        }
+        cfg = configured("INPUT.SAMPLING_FRAME_NUM", "1", "INPUT.RANDOM_FLIP", "none")
+        cfg.INPUT.MIN_SIZE_TRAIN_SAMPLING = "choice"
+        mapper = DatasetMapper(cfg, is_train=True)
+        things = [thing, copy.deepcopy(thing)]
+        record = {"file_name": str(image), "height": 32, "width": 48, "annotations": things}
+        model = build_detectron2(cfg)
+        batch = [mapper(record), mapper(record)]
+        target = model._target(batch[0], batch[0]["image"].shape[-2:])
+        assert target.classes.tolist() == [2, 2]
+        share = target.masks[0].mean().item()
+        assert share == pytest.approx(16 * 20 / (32 * 48), rel=0.1)
+        assert all(value.isfinite() for value in model(batch).values())
+
+    def test_the_public_sets_are_registered_by_their_usual_names(self, data_folder, tmp_path):
+        from detectron2.data import DatasetCatalog, MetadataCatalog
+
+        from ifc_bench.integrations.detectron2 import register_all
+
+        root = tmp_path / "ytvis_2019"
+        for split in ("train", "valid"):
+            (root / split).mkdir(parents=True)
+            (root / split / "JPEGImages").symlink_to(data_folder / split / "JPEGImages")
+            shutil.copy(data_folder / split / "instances.json", root / f"{split}.json")
+        assert register_all(tmp_path) == ["ytvis_2019_train", "ytvis_2019_val"]
+        videos = DatasetCatalog.get("ytvis_2019_train")
+        assert [v["length"] for v in videos] == [12] * 5
+        assert {a["category_id"] for v in videos for f in v["annotations"] for a in f} <= {0, 1, 2}
+        assert MetadataCatalog.get("ytvis_2019_val").json_file == str(root / "valid.json")
+        for name in ("ytvis_2019_train", "ytvis_2019_val"):
+            DatasetCatalog.remove(name)
+            MetadataCatalog.remove(name)
 
     def test_what_is_not_the_papers_is_refused(self, configured):
         from detectron2.modeling import build_model as build_detectron2
