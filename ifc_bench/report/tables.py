@@ -88,6 +88,8 @@ def _head(
     schedule = preset.image_optimisation if images else preset.optimisation
     strided = any(row.stride > 1 for row in table.rows)
     protocol = "evaluated in windows of T at stride " + ("S" if strided else "1")
+    if preset.short_videos == "shrink":
+        protocol += " (a shorter video is one window)"
     if images:
         protocol = "evaluated as COCO evaluates images"
     started = "" if images or not preset.pretrain else ", after training on images"

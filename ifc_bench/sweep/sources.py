@@ -14,7 +14,8 @@ from ifc_bench.store import Store
 def with_data(preset: Preset, root: Path | None, name: str | None, store: Store) -> Preset:
     """`preset` on the user's data under `root`; without `root`, on its own.
 
-    The number of classes and, where the preset counts in epochs, of iterations follow the data.
+    The number of classes and, where the preset counts in epochs, of iterations follow the data. A
+    video shorter than a window is one window of its length, which is the paper's protocol.
 
     Raises:
         UserError: where `root` is needed, or does not hold the data.
@@ -29,6 +30,7 @@ def with_data(preset: Preset, root: Path | None, name: str | None, store: Store)
     videos = adopt(root, name or own or "folder", store)
     changes: dict[str, object] = {
         "data": videos.data,
+        "short_videos": "shrink",
         "model": preset.model.model_copy(update={"classes": videos.classes}),
         "optimisation": _scheduled(preset.optimisation, preset.epochs, videos),
     }
