@@ -1,4 +1,4 @@
-"""`flops`: multiply-adds of the encoder."""
+"""`flops`: multiply-adds of the encoder, or of every part of the network."""
 
 from __future__ import annotations
 
@@ -49,40 +49,71 @@ def add_to(app: typer.Typer) -> None:
         attention: Annotated[
             AttentionKernel, typer.Option(help="Attention implementation.")
         ] = "materialised",
+        scopes: Annotated[
+            bool,
+            typer.Option("--scopes", help="The whole network, part by part, with bytes moved."),
+        ] = False,
         style: Annotated[Literal["github", "json"], typer.Option("--format")] = "github",
     ) -> None:
-        """Count the encoder's multiply-adds on the real modules (paper, Table 1).
+        """Count multiply-adds on the real modules: the encoder's (paper, Table 1), or all parts'.
 
         Example: python run_ablations.py flops --communication ifc --frames 36 --format json
         """
         kinds = communication or list(COMMUNICATIONS)
         sizes = [_size(text) for text in size or ["360x640", "720x1280"]]
+        count_rows = _scope_rows if scopes else _encoder_rows
         rows = [
-            _row(kind, tokens, one_size, count, attention)
+            row
             for kind, one_size, count in product(kinds, sizes, frames or [5, 36])
+            for row in count_rows(kind, tokens, one_size, count, attention)
         ]
         if style == "json":
             print(json.dumps(rows, indent=1))
-            return
-        shown = [{**row, "macs": f"{row['macs'] / 1e9:.2f} G"} for row in rows]
-        print(tabulate(shown, headers="keys", tablefmt="github"))
+        else:
+            print(tabulate([_readable(row) for row in rows], headers="keys", tablefmt="github"))
 
 
-def _row(
+def _encoder_rows(
     kind: str, tokens: int, size: tuple[int, int], frames: int, attention: AttentionKernel
-) -> dict[str, Any]:
-    if kind not in COMMUNICATIONS:
-        raise UserError(f"--communication: {kind!r} is none of {', '.join(COMMUNICATIONS)}")
+) -> list[dict[str, Any]]:
     from ifc_bench.profiling.flops import encoder_macs  # torch: only where it is needed
 
-    model = ModelConfig(communication=COMMUNICATIONS[kind](tokens), attention=attention)
-    return {
-        "communication": kind,
-        "height": size[0],
-        "width": size[1],
-        "frames": frames,
-        "macs": encoder_macs(model, frames, *size),
-    }
+    model = _model(kind, tokens, attention)
+    return [{**_place(kind, size, frames), "macs": encoder_macs(model, frames, *size)}]
+
+
+def _scope_rows(
+    kind: str, tokens: int, size: tuple[int, int], frames: int, attention: AttentionKernel
+) -> list[dict[str, Any]]:
+    """One row for each part of the network, and one for all of it."""
+    from ifc_bench.profiling.scopes import model_costs  # torch: only where it is needed
+
+    costs = model_costs(_model(kind, tokens, attention), frames, *size)
+    keys = ("macs", "parameters", "bytes_moved")
+    rows = {scope: {key: getattr(cost, key) for key in keys} for scope, cost in costs.items()}
+    rows["all"] = {key: sum(row[key] for row in rows.values()) for key in keys}
+    place = _place(kind, size, frames)
+    return [{**place, "scope": scope, **row} for scope, row in rows.items()]
+
+
+def _model(kind: str, tokens: int, attention: AttentionKernel) -> ModelConfig:
+    if kind not in COMMUNICATIONS:
+        raise UserError(f"--communication: {kind!r} is none of {', '.join(COMMUNICATIONS)}")
+    return ModelConfig(communication=COMMUNICATIONS[kind](tokens), attention=attention)
+
+
+def _place(kind: str, size: tuple[int, int], frames: int) -> dict[str, Any]:
+    return {"communication": kind, "height": size[0], "width": size[1], "frames": frames}
+
+
+def _readable(row: dict[str, Any]) -> dict[str, Any]:
+    """A row with units in its values, and the multiply-adds for each byte."""
+    shown = {**row, "macs": f"{row['macs'] / 1e9:.2f} G"}
+    if "bytes_moved" in row:
+        shown["parameters"] = f"{row['parameters'] / 1e6:.2f} M"
+        shown["bytes_moved"] = f"{row['bytes_moved'] / 1e9:.2f} GB"
+        shown["macs/byte"] = f"{row['macs'] / row['bytes_moved']:.1f}"
+    return shown
 
 
 def _size(text: str) -> tuple[int, int]:

@@ -1,8 +1,9 @@
 """Multiply-adds of real modules, counted on the meta device: no memory, no time.
 
 The unit is the paper's (Table 1, after fvcore): one multiply-add of a matrix product or a
-convolution counts 1, a normalisation 5 for each element, elementwise work 0. Attention is counted
-in every implementation. An operation in neither list is an error, never a silent zero.
+convolution counts 1, a normalisation 5 for each element (2 with fixed statistics), elementwise
+work 0. Attention is counted in every implementation. An operation in neither list is an error,
+never a silent zero.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from ifc_bench.models.build import build_communication
 Counter = Callable[[tuple[Any, ...], Any], int]
 
 _NORM_COST = 5
+_FROZEN_NORM_COST = 2
 
 
 def _addmm(inputs: tuple[Any, ...], output: Tensor) -> int:
@@ -39,7 +41,12 @@ def _norm(inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> int:
     return output[0].numel() * _NORM_COST
 
 
-def _attention(inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> int:
+def _frozen_norm(inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> int:
+    """A batch norm with fixed statistics is one scale and one shift for each element."""
+    return output[0].numel() * _FROZEN_NORM_COST
+
+
+def attention_macs(inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> int:
     """Scores and mixing: q [B, heads, L, E] with k [B, heads, S, E] and v [B, heads, S, F]."""
     query, key, value = inputs[:3]
     scores = query.numel() * key.shape[-2]
@@ -54,17 +61,19 @@ _COUNTED: dict[str, Counter] = {
     "aten::convolution": _convolution,
     "aten::native_layer_norm": _norm,
     "aten::native_group_norm": _norm,
-    "aten::_scaled_dot_product_flash_attention": _attention,
-    "aten::_scaled_dot_product_flash_attention_for_cpu": _attention,
-    "aten::_scaled_dot_product_efficient_attention": _attention,
-    "aten::_scaled_dot_product_fused_attention_overrideable": _attention,
-    "aten::_scaled_dot_product_cudnn_attention": _attention,
+    "aten::native_batch_norm": _frozen_norm,
+    "aten::cudnn_batch_norm": _frozen_norm,
+    "aten::_scaled_dot_product_flash_attention": attention_macs,
+    "aten::_scaled_dot_product_flash_attention_for_cpu": attention_macs,
+    "aten::_scaled_dot_product_efficient_attention": attention_macs,
+    "aten::_scaled_dot_product_fused_attention_overrideable": attention_macs,
+    "aten::_scaled_dot_product_cudnn_attention": attention_macs,
 }
 
 _SHAPE_AND_MEMORY = """
     _reshape_alias _to_copy _unsafe_view alias arange as_strided cat clone copy_ detach detach_
-    empty empty_like expand full lift_fresh new_empty new_zeros ones permute select slice split
-    split_with_sizes squeeze stack t transpose unbind unsqueeze view zeros zeros_like
+    empty empty_like expand full lift_fresh linspace new_empty new_zeros ones permute select slice
+    split split_with_sizes squeeze stack t transpose unbind unsqueeze view zeros zeros_like
 """
 # The paper's unit leaves out elementwise work, softmax and pooling.
 _ELEMENTWISE = """
