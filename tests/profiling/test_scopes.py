@@ -66,7 +66,7 @@ def test_frames_cost_the_backbone_and_the_masks_in_proportion():
 
 
 def test_bytes_of_known_operations():
-    """A convolution reads its input, weight and bias and writes its output; a view moves nothing."""
+    """A convolution reads input, weight and bias and writes its output; a view moves nothing."""
     x = torch.zeros(2, 3, 8, 8, device="meta")
     weight, bias = torch.zeros(5, 3, 1, 1, device="meta"), torch.zeros(5, device="meta")
     with ScopeCounter() as counter:
