@@ -41,7 +41,7 @@ class Provenance(Strict):
 
 
 class TrainingResult(Strict):
-    """Curves of a training; lists have one entry for each iteration.
+    """Curves of a training; lists have one entry for every `curve_step`-th iteration.
 
     `new_parameters` names what the weights that it started from did not have; None where it
     started from nothing.
@@ -55,6 +55,7 @@ class TrainingResult(Strict):
     wall_seconds: float
     diverged_at: int | None = None
     new_parameters: list[str] | None = None
+    curve_step: int = 1
 
 
 class EvaluationResult(Strict):

@@ -156,6 +156,7 @@ class Worker:
             wall_seconds=curves.seconds,
             diverged_at=curves.diverged_at,
             new_parameters=curves.new_parameters,
+            curve_step=curves.every,
         )
         status: Status = "ok" if curves.diverged_at is None else "diverged"
         if known is not None and known.final:
@@ -177,7 +178,8 @@ class Worker:
         def log(iteration: int, values: dict[str, float]) -> None:
             for name, value in values.items():
                 writer.add_scalar(name, value, iteration)
-            writer.flush()
+            if iteration % 50 == 0 or iteration == work.optimisation.iterations:
+                writer.flush()
 
         return log
 

@@ -26,6 +26,7 @@ from ifc_bench.models.criterion import losses
 from ifc_bench.models.ifc import IFC
 from ifc_bench.training.processes import ALONE, Processes
 
+_CURVE_POINTS = 20_000  # a record stays readable, however long the training
 _HALF = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
@@ -34,14 +35,16 @@ class Curves:
     """What a training leaves behind besides its weights.
 
     Attributes:
-        loss: the total of each iteration, over all processes.
-        parts: the weighted losses of each iteration, by name.
+        every: how many iterations lie between two points; more than 1 only in long trainings.
+        loss: the total of an iteration at each point, over all processes.
+        parts: the weighted losses at each point, by name.
         accuracy: (iteration, AP) pairs on the validation split.
         seconds: wall time spent, over all sessions of the training.
         diverged_at: the iteration whose loss was not finite, or None.
         new_parameters: what the weights it started from did not have; None without such weights.
     """
 
+    every: int = 1
     loss: list[float] = field(default_factory=list)
     parts: dict[str, list[float]] = field(default_factory=dict)
     accuracy: list[tuple[int, float]] = field(default_factory=list)
@@ -95,8 +98,8 @@ class Trainer:
         self.work, self.data, self.path, self.hooks = work, data, path, hooks
         self.device, self.processes = torch.device(device), processes
         model = build_model(work.model)
-        self.curves = Curves()
-        self.iteration = 0
+        self.curves = Curves(every=max(1, work.optimisation.iterations // _CURVE_POINTS))
+        self.iteration, self.loss, self.parts = 0, math.nan, dict[str, float]()
         if hooks.start and not path.exists():
             self.curves.new_parameters = hooks.start(model)
         model = model.to(self.device).to(memory_format=torch.channels_last)
@@ -164,7 +167,7 @@ class Trainer:
         loss = torch.stack(list(parts.values())).sum()
         values = torch.stack([v.detach() for v in (loss, *parts.values())])
         self._note(list(parts), self.processes.average(values))
-        if not math.isfinite(self.curves.loss[-1]):
+        if not math.isfinite(self.loss):
             self.curves.diverged_at = self.iteration
             return
         self._set_rate(schedule)
@@ -187,17 +190,20 @@ class Trainer:
         return torch.autocast(self.device.type, _HALF[schedule.precision])
 
     def _note(self, names: list[str], values: Tensor) -> None:
-        total, *parts = values.tolist()
-        self.curves.loss.append(total)
-        for name, value in zip(names, parts, strict=True):
+        self.loss, *parts = values.tolist()
+        self.parts = dict(zip(names, parts, strict=True))
+        if self.iteration % self.curves.every and math.isfinite(self.loss):
+            return
+        self.curves.loss.append(self.loss)
+        for name, value in self.parts.items():
             self.curves.parts.setdefault(name, []).append(value)
 
     def _tell(self) -> None:
         if self.hooks.progress:
-            self.hooks.progress(self.iteration, self.curves.loss[-1])
+            self.hooks.progress(self.iteration, self.loss)
         if self.hooks.log:
-            values = {f"loss/{name}": part[-1] for name, part in self.curves.parts.items()}
-            values |= {"loss": self.curves.loss[-1], "rate": self.optimiser.param_groups[0]["lr"]}
+            values = {f"loss/{name}": part for name, part in self.parts.items()}
+            values |= {"loss": self.loss, "rate": self.optimiser.param_groups[0]["lr"]}
             if self.curves.accuracy and self.curves.accuracy[-1][0] == self.iteration:
                 values["AP"] = self.curves.accuracy[-1][1]
             self.hooks.log(self.iteration, values)

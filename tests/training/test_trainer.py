@@ -1,5 +1,6 @@
 """Deterministic, resumable to the bit, honest about losses that are none."""
 
+import math
 import os
 import signal
 import subprocess
@@ -117,6 +118,17 @@ def test_a_loss_that_is_not_finite_is_noticed_and_kept(data, tmp_path):
     curves = train(work(learning_rate=1e18, clip_norm=1e18), data, tmp_path / "x.pt")
     assert curves.diverged_at is not None
     assert len(curves.loss) == curves.diverged_at + 1
+
+
+def test_long_trainings_keep_a_part_of_their_curves(data, tmp_path, monkeypatch):
+    whole = train(work(), data, tmp_path / "a.pt")
+    monkeypatch.setattr("ifc_bench.training.trainer._CURVE_POINTS", 3)
+    thin = train(work(), data, tmp_path / "b.pt")
+    assert thin.every == 2
+    assert thin.loss == whole.loss[::2]
+    assert {name: len(part) for name, part in thin.parts.items()} == dict.fromkeys(whole.parts, 3)
+    diverged = train(work(learning_rate=1e18, clip_norm=1e18), data, tmp_path / "c.pt")
+    assert not math.isfinite(diverged.loss[-1]), "the point that tells why is kept"
 
 
 def test_rates_follow_the_schedule(data, tmp_path):
