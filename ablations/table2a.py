@@ -1,6 +1,7 @@
 """Table 2(a): IFC among the methods of its time."""
 
-from ifc_bench.recipe import Preset, Row, TableOfMethods
+from ablations.variants import both_modes
+from ifc_bench.recipe import Preset, TableOfMethods
 
 
 def table2a(preset: Preset) -> TableOfMethods:
@@ -9,10 +10,7 @@ def table2a(preset: Preset) -> TableOfMethods:
         name="table2a",
         title="Table 2(a): methods",
         factor="method",
-        rows=(
-            Row(label="IFC near-online", model=preset.model, window=5),
-            Row(label="IFC offline", model=preset.model, offline=True),
-        ),
+        rows=both_modes(preset.model),
         metrics=("AP", "AP50", "AP75", "AR1", "AR10", "FPS"),
         paper_table="2a",
     )

@@ -1,6 +1,7 @@
 """Table 2(b): IFC among the methods of its time, on YouTube-VIS 2021."""
 
-from ifc_bench.recipe import Preset, Row, TableOfMethods
+from ablations.variants import both_modes
+from ifc_bench.recipe import Preset, TableOfMethods
 
 
 def table2b(preset: Preset) -> TableOfMethods:
@@ -9,10 +10,7 @@ def table2b(preset: Preset) -> TableOfMethods:
         name="table2b",
         title="Table 2(b): methods on YouTube-VIS 2021",
         factor="method",
-        rows=(
-            Row(label="IFC near-online", model=preset.model, window=5),
-            Row(label="IFC offline", model=preset.model, offline=True),
-        ),
+        rows=both_modes(preset.model),
         metrics=("AP", "AP50", "AP75"),
         paper_table="2b",
     )

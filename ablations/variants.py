@@ -27,3 +27,11 @@ def with_communication(base: ModelConfig, label: str, communication: Communicati
 def with_decoder(base: ModelConfig, label: str, decoder: DecoderKind) -> Row:
     """`base` with another decoder."""
     return Row(label=label, model=base.model_copy(update={"decoder": decoder}))
+
+
+def both_modes(model: ModelConfig) -> tuple[Row, Row]:
+    """`model` near-online in windows of 5, and offline."""
+    return (
+        Row(label="IFC near-online", model=model, window=5),
+        Row(label="IFC offline", model=model, offline=True),
+    )

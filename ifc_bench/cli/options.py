@@ -74,8 +74,8 @@ class Choice:
         if self.dataset is not None and self.dataset not in LAYOUTS:
             raise UserError(f"--dataset: {self.dataset!r} is none of {', '.join(LAYOUTS)}")
         preset = recipes.preset(self.preset, self.seeds, self.window)
+        preset = with_start(preset, self.start, self.store())  # it may make images unnecessary
         preset = with_data(preset, self.data, self.dataset, self.store())
-        preset = with_start(preset, self.start, self.store())
         return preset.with_options(self.size, self.precision, self.compiled)
 
 

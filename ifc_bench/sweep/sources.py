@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ifc_bench.config import FolderData, Optimisation
-from ifc_bench.data.catalogue import Adopted, adopt
+from ifc_bench.data.catalogue import Adopted, adopt, find
 from ifc_bench.errors import UserError
 from ifc_bench.recipe import Preset
 from ifc_bench.store import Store
@@ -42,11 +42,12 @@ def with_data(preset: Preset, root: Path | None, name: str | None, store: Store)
 def _image_changes(preset: Preset, root: Path, store: Store) -> dict[str, object]:
     """The images that a preset for real data trains on first; without need, they may be missing."""
     try:
-        images = adopt(root, "coco", store)
+        find(root, "coco")
     except UserError:
         if preset.pretrain:
             raise
         return {}
+    images = adopt(root, "coco", store)
     schedule = _scheduled(preset.image_optimisation, preset.image_epochs, images)
     return {
         "image_data": images.data,

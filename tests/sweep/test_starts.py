@@ -199,6 +199,18 @@ def test_a_released_checkpoint_takes_the_place_of_the_images(root, tmp_path):
     assert {depth(t) for t in plan.trainings} == {0}
 
 
+def test_with_a_released_checkpoint_coco_is_not_needed(root, tmp_path):
+    shutil.rmtree(root / "coco")
+    torch.save({"model": released_checkpoint()}, tmp_path / "ifc.pth")
+    options = [f"--data={root}", f"--results={tmp_path / 'r'}", f"--runs={tmp_path / 'x'}"]
+    without = run_cli("plan", "table3a", "--preset=released", *options)
+    assert "holds no coco" in one_line_error(without)
+    started = [f"--start={tmp_path / 'ifc.pth'}", *options]
+    done = run_cli("plan", "table3a", "--preset=released", *started)
+    assert done.returncode == 0, done.stderr
+    assert "trainings: 20, 0 exist" in done.stdout
+
+
 def test_weights_that_are_not_there_are_one_line(root, tmp_path, monkeypatch):
     store = stores(tmp_path)
     options = [f"--data={root}", f"--results={tmp_path / 'r'}", f"--runs={tmp_path / 'x'}"]
