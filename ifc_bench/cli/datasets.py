@@ -9,6 +9,7 @@ import typer
 
 from ifc_bench.config import SyntheticData
 from ifc_bench.data.davis import convert_davis
+from ifc_bench.data.files import Files
 from ifc_bench.data.split import split_videos
 from ifc_bench.data.synthetic import synthesize
 from ifc_bench.data.validation import data_faults
@@ -30,23 +31,19 @@ def add_to(app: typer.Typer) -> None:
             Path, typer.Argument(help="An annotation file, or a folder with instances.json.")
         ],
         images: Annotated[
-            Optional[Path], typer.Option(help="The frames' folder. Default: JPEGImages beside.")
+            Optional[Path],
+            typer.Option(help="The frames' folder. Default: the usual places beside."),
         ] = None,
         frames: Annotated[bool, typer.Option(help="Open every frame as well.")] = True,
     ) -> None:
         """Name every fault: lengths, sizes, masks, ids, categories, frames. Exit code 2 if any.
 
-        Example: python run_ablations.py data validate ytvis_2019/train.json --images
-        ytvis_2019/train/JPEGImages
+        Example: python run_ablations.py data validate ytvis_2019/train.json
         """
         annotations = path / "instances.json" if path.is_dir() else path
-        folder = images or annotations.parent / "JPEGImages"
-        if frames and not folder.is_dir():
-            raise UserError(
-                f"--images: {folder}: no such folder; name the frames' folder, or use --no-frames"
-            )
+        folder = Files.at(path, images).images if frames else None
         with bar("frames") as tell:
-            found = list(data_faults(annotations, folder if frames else None, tell))
+            found = list(data_faults(annotations, folder, tell))
         for fault in found[:_SHOWN]:
             print(fault)
         if found:

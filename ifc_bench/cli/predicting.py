@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Optional
 import typer
 
 from ifc_bench.config import Testing, Training
+from ifc_bench.data.files import Files
 from ifc_bench.errors import UserError
 from ifc_bench.evaluation import PredictedTrack, read_predictions
 from ifc_bench.masks import Rle
@@ -19,7 +20,13 @@ from ifc_bench.store import Store, file_hash, write_text
 if TYPE_CHECKING:
     from ifc_bench.models.ifc import IFC
 
-DataFolder = Annotated[Path, typer.Option(help="A folder with instances.json and JPEGImages.")]
+Videos = Annotated[
+    Path,
+    typer.Option(help="A folder with instances.json, or an annotation file such as valid.json."),
+]
+Images = Annotated[
+    Optional[Path], typer.Option(help="The frames' folder. Default: the usual places beside.")
+]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -27,8 +34,9 @@ def add_to(app: typer.Typer) -> None:
 
     @app.command("predict")
     def predict_command(
-        data: DataFolder,
+        data: Videos,
         out: Annotated[Path, typer.Option(help="The results.json to write.")],
+        images: Images = None,
         checkpoint: Annotated[
             Optional[Path], typer.Option(help="A checkpoint of the released code.")
         ] = None,
@@ -60,12 +68,12 @@ def add_to(app: typer.Typer) -> None:
         from ifc_bench.sweep.partial import Partial
         from ifc_bench.sweep.predict import predict, results_json
 
-        videos = VideoDataset(data, unannotated=True)
+        videos = VideoDataset(Files.at(data, images), unannotated=True)
         model = _model(checkpoint, training, Store(results, runs), resolve_device(device))
         if model.classes != len(videos.category_ids):
             raise UserError(
-                f"{data / 'instances.json'}: categories: has {len(videos.category_ids)}, the model "
-                f"has {model.classes} classes; they must agree"
+                f"{videos.files.annotations}: categories: has {len(videos.category_ids)}, the "
+                f"model has {model.classes} classes; they must agree"
             )
         how = Testing(
             window=None if offline else window, stride=stride, size=size, short_videos="shrink"
@@ -81,8 +89,9 @@ def add_to(app: typer.Typer) -> None:
 
     @app.command("visualize")
     def visualize_command(
-        data: DataFolder,
+        data: Videos,
         out: Annotated[Path, typer.Option(help="The folder for the pictures.")],
+        images: Images = None,
         predictions: Annotated[
             Optional[list[Path]], typer.Option(help="A results.json; repeat for more rows.")
         ] = None,
@@ -97,7 +106,8 @@ def add_to(app: typer.Typer) -> None:
         Example: python run_ablations.py visualize --data clips --predictions results.json
         --out pictures
         """
-        for path in _draw(data, out, predictions or [], video, columns, threshold):
+        files = Files.at(data, images)
+        for path in _draw(files, out, predictions or [], video, columns, threshold):
             print(path)
 
 
@@ -118,7 +128,7 @@ def _model(checkpoint: Path | None, training: str | None, store: Store, device: 
 
 
 def _draw(
-    data: Path,
+    files: Files,
     out: Path,
     predictions: list[Path],
     chosen: list[int] | None,
@@ -129,7 +139,7 @@ def _draw(
     from ifc_bench.data.loading import VideoDataset
     from ifc_bench.pictures import Tubes, save, strip
 
-    videos = VideoDataset(data, unannotated=True)
+    videos = VideoDataset(files, unannotated=True)
     known = {video.id: video for video in videos.videos}
     for number in chosen or []:
         if number not in known:

@@ -13,22 +13,11 @@ from pathlib import Path
 
 from ifc_bench.config import FolderData
 from ifc_bench.data.annotations import is_unannotated
+from ifc_bench.data.files import Files
 from ifc_bench.data.split import split_videos
 from ifc_bench.data.youtube_vis import read_json
 from ifc_bench.errors import UserError
 from ifc_bench.store import Store, file_hash, write_text
-
-
-@dataclass(frozen=True)
-class Files:
-    """One split: its annotations and the folder that its file names are relative to."""
-
-    annotations: Path
-    images: Path
-
-    @property
-    def present(self) -> bool:
-        return self.annotations.is_file() and self.images.is_dir()
 
 
 def _official(year: int) -> list[tuple[str, str]]:

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from ifc_bench.config import Optimisation
 from ifc_bench.data.annotations import read_instances
+from ifc_bench.data.files import Files
 from ifc_bench.data.transforms import Batch, Sample, augment, collate, resize_frames, resized
 from ifc_bench.data.youtube_vis import Annotation, Video, frame_path, read_frame
 from ifc_bench.errors import UserError
@@ -20,7 +21,7 @@ from ifc_bench.masks import decode
 
 
 class VideoDataset:
-    """One split: `folder/instances.json` and the frames under `folder/JPEGImages`.
+    """One split, `where` its files or the folder that holds them lie.
 
     Classes are contiguous from 0 in the order of category ids; crowds are no training targets.
     `cached_frames` decoded frames are kept in memory (of one process). `unannotated` admits files
@@ -30,9 +31,11 @@ class VideoDataset:
         UserError: where the annotations are broken or a frame is missing.
     """
 
-    def __init__(self, folder: Path, cached_frames: int = 0, unannotated: bool = False) -> None:
-        self.folder = folder
-        self.instances = read_instances(folder / "instances.json", unannotated)
+    def __init__(
+        self, where: Path | Files, cached_frames: int = 0, unannotated: bool = False
+    ) -> None:
+        self.files = where if isinstance(where, Files) else Files.at(where)
+        self.instances = read_instances(self.files.annotations, unannotated)
         self.videos = self.instances.videos
         self.category_ids = sorted(category.id for category in self.instances.categories)
         self._of_video: dict[int, list[Annotation]] = {video.id: [] for video in self.videos}
@@ -42,8 +45,8 @@ class VideoDataset:
         self._read = lru_cache(maxsize=cached_frames)(_read_frame) if cached_frames else _read_frame
 
     def _frame_paths(self, video: Video) -> list[Path]:
-        where = f"{self.folder / 'instances.json'}: video {video.id}"
-        images = self.folder / "JPEGImages"
+        where = f"{self.files.annotations}: video {video.id}"
+        images = self.files.images
         paths = [frame_path(images, name, where) for name in video.file_names]
         for path in paths:
             if not path.is_file():
@@ -62,7 +65,7 @@ class VideoDataset:
 
         `every_byte` reads all frames; without it, their names and sizes must do (large sets).
         """
-        digest = hashlib.sha256((self.folder / "instances.json").read_bytes())
+        digest = hashlib.sha256(self.files.annotations.read_bytes())
         for video in self.videos:
             for name, path in zip(video.file_names, self._paths[video.id], strict=True):
                 known = f"{name} {path.stat().st_size}".encode()

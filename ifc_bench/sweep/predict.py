@@ -42,7 +42,7 @@ def predict(
     for video in data.videos:
         if how.short_videos == "refuse" and how.window and video.length < how.window:
             raise UserError(
-                f"{data.folder / 'instances.json'}: video {video.id}: has {video.length} frames, "
+                f"{data.files.annotations}: video {video.id}: has {video.length} frames, "
                 f"the window is T = {how.window}; ask for T <= {video.length}, or set "
                 "short_videos to 'shrink'"
             )

@@ -260,7 +260,7 @@ def check(work: Training, data: VideoDataset, processes: Processes) -> None:
     schedule = work.optimisation
     if work.model.classes != len(data.category_ids):
         raise UserError(
-            f"{data.folder / 'instances.json'}: categories: has {len(data.category_ids)}, "
+            f"{data.files.annotations}: categories: has {len(data.category_ids)}, "
             f"model.classes is {work.model.classes}; they must agree"
         )
     if schedule.loss.matching == "boxes" and work.model.box_frames != schedule.clip_frames:

@@ -174,19 +174,25 @@ def test_a_finished_training_predicts_and_is_drawn(finished, data_folder, tmp_pa
 
 
 def test_a_window_and_offline_predict_without_annotations(finished, data_folder, tmp_path):
-    """A split whose annotations are not public can be predicted on."""
-    folder, clips = finished[0], tmp_path / "clips"
-    shutil.copytree(data_folder / "valid", clips)
-    path = clips / "instances.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), "annotations": None}))
+    """A split whose annotations are not public, as it is downloaded, can be predicted on."""
+    folder, path = finished[0], tmp_path / "valid.json"
+    shutil.copytree(data_folder / "valid" / "JPEGImages", tmp_path / "valid" / "JPEGImages")
+    content = json.loads((data_folder / "valid" / "instances.json").read_text())
+    path.write_text(json.dumps({**content, "annotations": None}))
     training = next(stores(folder).records("training"))
     done = run_cli(
-        "predict", f"--data={clips}", f"--training={training.id}", "--offline", "--size=40",
+        "predict", f"--data={path}", f"--training={training.id}", "--offline", "--size=40",
         f"--results={folder / 'results'}", f"--runs={folder / 'runs'}",
         f"--out={tmp_path / 'r.json'}",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "entries from" in done.stdout
+    shutil.rmtree(tmp_path / "valid")
+    for wrong, message in ((tmp_path / "none.json", "no such file"), (path, "no such folder")):
+        failed = run_cli(
+            "predict", f"--data={wrong}", f"--training={training.id}", f"--out={tmp_path / 'x'}"
+        )
+        assert message in one_line_error(failed)
 
 
 def start(folder: Path, *options: str) -> subprocess.Popen[str]:

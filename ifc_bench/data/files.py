@@ -1,0 +1,41 @@
+"""Where one split lies: its annotations, and the folder of its frames. No torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from ifc_bench.errors import UserError
+
+
+@dataclass(frozen=True)
+class Files:
+    """One split: its annotations and the folder that its file names are relative to."""
+
+    annotations: Path
+    images: Path
+
+    @property
+    def present(self) -> bool:
+        return self.annotations.is_file() and self.images.is_dir()
+
+    @classmethod
+    def at(cls, path: Path, images: Path | None = None) -> Files:
+        """The split at `path`: a folder with `instances.json` and `JPEGImages`, or a file.
+
+        The frames of `valid.json` are looked for in `JPEGImages`, `valid/JPEGImages` and `valid`
+        beside it, unless `images` says where they are.
+
+        Raises:
+            UserError: where there is no such file, or the frames are in none of these.
+        """
+        annotations = path / "instances.json" if path.is_dir() else path
+        if not annotations.is_file():
+            raise UserError(f"{annotations}: no such file")
+        beside, stem = annotations.parent, annotations.stem
+        usual = [beside / "JPEGImages", beside / stem / "JPEGImages", beside / stem]
+        found = next((folder for folder in usual if folder.is_dir()), usual[0])
+        files = cls(annotations, images or found)
+        if not files.images.is_dir():
+            raise UserError(f"--images: {files.images}: no such folder; name the frames' folder")
+        return files
