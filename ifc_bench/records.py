@@ -131,11 +131,6 @@ def attention_of(work: AnyWork) -> str:
             return "not known"
 
 
-def defined(scores: dict[str, float]) -> dict[str, float | None]:
-    """Scores with None for the API's -1."""
-    return {name: None if value < 0 else value for name, value in scores.items()}
-
-
 def plain(record: Record) -> dict[str, Any]:
     """The record as JSON values."""
     return record.model_dump(mode="json")

@@ -12,10 +12,9 @@ from tabulate import tabulate
 
 from ifc_bench.config import External
 from ifc_bench.data.annotations import read_instances
-from ifc_bench.data.youtube_vis import VideoInstances
-from ifc_bench.evaluation import VideoScores, read_predictions, score_videos
+from ifc_bench.evaluation import as_result, read_predictions, score_videos
 from ifc_bench.provenance import provenance
-from ifc_bench.records import EvaluationResult, Record, attention_of, defined
+from ifc_bench.records import EvaluationResult, Record, attention_of
 from ifc_bench.store import Store, file_hash
 
 
@@ -51,26 +50,12 @@ def add_to(app: typer.Typer) -> None:
                 predictions=file_hash(predictions),
                 ground_truth=file_hash(ground_truth),
             )
-            result = _result(scores, truth, len(found), time.monotonic() - begun)
+            result = as_result(scores, truth, len(found), time.monotonic() - begun)
             Store(results, Path("runs")).save(_record(work, result))
         if style == "json":
             print(json.dumps(scores.summary()))
         else:
             print(tabulate(scores.summary().items(), ["metric", "value"], "github", floatfmt=".4f"))
-
-
-def _result(
-    scores: VideoScores, truth: VideoInstances, tracks: int, seconds: float
-) -> EvaluationResult:
-    return EvaluationResult(
-        metrics=defined(scores.summary()),
-        by_class=defined(scores.by_class()),
-        by_situation={name: defined(s) for name, s in scores.by_situation().items()},
-        videos=len(truth.videos),
-        frames=sum(video.length for video in truth.videos),
-        tracks=tracks,
-        wall_seconds=seconds,
-    )
 
 
 def _record(work: External, result: EvaluationResult) -> Record:

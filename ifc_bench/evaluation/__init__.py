@@ -2,6 +2,7 @@
 
 from ifc_bench.evaluation.image_ap import ImageScores, score_images
 from ifc_bench.evaluation.predictions import PredictedTrack, read_predictions
+from ifc_bench.evaluation.result import as_result
 from ifc_bench.evaluation.video_ap import SUMMARY, VideoScores, score_videos
 
 __all__ = [
@@ -9,6 +10,7 @@ __all__ = [
     "ImageScores",
     "PredictedTrack",
     "VideoScores",
+    "as_result",
     "read_predictions",
     "score_images",
     "score_videos",

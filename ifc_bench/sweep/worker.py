@@ -11,26 +11,23 @@ import torch
 from torch import Tensor
 
 from ifc_bench.config import AnyWork, Count, Data, Evaluation, Profile, Testing, Training
-from ifc_bench.data.loading import VideoDataset
 from ifc_bench.errors import UserError
-from ifc_bench.evaluation import score_images, score_videos
+from ifc_bench.evaluation import as_result, score_images, score_videos
 from ifc_bench.models.ifc import IFC
 from ifc_bench.profiling.flops import encoder_macs
 from ifc_bench.profiling.speed import Subject, measure
 from ifc_bench.provenance import provenance
 from ifc_bench.records import (
     CountResult,
-    EvaluationResult,
     Record,
     Result,
     Status,
     TrainingResult,
     attention_of,
-    defined,
 )
 from ifc_bench.store import Store, write_text
 from ifc_bench.sweep.plan import Job
-from ifc_bench.sweep.predict import Predictions, predict, results_json
+from ifc_bench.sweep.predict import predict, results_json
 from ifc_bench.sweep.splits import Splits
 from ifc_bench.sweep.starts import start_model
 from ifc_bench.tracking import ClipTracker, track_video
@@ -201,7 +198,9 @@ class Worker:
         try:
             found = predict(self._model(work.training), data.valid, work, tell)
             write_text(self.store.predictions_path(work), results_json(found))
-            result = _scored(found, data.valid, work)
+            score = score_images if work.protocol == "image" else score_videos
+            scores = score(data.valid.instances, found.tracks)
+            result = as_result(scores, data.valid.instances, found.count, found.seconds)
         except UserError:
             raise
         except Exception as error:
@@ -243,20 +242,6 @@ class Worker:
 def loaders() -> int:
     """How many processes read frames of real data ahead."""
     return min(4, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 4)
-
-
-def _scored(found: Predictions, data: VideoDataset, work: Evaluation) -> EvaluationResult:
-    score = score_images if work.protocol == "image" else score_videos
-    scores = score(data.instances, found.tracks)
-    return EvaluationResult(
-        metrics=defined(scores.summary()),
-        by_class=defined(scores.by_class()),
-        by_situation={k: defined(v) for k, v in scores.by_situation().items()},
-        videos=len(data.videos),
-        frames=sum(video.length for video in data.videos),
-        tracks=found.count,
-        wall_seconds=found.seconds,
-    )
 
 
 def _exact(value: float) -> float | None:
