@@ -48,7 +48,8 @@ def add_to(app: typer.Typer) -> None:
             print(fault)
         if found:
             more = f", the first {_SHOWN} are shown" if len(found) > _SHOWN else ""
-            raise UserError(f"{annotations}: {len(found)} faults{more}")
+            faults = "1 fault" if len(found) == 1 else f"{len(found)} faults"
+            raise UserError(f"{annotations}: {faults}{more}")
         print(f"{annotations}: no faults")
 
     @group.command("split")

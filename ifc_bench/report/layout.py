@@ -27,7 +27,6 @@ class Grid:
     columns: list[str]
     rows: list[list[str]] = field(default_factory=list)
     values: list[dict[str, object]] = field(default_factory=list)
-    complete: bool = True
 
 
 def write(grid: Grid, style: Format) -> str:

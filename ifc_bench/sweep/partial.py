@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 from ifc_bench.evaluation import PredictedTrack
+from ifc_bench.store import write_text
 
 
 class Partial:
@@ -19,16 +20,12 @@ class Partial:
         self.path = out.with_name(f".{out.name}.partial")
         self.tracks: dict[int, list[PredictedTrack]] = {}
         self.counts: dict[int, int] = {}
-        lines = self.path.read_text(encoding="utf-8").splitlines() if self.path.exists() else []
-        whole = [line for line in lines[1:] if line.endswith("}")]
-        out.parent.mkdir(parents=True, exist_ok=True)
-        if lines[:1] == [request]:
-            for line in whole:
-                self._read(json.loads(line))
-        else:
-            whole = []
-        with self.path.open("w", encoding="utf-8") as file:
-            file.write("".join(f"{line}\n" for line in [request, *whole]))
+        text = self.path.read_text(encoding="utf-8") if self.path.exists() else ""
+        *whole, _ = text.split("\n")  # what follows the last end of line was cut off
+        kept = whole[1:] if whole[:1] == [request] else []
+        for line in kept:
+            self._read(json.loads(line))
+        write_text(self.path, "".join(f"{line}\n" for line in [request, *kept]))
 
     def _read(self, content: dict[str, object]) -> None:
         video, count, tracks = (content[key] for key in ("video", "count", "tracks"))

@@ -250,4 +250,4 @@ def test_data_commands_on_small_data(tmp_path):
     assert "is there already" in one_line_error(again)
     missing = run_cli("data", "validate", str(tmp_path / "none.json"), "--no-frames")
     assert "no such file" in missing.stdout
-    assert "1 faults" in one_line_error(missing)
+    assert "1 fault" in one_line_error(missing)

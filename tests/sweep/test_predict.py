@@ -45,8 +45,11 @@ def test_what_was_found_is_kept_until_all_is(track, tmp_path):
     found = scored([track], 7, [10, 20, 30], 0.01)
     first = Partial(tmp_path / "r.json", "request")
     first.add(7, 1, found)
-    with first.path.open("a") as file:
-        file.write('{"tracks": [{"vid')  # cut off by a power failure
+    whole = first.path.read_text()
+    line = whole.splitlines()[-1]
+    for cut in ('{"tracks": [{"vid', line[: line.index("}") + 1], line):  # by a power failure
+        first.path.write_text(whole + cut)
+        assert Partial(tmp_path / "r.json", "request").counts == {7: 1}
     again = Partial(tmp_path / "r.json", "request")
     assert list(again.tracks) == [7]
     assert [t.model_dump() for t in again.tracks[7]] == [t.model_dump() for t in found]
