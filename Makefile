@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: ablations test lint format clean
+.PHONY: ablations test lint format clean profile-gpu profile-cpu
 
 ablations: $(READY)
 	$(BIN)/python run_ablations.py
@@ -22,6 +22,23 @@ lint: $(READY)
 format: $(READY)
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+# What a GPU's owner should run, about ten minutes: leaves a folder of records to commit.
+# GPU="RTX 2080 Ti" refuses any other card.
+MACHINES := results/machines/{device}
+GPU_ROWS := --size 360x640 --length 36 --processes 4 --max-seconds 4 --device $(or $(DEVICE),cuda:0)
+profile-gpu: $(READY)
+	$(BIN)/python run_ablations.py doctor --device $(or $(DEVICE),cuda:0) --self-test --seconds 20
+	$(BIN)/python run_ablations.py profile --frames 5 20 36 $(GPU_ROWS) $(if $(GPU),--expect-gpu "$(GPU)") --results '$(MACHINES)'
+	$(BIN)/python run_ablations.py profile --communication full ifc --frames 20 36 --attention efficient $(GPU_ROWS) --results '$(MACHINES)'
+	$(BIN)/python run_ablations.py fit --check --frames 5 20 --device $(or $(DEVICE),cuda:0) --results '$(MACHINES)' --forecast '$(MACHINES)'
+
+# The same for a processor, at a size that it can do: about a quarter of an hour.
+CPU_ROWS := --size 96x160 --length 20 --max-seconds 3 --device cpu
+profile-cpu: $(READY)
+	$(BIN)/python run_ablations.py doctor --device cpu --self-test --seconds 20
+	$(BIN)/python run_ablations.py profile --frames 5 10 15 20 $(CPU_ROWS) --results '$(MACHINES)'
+	$(BIN)/python run_ablations.py fit --check --frames 5 10 15 20 --device cpu --results '$(MACHINES)' --forecast '$(MACHINES)'
 
 # torch and torchvision go in together, so that pip picks a pair that fits.
 $(READY): pyproject.toml

@@ -16,6 +16,7 @@ from ifc_bench.config import (
     LossConfig,
     ModelConfig,
     Optimisation,
+    Protocol,
     ResNetBackbone,
     SmallBackbone,
     SyntheticData,
@@ -65,8 +66,8 @@ QUICK = Preset(
     image_classes=EMBEDDED_MODEL.classes,
     seeds=2,
     tables=("table1", "table3a"),
-    profile_videos=2,
-    profile_repeats=3,
+    profile_videos=1,
+    profile_protocol=Protocol(processes=2, min_seconds=0.5, max_seconds=2.0, scopes=False),
     seconds_per_iteration=0.25,
     seconds_per_image_iteration=0.27,
     seconds_per_evaluation=8,
@@ -97,7 +98,7 @@ FULL = QUICK.model_copy(
             "decoder",
         ),
         "profile_videos": 8,
-        "profile_repeats": 5,
+        "profile_protocol": Protocol(scopes=False),
     }
 )
 
@@ -114,7 +115,9 @@ SMOKE = QUICK.model_copy(
         "image_data": SyntheticData(train_videos=5, validation_videos=5, frames=1),
         "windows": (5, 10),
         "profile_videos": 1,
-        "profile_repeats": 2,
+        "profile_protocol": Protocol(
+            processes=1, min_passes=1, min_seconds=0.01, max_seconds=0.01, scopes=False
+        ),
     }
 )
 

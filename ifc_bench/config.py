@@ -1,8 +1,8 @@
 """Everything that determines a piece of work, as frozen and validated values.
 
-A work item (`Training`, `Evaluation`, `Profile`) holds the whole configuration that decides its
-outcome, and its id is the hash of exactly that. This module imports no torch, so planning and
-reporting stay fast.
+A work item (`Training`, `Evaluation`, `Profile` and others) holds the whole configuration that
+decides its outcome, and its id is the hash of exactly that. This module imports no torch, so
+planning and reporting stay fast.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveFloat
 
 AttentionKernel = Literal["materialised", "math", "efficient", "flash"]
 Precision = Literal["float32", "bfloat16", "float16"]
+Arithmetic = Literal["fp32", "tf32", "bf16", "fp16"]
 DecoderKind = Literal["unified", "decomposed"]
 
 
@@ -303,21 +304,102 @@ class Evaluation(Work, Testing):
     training: Training
 
 
+class RandomWeights(Strict):
+    """Fresh weights of `model`, for speed and memory alone.
+
+    The class head is biased until `instances` queries of the first clip count as objects, so that
+    the tracker and the output have as much to do as with a trained model.
+    """
+
+    kind: Literal["random"] = "random"
+    model: ModelConfig
+    instances: PositiveInt = 10
+
+
+class NoiseFrames(Strict):
+    """One video of uniform noise; `frames` is its length."""
+
+    kind: Literal["noise"] = "noise"
+    frames: PositiveInt
+    height: PositiveInt
+    width: PositiveInt
+
+
+class Protocol(Strict):
+    """How long to measure, in each of several processes.
+
+    A process repeats passes over all videos for `min_passes` and `min_seconds` at least, and goes
+    on until the 95% interval of the median is within `target` of the median either way, or
+    `max_seconds` are over (three passes are made in any case). With `scopes` it then measures
+    scope by scope, and with reading, for up to a quarter of `max_seconds` each.
+    """
+
+    processes: PositiveInt = 5
+    min_passes: PositiveInt = 6
+    min_seconds: PositiveFloat = 1.0
+    max_seconds: PositiveFloat = 10.0
+    target: PositiveFloat = 0.02
+    scopes: bool = True
+
+
 class Profile(Work):
-    """End-to-end speed of a trained model on one device; makes raw times and peak memory.
+    """Speed, memory and energy of a model over videos on one device.
 
     `device` is the card's or processor's name, so speeds of different devices never share an id.
+    `footage` None is the training's own validation split. Frames are resized to a shorter side of
+    `size` before the clock starts. In "fp32" TF32 is off; "bf16" and "fp16" are automatic mixed
+    precision.
     """
 
     kind: Literal["profile"] = "profile"
-    training: Training
+    weights: Annotated[Training | RandomWeights, Field(discriminator="kind")]
+    footage: (
+        Annotated[NoiseFrames | SyntheticData | FolderData, Field(discriminator="kind")] | None
+    ) = None
+    videos: PositiveInt = 8
     window: PositiveInt | None
     stride: PositiveInt = 1
+    size: PositiveInt | None = None
     device: str
     threads: PositiveInt = 1
-    size: PositiveInt | None = None
-    videos: PositiveInt = 8
-    repeats: PositiveInt = 5
+    precision: Arithmetic = "fp32"
+    compiled: bool = False
+    channels_last: bool = True
+    cudnn_benchmark: bool = False
+    deterministic: bool = False
+    protocol: Protocol = Protocol()
+
+    @property
+    def model(self) -> ModelConfig:
+        """The network that is measured."""
+        return self.weights.model
+
+
+class Footprint(Work):
+    """Peak memory of one clip of a network: predicted from its modules, or measured.
+
+    "inference" takes a video of T + `stride` frames through windows of T; "training" takes one
+    step with `clips` clips and `instances` instances in each.
+
+    `allocator` is whose memory is meant: "cuda" counts tensors alone; "cpu" counts also the copies
+    that oneDNN's convolutions make with `threads` threads. `measured_on` None is a prediction; a
+    device's name is a measurement, capped at the memory of the card `emulated` where one is named.
+    """
+
+    kind: Literal["footprint"] = "footprint"
+    model: ModelConfig
+    purpose: Literal["inference", "training"] = "inference"
+    frames: PositiveInt
+    height: PositiveInt
+    width: PositiveInt
+    stride: PositiveInt = 1
+    clips: PositiveInt = 1
+    instances: PositiveInt = 10
+    precision: Arithmetic = "fp32"
+    allocator: Literal["cuda", "cpu"] = "cuda"
+    threads: PositiveInt = 1
+    measured_on: str | None = None
+    emulated: str | None = None
 
 
 class Count(Work):
@@ -343,4 +425,6 @@ class External(Work):
     ground_truth: str
 
 
-AnyWork = Annotated[Training | Evaluation | Profile | Count | External, Field(discriminator="kind")]
+AnyWork = Annotated[
+    Training | Evaluation | Profile | Footprint | Count | External, Field(discriminator="kind")
+]

@@ -13,6 +13,7 @@ from pathlib import Path
 import psutil
 
 from ifc_bench.errors import UserError
+from ifc_bench.nvml import Card
 from ifc_bench.records import Device, Provenance
 
 _PACKAGES = ("torch", "torchvision", "numpy", "scipy", "pillow", "pycocotools", "ifc-bench")
@@ -77,36 +78,18 @@ def _processor() -> str:
 
 def _nvml(index: int) -> Device | None:
     """Card `index` as NVML sees it; None without a driver or such a card."""
-    try:
-        import pynvml
-
-        pynvml.nvmlInit()
-        handle = pynvml.nvmlDeviceGetHandleByIndex(index)
-    except Exception:  # no driver, no library, no card: the same answer
+    card = Card(index)
+    if not card.there:
         return None
-
-    def read(name: str, *arguments: object) -> object:
-        try:
-            return getattr(pynvml, name)(*arguments)
-        except pynvml.NVMLError:
-            return None
-
-    memory = read("nvmlDeviceGetMemoryInfo", handle)
-    capability = read("nvmlDeviceGetCudaComputeCapability", handle)
+    facts = card.facts()
     return Device(
         kind="cuda",
-        name=str(read("nvmlDeviceGetName", handle) or f"cuda:{index}"),
-        memory_bytes=getattr(memory, "total", None),
-        uuid=_text(read("nvmlDeviceGetUUID", handle)),
-        driver=_text(read("nvmlSystemGetDriverVersion")),
-        compute_capability=".".join(map(str, capability))
-        if isinstance(capability, tuple)
-        else None,
+        name=facts.name or f"cuda:{index}",
+        memory_bytes=facts.memory_bytes,
+        uuid=facts.uuid,
+        driver=facts.driver,
+        compute_capability=facts.compute_capability,
     )
-
-
-def _text(value: object) -> str | None:
-    return None if value is None else str(value)
 
 
 def _version(package: str) -> str | None:

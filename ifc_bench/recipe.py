@@ -18,6 +18,7 @@ from ifc_bench.config import (
     Optimisation,
     Precision,
     Profile,
+    Protocol,
     Strict,
     Training,
     WeightsFile,
@@ -57,7 +58,7 @@ class Preset(Strict):
     seeds: PositiveInt = 5
     tables: tuple[str, ...]
     profile_videos: PositiveInt = 8
-    profile_repeats: PositiveInt = 5
+    profile_protocol: Protocol = Protocol(scopes=False)
     seconds_per_iteration: float
     seconds_per_image_iteration: float
     seconds_per_evaluation: float
@@ -182,14 +183,14 @@ class Table(Strict):
         if "FPS" not in self.metrics:
             return None
         return Profile(
-            training=self.trainings(preset, row)[0],
+            weights=self.trainings(preset, row)[0],
             window=window,
             stride=row.stride,
             device=device.name,
             threads=device.threads or 1,
             size=preset.size,
             videos=preset.profile_videos,
-            repeats=preset.profile_repeats,
+            protocol=preset.profile_protocol,
         )
 
 

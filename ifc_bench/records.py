@@ -9,7 +9,16 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from ifc_bench.config import AnyWork, Count, Evaluation, External, Profile, Strict, Training
+from ifc_bench.config import (
+    AnyWork,
+    Count,
+    Evaluation,
+    External,
+    Footprint,
+    Profile,
+    Strict,
+    Training,
+)
 
 SCHEMA_VERSION: Literal[1] = 1
 
@@ -71,18 +80,124 @@ class EvaluationResult(Strict):
     wall_seconds: float
 
 
-class ProfileResult(Strict):
-    """End-to-end times: `wall_seconds[r][v]` is repeat r of video v, up to its final tracks.
+class CardFacts(Strict):
+    """What NVML tells of a card before a measurement; None where it tells nothing."""
 
-    Warm-up is kept apart. The peak is that of torch's CUDA allocator in a pass of its own, None
-    on a CPU.
+    name: str | None = None
+    uuid: str | None = None
+    compute_capability: str | None = None
+    driver: str | None = None
+    memory_bytes: int | None = None
+    max_sm_clock_mhz: int | None = None
+    max_memory_clock_mhz: int | None = None
+    power_limit_watts: float | None = None
+    ecc: bool | None = None
+    mig: bool | None = None
+    persistence: bool | None = None
+
+
+class CardSamples(Strict):
+    """NVML during a measurement, one entry for each reading; None where a reading failed.
+
+    `slowdown_bits` is NVML's bit mask of reasons why clocks are held down.
+    """
+
+    seconds: list[float] = Field(default_factory=list)
+    sm_clock_mhz: list[int | None] = Field(default_factory=list)
+    memory_clock_mhz: list[int | None] = Field(default_factory=list)
+    power_watts: list[float | None] = Field(default_factory=list)
+    temperature_celsius: list[int | None] = Field(default_factory=list)
+    slowdown_bits: list[int | None] = Field(default_factory=list)
+
+
+class CardLog(Strict):
+    """A card before and during a measurement.
+
+    `foreign_processes` is the largest number of processes on the card that are not ours;
+    `energy_joules` the difference of the card's own counter over the timed passes.
+    """
+
+    facts: CardFacts
+    samples: CardSamples
+    foreign_processes: int | None = None
+    energy_joules: float | None = None
+
+
+class Memory(Strict):
+    """Peak memory of one pass over the first video, in a pass of its own.
+
+    `weights_bytes` is what torch held before it. `peak_allocated_bytes` is the peak of torch's
+    allocations, `weights_bytes` included, and `scope_increase_bytes` how far it rose above
+    `weights_bytes` while each scope was open. `process_bytes` and `device_used_bytes` are NVML's.
+    """
+
+    weights_bytes: int
+    peak_allocated_bytes: int
+    peak_reserved_bytes: int | None = None
+    scope_increase_bytes: dict[str, int]
+    process_bytes: int | None = None
+    device_used_bytes: int | None = None
+    host_rss_bytes: int
+
+
+class Rates(Strict):
+    """What the device did just before: a matrix product in this precision, and a copy."""
+
+    macs_per_second: float
+    bytes_per_second: float
+
+
+class ProcessSamples(Strict):
+    """What one process measured; times are in seconds for one pass over all videos.
+
+    Attributes:
+        place: its place in the order in which all processes of the session ran.
+        warmup_wall_seconds: passes before the clock counted.
+        wall_seconds: frames in memory to final tracks, the device synchronised at the end.
+        device_seconds: the same passes between two events on the CUDA stream.
+        reading_wall_seconds: passes that also read and decode their frames; None where frames are
+            made and not read.
+        scope_seconds: passes that were watched scope by scope; None for a compiled network.
+        stopped: "precise", or "cap" where time was over before the interval was narrow enough.
+        settings: what else changes speed, read back from torch.
+    """
+
+    place: int
+    warmup_wall_seconds: list[float]
+    wall_seconds: list[float]
+    device_seconds: list[float] | None
+    reading_wall_seconds: list[float] | None
+    scope_seconds: dict[str, list[float]] | None
+    stopped: Literal["precise", "cap"]
+    settings: dict[str, str | int | bool]
+    rates: Rates
+    memory: Memory
+    card: CardLog | None
+
+
+class ProfileResult(Strict):
+    """Frames of each video and what every process measured.
+
+    Out of memory leaves no processes, and `asked_bytes` where torch told what it had asked for.
     """
 
     kind: Literal["profile"] = "profile"
     frames: list[int]
-    warmup_seconds: list[float]
-    wall_seconds: list[list[float]]
-    peak_allocated_bytes: int | None
+    processes: list[ProcessSamples]
+    asked_bytes: int | None = None
+
+
+class FootprintResult(Strict):
+    """Peak of allocated bytes, weights included; None where the card was too small.
+
+    `at` is the operation at the peak of a prediction.
+    """
+
+    kind: Literal["footprint"] = "footprint"
+    weights_bytes: int
+    peak_bytes: int | None
+    at: str | None = None
+    asked_bytes: int | None = None
 
 
 class CountResult(Strict):
@@ -93,7 +208,8 @@ class CountResult(Strict):
 
 
 Result = Annotated[
-    TrainingResult | EvaluationResult | ProfileResult | CountResult, Field(discriminator="kind")
+    TrainingResult | EvaluationResult | ProfileResult | FootprintResult | CountResult,
+    Field(discriminator="kind"),
 ]
 
 
@@ -123,9 +239,9 @@ class Record(Strict):
 def attention_of(work: AnyWork) -> str:
     """The attention implementation behind a piece of work."""
     match work:
-        case Training() | Count():
+        case Training() | Count() | Profile() | Footprint():
             return work.model.attention
-        case Evaluation() | Profile():
+        case Evaluation():
             return work.training.model.attention
         case External():
             return "not known"

@@ -12,9 +12,11 @@ from pathlib import Path
 from filelock import FileLock
 from pydantic import ValidationError
 
-from ifc_bench.config import AnyWork, Data, FolderData, Training, WeightsFile
+from ifc_bench.config import AnyWork, Data, FolderData, Profile, Training, WeightsFile
 from ifc_bench.errors import UserError
 from ifc_bench.records import Record, plain
+
+_KINDS = ("count", "training", "evaluation", "profile", "footprint", "external")
 
 
 class Store:
@@ -67,6 +69,10 @@ class Store:
         """The tracks behind an evaluation, in the YouTube-VIS results format."""
         return self.runs / "predictions" / f"{evaluation.id}.json"
 
+    def samples_path(self, profile: Profile) -> Path:
+        """What an unfinished profile has measured so far."""
+        return self.runs / "profiles" / f"{profile.id}.json"
+
     def data_path(self, data: Data) -> Path:
         """The folder of a data set, with `train/` and `valid/`.
 
@@ -102,7 +108,7 @@ class Store:
 
     def records(self, *kinds: str) -> Iterator[Record]:
         """Every record of some kinds (all, where none is named), by kind and id."""
-        for kind in kinds or ("count", "training", "evaluation", "profile", "external"):
+        for kind in kinds or _KINDS:
             for path in sorted((self.results / f"{kind}s").glob("*.json")):
                 yield self._load_path(path)
 

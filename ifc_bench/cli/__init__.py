@@ -8,9 +8,21 @@ from typing import Any
 
 import typer
 
-from ifc_bench.cli import counting, datasets, health, predicting, scoring, submitting, sweeping
+from ifc_bench.cli import (
+    comparing,
+    counting,
+    datasets,
+    fitting,
+    health,
+    predicting,
+    profiling,
+    scoring,
+    submitting,
+    sweeping,
+)
 from ifc_bench.cli.options import Choice, Machine
 from ifc_bench.cli.recipes import Recipe, Recipes
+from ifc_bench.cli.repetition import repeated
 from ifc_bench.errors import UserError
 from ifc_bench.recipe import Preset
 
@@ -27,7 +39,8 @@ def main(
     """Run the command line; returns the exit code (2: bad input, 130: interrupted)."""
     command = typer.main.get_command(_app(Recipes(tables, presets)))
     try:
-        code = command.main(arguments, prog_name="run_ablations.py", standalone_mode=False)
+        given = repeated(command, sys.argv[1:] if arguments is None else arguments)
+        code = command.main(given, prog_name="run_ablations.py", standalone_mode=False)
     except (typer.Abort, KeyboardInterrupt):
         code = _INTERRUPTED
     except _USAGE_ERROR as error:
@@ -61,6 +74,9 @@ def _app(recipes: Recipes) -> typer.Typer:
 
     sweeping.add_to(app, recipes)
     counting.add_to(app)
+    profiling.add_to(app)
+    fitting.add_to(app)
+    comparing.add_to(app)
     predicting.add_to(app)
     scoring.add_to(app)
     submitting.add_to(app)

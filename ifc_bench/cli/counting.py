@@ -3,30 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from itertools import product
 from typing import Annotated, Any, Literal, Optional
 
 import typer
 from tabulate import tabulate
 
-from ifc_bench.config import (
-    AttentionKernel,
-    Communication,
-    DecompTHW,
-    FullTHW,
-    InterFrame,
-    ModelConfig,
-    NoComm,
-)
-from ifc_bench.errors import UserError
-
-COMMUNICATIONS: dict[str, Callable[[int], Communication]] = {
-    "none": lambda tokens: NoComm(),
-    "full": lambda tokens: FullTHW(),
-    "decomposed": lambda tokens: DecompTHW(),
-    "ifc": lambda tokens: InterFrame(memory_tokens=tokens),
-}
+from ifc_bench.cli.variants import Kinds, Sizes, Tokens, models, parse_size
+from ifc_bench.config import AttentionKernel, ModelConfig
 
 
 def add_to(app: typer.Typer) -> None:
@@ -34,18 +18,12 @@ def add_to(app: typer.Typer) -> None:
 
     @app.command("flops")
     def flops_command(
-        communication: Annotated[
-            Optional[list[str]],
-            typer.Option(help="none, full, decomposed or ifc; repeat for more. Default: all."),
-        ] = None,
-        tokens: Annotated[int, typer.Option(min=0, help="Memory tokens M of ifc.")] = 8,
+        communication: Kinds = None,
+        tokens: Tokens = None,
         frames: Annotated[
-            Optional[list[int]], typer.Option(min=1, help="T; repeat for more. Default: 5 and 36.")
+            Optional[list[int]], typer.Option(min=1, help="T. Default: 5 and 36.")
         ] = None,
-        size: Annotated[
-            Optional[list[str]],
-            typer.Option(help="HxW; repeat for more. Default: 360x640 and 720x1280."),
-        ] = None,
+        size: Sizes = None,
         attention: Annotated[
             AttentionKernel, typer.Option(help="Attention implementation.")
         ] = "materialised",
@@ -59,13 +37,14 @@ def add_to(app: typer.Typer) -> None:
 
         Example: python run_ablations.py flops --communication ifc --frames 36 --format json
         """
-        kinds = communication or list(COMMUNICATIONS)
-        sizes = [_size(text) for text in size or ["360x640", "720x1280"]]
+        sizes = [parse_size(text) for text in size or ["360x640", "720x1280"]]
         count_rows = _scope_rows if scopes else _encoder_rows
         rows = [
             row
-            for kind, one_size, count in product(kinds, sizes, frames or [5, 36])
-            for row in count_rows(kind, tokens, one_size, count, attention)
+            for model, one_size, count in product(
+                models(communication, tokens, [attention]), sizes, frames or [5, 36]
+            )
+            for row in count_rows(model, one_size, count)
         ]
         if style == "json":
             print(json.dumps(rows, indent=1))
@@ -73,37 +52,29 @@ def add_to(app: typer.Typer) -> None:
             print(tabulate([_readable(row) for row in rows], headers="keys", tablefmt="github"))
 
 
-def _encoder_rows(
-    kind: str, tokens: int, size: tuple[int, int], frames: int, attention: AttentionKernel
-) -> list[dict[str, Any]]:
+def _encoder_rows(model: ModelConfig, size: tuple[int, int], frames: int) -> list[dict[str, Any]]:
     from ifc_bench.profiling.flops import encoder_macs  # torch: only where it is needed
 
-    model = _model(kind, tokens, attention)
-    return [{**_place(kind, size, frames), "macs": encoder_macs(model, frames, *size)}]
+    return [{**_place(model, size, frames), "macs": encoder_macs(model, frames, *size)}]
 
 
-def _scope_rows(
-    kind: str, tokens: int, size: tuple[int, int], frames: int, attention: AttentionKernel
-) -> list[dict[str, Any]]:
+def _scope_rows(model: ModelConfig, size: tuple[int, int], frames: int) -> list[dict[str, Any]]:
     """One row for each part of the network, and one for all of it."""
     from ifc_bench.profiling.scopes import model_costs  # torch: only where it is needed
 
-    costs = model_costs(_model(kind, tokens, attention), frames, *size)
+    costs = model_costs(model, frames, *size)
     keys = ("macs", "parameters", "bytes_moved")
     rows = {scope: {key: getattr(cost, key) for key in keys} for scope, cost in costs.items()}
     rows["all"] = {key: sum(row[key] for row in rows.values()) for key in keys}
-    place = _place(kind, size, frames)
+    place = _place(model, size, frames)
     return [{**place, "scope": scope, **row} for scope, row in rows.items()]
 
 
-def _model(kind: str, tokens: int, attention: AttentionKernel) -> ModelConfig:
-    if kind not in COMMUNICATIONS:
-        raise UserError(f"--communication: {kind!r} is none of {', '.join(COMMUNICATIONS)}")
-    return ModelConfig(communication=COMMUNICATIONS[kind](tokens), attention=attention)
-
-
-def _place(kind: str, size: tuple[int, int], frames: int) -> dict[str, Any]:
-    return {"communication": kind, "height": size[0], "width": size[1], "frames": frames}
+def _place(model: ModelConfig, size: tuple[int, int], frames: int) -> dict[str, Any]:
+    talk = model.communication
+    memory = {"memory_tokens": talk.memory_tokens} if talk.kind == "ifc" else {}
+    place = {"communication": talk.kind, "memory_tokens": None, **memory}
+    return {**place, "height": size[0], "width": size[1], "frames": frames}
 
 
 def _readable(row: dict[str, Any]) -> dict[str, Any]:
@@ -114,10 +85,3 @@ def _readable(row: dict[str, Any]) -> dict[str, Any]:
         shown["bytes_moved"] = f"{row['bytes_moved'] / 1e9:.2f} GB"
         shown["macs/byte"] = f"{row['macs'] / row['bytes_moved']:.1f}"
     return shown
-
-
-def _size(text: str) -> tuple[int, int]:
-    height, _, width = text.partition("x")
-    if not (height.isdigit() and width.isdigit() and int(height) and int(width)):
-        raise UserError(f"--size: {text!r} is no HEIGHTxWIDTH such as 360x640")
-    return int(height), int(width)

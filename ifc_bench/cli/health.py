@@ -1,10 +1,13 @@
-"""`doctor`: what of this installation works, and what is missing."""
+"""`doctor`: what of this installation works, what is missing, and how noisy the timer is."""
 
 from __future__ import annotations
 
 import importlib.metadata
 import importlib.util
+import os
 import platform
+from collections.abc import Iterator
+from typing import Annotated
 
 import typer
 from tabulate import tabulate
@@ -16,35 +19,136 @@ _OPTIONAL = {
     "tensorboard": "run --tensorboard; pip install tensorboard",
     "detectron2": "the detectron2 bridge; docs/detectron2.md says how to install it",
 }
+Row = tuple[str, str, str]
 
 
 def add_to(app: typer.Typer) -> None:
     """Add the command."""
 
     @app.command("doctor")
-    def doctor_command() -> None:
-        """Report versions, devices and optional parts.
+    def doctor_command(
+        device: Annotated[str, typer.Option(help="auto, cpu or cuda:N.")] = "auto",
+        self_test: Annotated[
+            bool, typer.Option("--self-test", help="Also time the timer, for --seconds.")
+        ] = False,
+        seconds: Annotated[float, typer.Option(min=0.1, help="Length of the self-test.")] = 60,
+    ) -> None:
+        """Report versions, devices, attention kernels and optional parts.
 
-        Example: python run_ablations.py doctor
+        Example: python run_ablations.py doctor --self-test --seconds 10
         """
-        rows = [("python", platform.python_version(), "")]
-        rows += [(name, _version(name) or "missing", "") for name in _REQUIRED]
-        for name, what in _OPTIONAL.items():
-            version = _version(name) if importlib.util.find_spec(name) else None
-            rows.append((name, version or "not installed", "" if version else f"for {what}"))
-        rows += [("nvidia-ml-py", _version("nvidia-ml-py") or "missing", "")]
-        device = describe_device(resolve_device("auto"), 1)
-        rows.append(("device", device.name, device.driver or ""))
-        rows.append(("CUDA in torch", *_cuda()))
+        place = resolve_device(device)
+        rows = [*_versions(), *_nvml(), *_device(place), *_threads(), *_kernels(place)]
+        if self_test:
+            rows += _self_test(place, seconds)
         print(tabulate(rows, ["part", "found", "note"], "github", disable_numparse=True))
 
 
-def _cuda() -> tuple[str, str]:
+def _versions() -> Iterator[Row]:
+    yield "python", platform.python_version(), ""
+    for name in _REQUIRED:
+        yield name, _version(name) or "missing", ""
+    for name, what in _OPTIONAL.items():
+        version = _version(name) if importlib.util.find_spec(name) else None
+        yield name, version or "not installed", "" if version else f"for {what}"
+
+
+def _nvml() -> Iterator[Row]:
+    """NVML's bindings, and the retired distribution that ships a module of the same name."""
+    ours, retired = _version("nvidia-ml-py"), _version("pynvml")
+    yield "nvidia-ml-py", ours or "missing", "" if ours else "pip install nvidia-ml-py"
+    if retired:
+        yield (
+            "pynvml (distribution)",
+            retired,
+            "retired, and its module hides nvidia-ml-py's; pip uninstall pynvml, then "
+            "pip install --force-reinstall nvidia-ml-py",
+        )
+
+
+def _device(place: str) -> Iterator[Row]:
     import torch
 
-    if not torch.cuda.is_available():
-        return "no", "torch sees no GPU"
-    return str(torch.version.cuda), f"{torch.cuda.device_count()} GPUs"
+    described = describe_device(place, torch.get_num_threads())
+    yield "device", described.name, (described.driver and f"driver {described.driver}") or ""
+    if described.kind == "cpu":
+        yield "CUDA in torch", str(torch.version.cuda or "no"), "no GPU is used"
+        return
+    yield "CUDA in torch", str(torch.version.cuda or "no"), f"{torch.cuda.device_count()} GPUs"
+    yield from architecture(described.compute_capability, torch.cuda.get_arch_list())
+
+
+def architecture(capability: str | None, built_for: list[str]) -> Iterator[Row]:
+    """Whether this torch has kernels for the card."""
+    if capability is None:
+        yield "compute capability", "not told", f"torch is built for {' '.join(built_for)}"
+        return
+    wanted = capability.replace(".", "")
+    major, minor = int(wanted[:-1]), int(wanted[-1])
+    numbers = [name.partition("_")[2].rstrip("af") for name in built_for if name.startswith("sm_")]
+    runs = any(int(n[:-1]) == major and int(n[-1]) <= minor for n in numbers if n.isdigit())
+    runs = runs or any(
+        name.startswith("compute_") and int(name.partition("_")[2].rstrip("af")) <= int(wanted)
+        for name in built_for
+    )
+    note = f"torch is built for {' '.join(built_for)}"
+    if not runs:
+        note = (
+            f"this torch has no kernels for it ({' '.join(built_for)}); CUDA 12.6 wheels were the "
+            "last for Volta, install torch from them"
+            if major == 7 and minor < 5
+            else f"this torch has no kernels for it ({' '.join(built_for)}); install another build"
+        )
+    yield "compute capability", capability, note
+
+
+def _threads() -> Iterator[Row]:
+    import torch
+
+    affinity = getattr(os, "sched_getaffinity", None)
+    cores = len(affinity(0)) if affinity else os.cpu_count()
+    asked = os.environ.get("OMP_NUM_THREADS")
+    note = f"OMP_NUM_THREADS={asked}" if asked else ""
+    yield "threads", f"{torch.get_num_threads()} of {cores} cores", note
+    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
+    busy = load > 0.5
+    yield "load", f"{load:.1f}", "something else is running; speeds will suffer" if busy else "idle"
+
+
+def _kernels(place: str) -> Iterator[Row]:
+    """Each attention implementation, tried on the device."""
+    import torch
+
+    from ifc_bench.errors import UserError
+    from ifc_bench.models.attention import require_kernel
+
+    kinds = [torch.float32] if place == "cpu" else [torch.float32, torch.float16, torch.bfloat16]
+    for kernel in ("materialised", "math", "efficient", "flash"):
+        runs = []
+        for kind in kinds:
+            try:
+                require_kernel(kernel, torch.device(place), kind)
+            except UserError:
+                continue
+            runs.append(str(kind).removeprefix("torch."))
+        yield f"attention {kernel}", ", ".join(runs) or "not available", ""
+
+
+def _self_test(place: str, seconds: float) -> Iterator[Row]:
+    import torch
+
+    from ifc_bench.profiling.selftest import timer_noise
+
+    torch.set_num_threads(1)
+    noise = timer_noise(torch.device(place), seconds)
+    yield "timer resolution", f"{noise.resolution_seconds * 1e9:.0f} ns", ""
+    yield "timer overhead", f"{noise.overhead_seconds * 1e6:.2f} us", "a pair of marks, median"
+    work = f"{noise.median_seconds * 1e3:.3f} ms"
+    yield "same work", work, f"median of {noise.samples}"
+    yield "  p5 to p95", f"{noise.spread:.1%}", "of the median"
+    yield "  95% interval", f"±{noise.interval:.2%}", "of the median"
+    yield "  drift", f"{noise.drift:+.2%}", "last third against first third"
+    yield "  A against A", f"{noise.a_over_b:+.2%}", "the same work taking turns with itself"
 
 
 def _version(name: str) -> str | None:

@@ -12,14 +12,39 @@ from typing import Annotated, Any, Literal, Optional, get_type_hints
 
 import typer
 
+from ifc_bench.cards import same_card
 from ifc_bench.cli.recipes import Recipes
 from ifc_bench.data.catalogue import LAYOUTS
 from ifc_bench.errors import UserError
-from ifc_bench.provenance import resolve_device
+from ifc_bench.provenance import describe_device, resolve_device
 from ifc_bench.recipe import Preset
 from ifc_bench.store import Store
 from ifc_bench.sweep.executors import Settings
 from ifc_bench.sweep.sources import with_data, with_start
+
+Style = Annotated[
+    Literal["github", "latex", "csv", "json"],
+    typer.Option("--format", help="How to write the tables."),
+]
+
+
+ExpectGpu = Annotated[
+    Optional[str],
+    typer.Option(help='Refuse any other card than this, such as "RTX 2080 Ti".'),
+]
+
+
+def refuse_other_card(expected: str | None, name: str) -> None:
+    """Let a device pass if it is the card that is `expected`, or none is.
+
+    Raises:
+        UserError: where it is another.
+    """
+    if expected is not None and not same_card(expected, name):
+        raise UserError(
+            f"--expect-gpu: {expected!r} is expected, {name!r} is here; measure on that card, or "
+            "leave the option out"
+        )
 
 
 @dataclass(frozen=True)
@@ -94,10 +119,16 @@ class Machine:
     tensorboard: Annotated[
         bool, typer.Option("--tensorboard", help="Write TensorBoard curves under --runs.")
     ] = False
+    expect_gpu: ExpectGpu = None
 
     def settings(self) -> Settings:
-        """With the device resolved, and as many processes as it can feed."""
+        """With the device resolved, and as many processes as it can feed.
+
+        Raises:
+            UserError: where the device is not there, or not the card that is expected.
+        """
         device = resolve_device(self.device)
+        refuse_other_card(self.expect_gpu, describe_device(device, self.threads).name)
         cores = max(1, (os.cpu_count() or 1) // self.threads)
         workers = self.workers or (cores if device == "cpu" else 1)
         return Settings(device, self.threads, workers, self.tensorboard)

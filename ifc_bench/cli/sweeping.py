@@ -9,13 +9,21 @@ from typing import Annotated, Literal, Optional
 import typer
 from rich.console import Console
 
-from ifc_bench.cli.options import Choice, Machine, spread
+from ifc_bench.cli.options import (
+    Choice,
+    ExpectGpu,
+    Machine,
+    Style,
+    refuse_other_card,
+    spread,
+)
 from ifc_bench.cli.recipes import Recipes
 from ifc_bench.config import AnyWork, Evaluation, Profile
 from ifc_bench.errors import UserError
 from ifc_bench.progress import SweepDisplay
 from ifc_bench.provenance import describe_device
-from ifc_bench.report import render
+from ifc_bench.recipe import Table
+from ifc_bench.report import measured_on, render
 from ifc_bench.report.paper import PaperNumbers
 from ifc_bench.store import Store, write_text
 from ifc_bench.sweep.executors import Outcome, Settings, run
@@ -27,10 +35,6 @@ Tables = Annotated[
 ]
 Compare = Annotated[
     Optional[Literal["paper"]], typer.Option(help="Print the paper's numbers beside ours.")
-]
-Style = Annotated[
-    Literal["github", "latex", "csv", "json"],
-    typer.Option("--format", help="How to write the tables."),
 ]
 
 
@@ -79,6 +83,7 @@ def add_to(app: typer.Typer, recipes: Recipes) -> None:
         situation: Annotated[
             Optional[str], typer.Option(help="Accuracies on one situation's videos alone.")
         ] = None,
+        expect_gpu: ExpectGpu = None,
     ) -> None:
         """Print tables from records alone.
 
@@ -87,6 +92,9 @@ def add_to(app: typer.Typer, recipes: Recipes) -> None:
         preset = choice.resolved(recipes)
         for table in recipes.chosen(tables, preset):
             paper = PaperNumbers() if compare else None
+            if paper is not None and isinstance(table, Table):
+                for device in measured_on(table, preset, choice.store()):
+                    refuse_other_card(expect_gpu, device)
             print(render(table, preset, choice.store(), style, paper, situation))
 
 
@@ -165,7 +173,8 @@ def _print_plan(plan: Plan, store: Store, workers: int) -> None:
         tables = ", ".join(plan.needed_by[training.id])
         print(f"  {training.id}  {_state(training, store)}  {label(training)}  ({tables})")
         for use in uses:
-            if use.training == training:
+            weights = use.weights if isinstance(use, Profile) else use.training
+            if weights == training:
                 print(f"    {use.id}  {_state(use, store)}  {use.kind} T={use.window}")
     preset = plan.preset
     seconds = plan.seconds(store, 1 if preset.gpus else workers)

@@ -139,6 +139,25 @@ def adopt(root: Path, name: str, store: Store) -> Adopted:
     )
 
 
+def adopt_clips(folder: Path, store: Store) -> FolderData:
+    """Link one folder of clips, annotated or not, as both splits of a data set.
+
+    For work that only looks at videos, such as a profile.
+
+    Raises:
+        UserError: where there are no clips.
+    """
+    files = Files.at(folder)
+    digest = file_hash(files.annotations)
+    data = FolderData(name="clips", train=digest, valid=digest)
+    for split in ("train", "valid"):
+        place = store.data_path(data) / split
+        place.mkdir(parents=True, exist_ok=True)
+        _link(place / "instances.json", files.annotations)
+        _link(place / "JPEGImages", files.images)
+    return data
+
+
 def _held_out(train: Files, store: Store) -> dict[str, Path]:
     """Annotation files of a split of `train`, written under the runs folder."""
     written = {}

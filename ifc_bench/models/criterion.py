@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ifc_bench.config import LossConfig
 from ifc_bench.models.boxes import overlap_and_distance
-from ifc_bench.models.matcher import match, match_boxes
+from ifc_bench.models.matcher import Assign, hungarian, match, match_boxes
 from ifc_bench.structures import Prediction, Target
 
 Average = Callable[[Tensor], Tensor]
@@ -27,6 +27,7 @@ def losses(
     targets: list[Target],
     config: LossConfig,
     average: Average = lambda value: value,
+    assign: Assign = hungarian,
 ) -> dict[str, Tensor]:
     """Weighted losses, summed over decoder layers, in float32.
 
@@ -35,6 +36,7 @@ def losses(
     class loss by its weights. `average` takes the mean of a tensor over all processes; with it
     both normalisers are those of the whole batch, so that averaged gradients are those of one
     process. (The released code takes the class loss's weights in each process alone.)
+    `assign` gives pairs of queries and instances from their similarities.
 
     Returns:
         Scalars by `loss_names`; their sum is the loss.
@@ -42,7 +44,7 @@ def losses(
     instances = sum(len(target.classes) for target in targets)
     count = average(prediction.class_logits.new_tensor(instances, dtype=torch.float32)).clamp(min=1)
     layers = [*prediction.auxiliary, prediction]
-    parts = [_layer_losses(layer, targets, config, count, average) for layer in layers]
+    parts = [_layer_losses(layer, targets, config, count, average, assign) for layer in layers]
     return {name: torch.stack([part[name] for part in parts]).sum() for name in parts[0]}
 
 
@@ -52,10 +54,11 @@ def _layer_losses(
     config: LossConfig,
     count: Tensor,
     average: Average,
+    assign: Assign,
 ) -> dict[str, Tensor]:
     logits = prediction.class_logits.float()
     masks = _at_size(prediction.mask_logits.float(), targets[0].masks.shape[-2:])
-    pairs = _pairs(logits.softmax(-1), masks, prediction.boxes, targets, config)
+    pairs = _pairs(logits.softmax(-1), masks, prediction.boxes, targets, config, assign)
     wanted = torch.full(logits.shape[:2], logits.shape[-1] - 1, device=logits.device)
     for index, (queries, instances) in enumerate(pairs):
         wanted[index, queries] = targets[index].classes[instances]
@@ -79,16 +82,17 @@ def _pairs(
     boxes: Tensor | None,
     targets: list[Target],
     config: LossConfig,
+    assign: Assign,
 ) -> list[tuple[Tensor, Tensor]]:
     """Matched queries and instances of every clip."""
     if config.matching == "masks":
         return [
-            match(probabilities[index], masks[index], target, config.match_dice)
+            match(probabilities[index], masks[index], target, config.match_dice, assign)
             for index, target in enumerate(targets)
         ]
     assert boxes is not None, "matching on boxes needs model.box_frames"
     return [
-        match_boxes(probabilities[index], boxes[index].float(), target, config)
+        match_boxes(probabilities[index], boxes[index].float(), target, config, assign)
         for index, target in enumerate(targets)
     ]
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
@@ -9,6 +11,8 @@ from torch import Tensor
 from ifc_bench.config import LossConfig
 from ifc_bench.models.boxes import overlap_and_distance
 from ifc_bench.structures import Target
+
+Assign = Callable[[Tensor], tuple[Tensor, Tensor]]
 
 
 def dice(masks: Tensor, targets: Tensor) -> Tensor:
@@ -20,9 +24,22 @@ def dice(masks: Tensor, targets: Tensor) -> Tensor:
     return (2 * overlap + 1) / (masks.sum(1)[:, None] + targets.sum(1)[None] + 1)
 
 
+def hungarian(similarity: Tensor) -> tuple[Tensor, Tensor]:
+    """The assignment of highest total `similarity` [Q, I]."""
+    # A loss that is not finite is for the trainer to notice, so NaN must pass through here.
+    finite = similarity.float().nan_to_num(0.0).cpu().numpy()
+    queries, instances = linear_sum_assignment(finite, maximize=True)
+    device = similarity.device
+    return torch.as_tensor(queries, device=device), torch.as_tensor(instances, device=device)
+
+
 @torch.no_grad()
 def match(
-    class_probabilities: Tensor, mask_logits: Tensor, target: Target, dice_weight: float
+    class_probabilities: Tensor,
+    mask_logits: Tensor,
+    target: Target,
+    dice_weight: float,
+    assign: Assign = hungarian,
 ) -> tuple[Tensor, Tensor]:
     """Maximise p(class) + dice_weight * DICE over one clip.
 
@@ -31,6 +48,7 @@ def match(
         mask_logits: [Q, T, h, w] at the target's stride.
         target: the clip's I instances.
         dice_weight: lambda0.
+        assign: gives pairs from similarities [Q, I].
 
     Returns:
         Indices of queries (ascending) and of instances, int64 [min(Q, I)] each.
@@ -40,12 +58,16 @@ def match(
         similarity = similarity + dice_weight * dice(
             mask_logits.flatten(1).sigmoid(), target.masks.flatten(1)
         )
-    return _assign(similarity)
+    return assign(similarity)
 
 
 @torch.no_grad()
 def match_boxes(
-    class_probabilities: Tensor, boxes: Tensor, target: Target, config: LossConfig
+    class_probabilities: Tensor,
+    boxes: Tensor,
+    target: Target,
+    config: LossConfig,
+    assign: Assign = hungarian,
 ) -> tuple[Tensor, Tensor]:
     """Maximise p(class) + box_giou * GIoU - box_l1 * L1, means over an instance's visible frames.
 
@@ -56,6 +78,7 @@ def match_boxes(
         boxes: [Q, T, 4], centre, width and height.
         target: the clip's I instances, with boxes.
         config: the weights.
+        assign: gives pairs from similarities [Q, I].
 
     Returns:
         Indices of queries (ascending) and of instances, int64 [min(Q, I)] each.
@@ -66,15 +89,6 @@ def match_boxes(
     wanted = target.boxes[None].expand(queries, -1, -1, -1).flatten(0, 1)
     overlap, distance = overlap_and_distance(pairs, wanted)
     located = config.box_giou * overlap - config.box_l1 * distance
-    return _assign(
+    return assign(
         class_probabilities[:, target.classes] + located.unflatten(0, (queries, instances))
     )
-
-
-def _assign(similarity: Tensor) -> tuple[Tensor, Tensor]:
-    """The assignment of highest total `similarity` [Q, I]."""
-    # A loss that is not finite is for the trainer to notice, so NaN must pass through here.
-    finite = similarity.float().nan_to_num(0.0).cpu().numpy()
-    queries, instances = linear_sum_assignment(finite, maximize=True)
-    device = similarity.device
-    return torch.as_tensor(queries, device=device), torch.as_tensor(instances, device=device)

@@ -30,6 +30,7 @@ from ifc_bench.config import ModelConfig
 from ifc_bench.models.build import build_model
 from ifc_bench.models.ifc import IFC
 from ifc_bench.profiling.flops import MacCounter, attention_macs
+from ifc_bench.watch import Watch
 
 SCOPES = ("backbone", "projection", "encoder", "decoder", "mask_head")
 _ALLOCATIONS = frozenset({"aten::empty", "aten::empty_like", "aten::new_empty"})
@@ -120,12 +121,10 @@ def model_costs(model: ModelConfig, frames: int, height: int, width: int) -> dic
         clip = torch.empty(frames, 3, height, width)
         fused = model.attention in ("efficient", "flash")
         with ScopeCounter() as counter, FusedAttention(counter) if fused else nullcontext():
-            with counter.within("backbone"):
+            with counter.within("backbone"):  # with the normalisation, which is no module
                 maps = [m[None] for m in network.features(clip)]
-            hooks = _hooked(network, counter)
-            network.decode(maps)
-    for hook in hooks:
-        hook.remove()
+            with watching(network, counter.within):
+                network.decode(maps)
     for scope, modules in _modules(network).items():
         counter.costs[scope].parameters = sum(
             p.numel() for module in modules for p in module.parameters()
@@ -145,16 +144,16 @@ def _modules(network: IFC) -> dict[str, list[nn.Module]]:
     }
 
 
-def _hooked(network: IFC, counter: ScopeCounter) -> list[Any]:
-    """Open each part's scope when it is called; the spatial decoder is called by its own name."""
+@contextmanager
+def watching(network: IFC, watch: Watch) -> Iterator[None]:
+    """Open each part's scope whenever it runs; the spatial decoder is called by its own name."""
     called = {**_modules(network), "mask_head": [network.heads, network.heads.spatial]}
-    del called["backbone"]
     hooks: list[Any] = []
     opened: list[Any] = []
 
     def enter(scope: str) -> Any:
         def hook(*_: Any) -> None:
-            opened.append(counter.within(scope))
+            opened.append(watch(scope))
             opened[-1].__enter__()
 
         return hook
@@ -164,11 +163,13 @@ def _hooked(network: IFC, counter: ScopeCounter) -> list[Any]:
 
     for scope, modules in called.items():
         for module in modules:
-            hooks += [
-                module.register_forward_pre_hook(enter(scope)),
-                module.register_forward_hook(leave),
-            ]
-    return hooks
+            hooks.append(module.register_forward_pre_hook(enter(scope)))
+            hooks.append(module.register_forward_hook(leave))
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
 
 
 def _size(value: Any) -> int:

@@ -3,25 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from statistics import median
 
 from ifc_bench.config import Evaluation, Profile
 from ifc_bench.errors import UserError
 from ifc_bench.recipe import Preset, Row, Table, TableOfCounts
-from ifc_bench.records import CountResult, EvaluationResult, ProfileResult, Record
+from ifc_bench.records import CountResult, Device, EvaluationResult, Record
+from ifc_bench.report.speeds import Speed, speed_of
 from ifc_bench.report.statistics import Summary, summarise
 from ifc_bench.store import Store
 
-_Profiles = dict[tuple[str, int | None, int], list[Record]]  # by training, window and stride
-
-
-@dataclass(frozen=True)
-class Speed:
-    """Frames per second on one device: all frames over the median repeat's whole time."""
-
-    device: str
-    attention: str
-    fps: float
+_Profiles = dict[str, list[Record]]  # by what is measured, whatever the device
 
 
 @dataclass(frozen=True)
@@ -56,10 +47,9 @@ def collect(table: Table, preset: Preset, store: Store, situation: str | None = 
         UserError: where the data of a record has no such situation.
     """
     profiles: _Profiles = {}
-    for record in store.records("profile"):
-        if isinstance(record.work, Profile) and record.status == "ok":
-            work = record.work
-            profiles.setdefault((work.training.id, work.window, work.stride), []).append(record)
+    for record in store.records("profile") if "FPS" in table.metrics else ():
+        if isinstance(record.work, Profile):
+            profiles.setdefault(_wherever(record.work), []).append(record)
     return [
         _cell(table, preset, store, table.rows[row_index], window, profiles, situation)
         for row_index in range(len(table.rows))
@@ -91,17 +81,13 @@ def _cell(
             value = scores[metric]
             if value is not None:
                 found.append(value)
-    measured = [
-        speed
-        for training in table.trainings(preset, row)
-        for record in profiles.get((training.id, window, row.stride), [])
-        if (speed := _speed(record)) is not None
-    ]
+    asked = table.profile(preset, row, window, Device(kind="cpu", name=""))
+    found_here = profiles.get(_wherever(asked), []) if asked else []
     return Cell(
         row=row.label,
         window=window,
         values={metric: tuple(found) for metric, found in values.items()},
-        speeds=tuple(measured) if "FPS" in table.metrics else (),
+        speeds=tuple(speed for record in found_here if (speed := speed_of(record))),
         lost=lost,
         splits=frozenset(splits),
     )
@@ -125,14 +111,15 @@ def _reason(store: Store, work: Evaluation, record: Record | None) -> str:
     return "not run"
 
 
-def _speed(record: Record) -> Speed | None:
-    if not isinstance(record.result, ProfileResult):
-        return None
-    seconds = median(sum(repeat) for repeat in record.result.wall_seconds)
-    fps = sum(record.result.frames) / seconds
-    device = record.provenance.device
-    threads = f", {device.threads} thread{'s'[: device.threads > 1]}" if device.threads else ""
-    return Speed(device.name + threads, record.attention, fps)
+def measured_on(table: Table, preset: Preset, store: Store) -> list[str]:
+    """The devices behind the speeds of `table`."""
+    cells = collect(table, preset, store)
+    return list(dict.fromkeys(speed.device for cell in cells for speed in cell.speeds))
+
+
+def _wherever(work: Profile) -> str:
+    """The id that `work` has without its device."""
+    return work.model_copy(update={"device": "", "threads": 1}).id
 
 
 def collect_counts(

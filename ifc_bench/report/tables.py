@@ -6,11 +6,12 @@ Every head says the data set, the preset, the device and n. Accuracies are perce
 from __future__ import annotations
 
 from ifc_bench.recipe import AnyTable, Preset, Table, TableOfCounts, TableOfMethods
-from ifc_bench.report.aggregate import Cell, Speed, collect
+from ifc_bench.report.aggregate import Cell, collect
 from ifc_bench.report.counts import count_grid
 from ifc_bench.report.layout import ABSENT, Format, Grid, describe, percent, write
 from ifc_bench.report.methods import method_grid
 from ifc_bench.report.paper import PaperNumbers
+from ifc_bench.report.speeds import Speed
 from ifc_bench.store import Store
 
 
@@ -116,8 +117,8 @@ def _head(
 
 def _show(table: Table, cell: Cell, metric: str, card: tuple[str, str] | None) -> str:
     if metric == "FPS":
-        found = [s.fps for s in cell.speeds if card == (s.device, s.attention)]
-        return f"{found[0]:.1f}" if found else ABSENT
+        found = [s for s in cell.speeds if card == (s.device, s.attention)]
+        return found[0].shown if found else ABSENT
     summary = cell.summary(metric)
     if summary is None:
         return ABSENT
@@ -198,7 +199,7 @@ def _line(
 
 
 def _speed_line(table: Table, cell: Cell, speed: Speed) -> dict[str, object]:
-    line = _line(table, cell, "FPS", "ours", speed.fps, None, 1)
+    line = _line(table, cell, "FPS", "ours", speed.fps, speed.std, speed.n)
     line |= {"unit": "frames per second", "device": speed.device, "attention": speed.attention}
     return line
 

@@ -7,10 +7,8 @@ goes on. Profiles come last and alone, so that nothing else loads the machine.
 from __future__ import annotations
 
 import multiprocessing
-import os
 import queue
 import signal
-import threading
 import traceback
 from collections.abc import Callable, Generator, Iterable
 from contextlib import closing, nullcontext
@@ -18,11 +16,12 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import wait
 from typing import Any
 
-from ifc_bench.config import Count, Profile
+from ifc_bench.config import Count, Profile, Training
 from ifc_bench.errors import UserError
 from ifc_bench.provenance import provenance
 from ifc_bench.records import Record, attention_of
 from ifc_bench.store import Store
+from ifc_bench.sweep.isolation import end_with_parent
 from ifc_bench.sweep.plan import Job, Plan, depth, label
 
 Task = Job | tuple[Profile, ...] | tuple[Count, ...]
@@ -100,7 +99,13 @@ def stages(plan: Plan, store: Store) -> list[Callable[[], list[Task]]]:
 def _measurable(plan: Plan, store: Store) -> list[Profile]:
     """Profiles whose weights exist; a diverged training leaves none."""
     left = plan.profiles_left(store)
-    return [p for p in left if (r := store.load(p.training)) is not None and r.status == "ok"]
+    return [
+        profile
+        for profile in left
+        if isinstance(profile.weights, Training)
+        and (record := store.load(profile.weights)) is not None
+        and record.status == "ok"
+    ]
 
 
 def _run_tasks(
@@ -156,7 +161,7 @@ def _drain(channel: Any) -> Iterable[Event]:
 def _work(number: int, task: Task, store: Store, settings: Settings, channel: Any) -> None:
     """The body of a process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what an interrupt means
-    threading.Thread(target=_end_with_the_sweep, daemon=True).start()
+    end_with_parent()
     from ifc_bench.sweep.worker import Worker
 
     def tell(stage: str, done: int, total: int) -> None:
@@ -173,14 +178,6 @@ def _work(number: int, task: Task, store: Store, settings: Settings, channel: An
         channel.put(Event(number, "end", error=str(error)))
     except Exception:
         channel.put(Event(number, "end", error=f"internal error\n{traceback.format_exc()}"))
-
-
-def _end_with_the_sweep() -> None:
-    """Nobody would read what this process does once the sweep is gone, however it went."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
 
 
 def do(worker: Any, task: Task, store: Store) -> list[Record]:

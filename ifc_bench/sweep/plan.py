@@ -20,6 +20,7 @@ from ifc_bench.records import Device
 from ifc_bench.store import Store
 
 _TYPICAL_VIDEOS = 220  # held out of a real training set, for estimates
+_PROCESS_START_SECONDS = 3  # of which most is importing torch; for estimates
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,8 @@ class Plan:
         for evaluation in self.evaluations:
             if not store.done(evaluation):
                 waiting[evaluation.training.id].append(evaluation)
-        wanted = {profile.training.id for profile in self.profiles_left(store)}
+        profiled = [profile.weights for profile in self.profiles_left(store)]
+        wanted = {weights.id for weights in profiled if isinstance(weights, Training)}
         wanted |= self._starts_missing(store)
         jobs = []
         for training in self.trainings:
@@ -94,10 +96,15 @@ class Plan:
         evaluations = sum(len(job.evaluations) for job in jobs)
         busy = sum(preset.seconds_of(job.training) for job in jobs if self.trains(job, store))
         busy += evaluations * preset.seconds_per_evaluation
-        repeats = (preset.profile_repeats + 1) * preset.profile_videos
         data = preset.data
         videos = data.validation_videos if isinstance(data, SyntheticData) else _TYPICAL_VIDEOS
-        alone = len(self.profiles_left(store)) * repeats * preset.seconds_per_evaluation / videos
+        one_pass = preset.profile_videos * preset.seconds_per_evaluation / videos
+        protocol = preset.profile_protocol
+        measured = min(
+            max(protocol.min_passes * one_pass, protocol.min_seconds), protocol.max_seconds
+        )
+        process = _PROCESS_START_SECONDS + 3 * one_pass + max(measured, 3 * one_pass)
+        alone = len(self.profiles_left(store)) * protocol.processes * process
         return busy / min(workers, max(len(jobs), 1)) + alone
 
 

@@ -8,14 +8,12 @@ import traceback
 from collections.abc import Callable
 
 import torch
-from torch import Tensor
 
 from ifc_bench.config import AnyWork, Count, Data, Evaluation, Profile, Testing, Training
 from ifc_bench.errors import UserError
 from ifc_bench.evaluation import as_result, score_images, score_videos
 from ifc_bench.models.ifc import IFC
 from ifc_bench.profiling.flops import encoder_macs
-from ifc_bench.profiling.speed import Subject, measure
 from ifc_bench.provenance import provenance
 from ifc_bench.records import (
     CountResult,
@@ -28,9 +26,9 @@ from ifc_bench.records import (
 from ifc_bench.store import Store, write_text
 from ifc_bench.sweep.plan import Job
 from ifc_bench.sweep.predict import predict, results_json
+from ifc_bench.sweep.profiles import measure_profiles
 from ifc_bench.sweep.splits import Splits
 from ifc_bench.sweep.starts import start_model
-from ifc_bench.tracking import ClipTracker, track_video
 from ifc_bench.training.processes import ALONE, Processes
 from ifc_bench.training.trainer import Hooks, Trainer, trained_model
 
@@ -87,41 +85,19 @@ class Worker:
         return records
 
     def profiles(self, profiles: list[Profile]) -> list[Record]:
-        """Measure, interleaved, so that drift does not look like a difference."""
+        """Measure, each in processes of its own, taking turns."""
         if not self.processes.first:
             return []
-        subjects = [self._subject(profile) for profile in profiles]
-        results = measure(subjects, lambda done, total: self.tell("profile", done, total))
-        return [
-            self._save(profile, self._splits(profile.training.data).digest, "ok", result)
-            for profile, result in zip(profiles, results, strict=True)
-        ]
+
+        def tell(work: Profile, done: int, total: int) -> None:
+            self.tell(f"profile {work.model.communication.kind} T={work.window}", done, total)
+
+        return list(measure_profiles(profiles, self.store, self.device, tell))
 
     def _splits(self, data: Data) -> Splits:
         if data not in self._known_splits:
             self._known_splits[data] = Splits(self.store, data)
         return self._known_splits[data]
-
-    def _subject(self, profile: Profile) -> Subject:
-        data = self._splits(profile.training.data).valid
-        model = self._model(profile.training)
-
-        def run(video: Tensor) -> object:
-            size = (video.shape[-2], video.shape[-1])
-            return track_video(
-                model,
-                lambda indices: video[indices],
-                len(video),
-                ClipTracker(size),
-                profile.window,
-                profile.stride,
-            )
-
-        videos = [
-            data.frames(video, list(range(video.length)), profile.size)
-            for video in data.videos[: profile.videos]
-        ]
-        return Subject(profile, videos, run, torch.device(self.device))
 
     def _train(self, work: Training, data: Splits) -> Record:
         path = self.store.checkpoint_path(work)

@@ -19,6 +19,7 @@ from torch import Tensor
 from ifc_bench.errors import UserError
 from ifc_bench.masks import Rle, encode
 from ifc_bench.structures import Track
+from ifc_bench.watch import Watch, unwatched
 
 
 @dataclass(frozen=True)
@@ -36,11 +37,18 @@ class ClipTracker:
     Args:
         image_size: height and width of the masks to give.
         match_threshold: pairs of a lower space-time soft IoU are refused (the paper: 0.05).
+        watch: told when masks at full size and their run lengths are made ("output").
     """
 
-    def __init__(self, image_size: tuple[int, int], match_threshold: float = 0.05) -> None:
+    def __init__(
+        self,
+        image_size: tuple[int, int],
+        match_threshold: float = 0.05,
+        watch: Watch = unwatched,
+    ) -> None:
         self.image_size = image_size
         self.match_threshold = match_threshold
+        self.watch = watch
         self._windows: deque[_Window] = deque()
         self._class_sums: list[Tensor] = []
         self._class_counts: list[int] = []
@@ -79,7 +87,8 @@ class ClipTracker:
     def tracks(self) -> list[Track]:
         """The tracks so far, in order of appearance, over all frames so far."""
         finished = [dict(masks) for masks in self._finished]
-        self._write(self._frames, finished)
+        with self.watch("output"):
+            self._write(self._frames, finished)
         return [
             Track(
                 class_probabilities=total / count,
@@ -107,7 +116,8 @@ class ClipTracker:
     def _advance(self, frames: list[int], mask_logits: Tensor) -> None:
         """Finish the frames before this window, drop what ended there, make room for new ones."""
         past = [frame for frame in self._frames if frame < frames[0]]
-        self._write(past, self._finished)
+        with self.watch("output"):
+            self._write(past, self._finished)
         old = (
             self._sums
             if self._sums is not None

@@ -10,6 +10,7 @@ from torch import Tensor
 from ifc_bench.models.ifc import IFC
 from ifc_bench.structures import Track
 from ifc_bench.tracking.clip_tracker import ClipTracker
+from ifc_bench.watch import Watch, unwatched
 
 FrameReader = Callable[[list[int]], Tensor]
 
@@ -36,11 +37,13 @@ def track_video(
     tracker: ClipTracker,
     window: int | None,
     stride: int = 1,
+    watch: Watch = unwatched,
 ) -> list[Track]:
     """The tracks of one video.
 
     Each frame passes the backbone once (as in the released code); its features are kept while a
-    window can still reach it. `read` gives frames [F, 3, H, W] by index.
+    window can still reach it. `read` gives frames [F, 3, H, W] by index. `watch` is told of the
+    scope "tracker".
     """
     device = next(model.parameters()).device
     features: dict[int, list[Tensor]] = {}
@@ -55,7 +58,10 @@ def track_video(
             torch.stack(level)[None] for level in zip(*(features[i] for i in frames), strict=True)
         ]
         prediction = model.decode(clip)
-        tracker.update(frames, prediction.class_logits[0].softmax(-1), prediction.mask_logits[0])
+        with watch("tracker"):
+            tracker.update(
+                frames, prediction.class_logits[0].softmax(-1), prediction.mask_logits[0]
+            )
     return [_of_length(track, length) for track in tracker.tracks()]
 
 

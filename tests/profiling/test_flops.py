@@ -36,7 +36,9 @@ def test_command_prints_a_list_of_objects():
     assert done.returncode == 0, done.stderr
     rows = json.loads(done.stdout)
     assert len(rows) == 16
-    assert set(rows[0]) == {"communication", "height", "width", "frames", "macs"}
+    assert set(rows[0]) == {
+        "communication", "memory_tokens", "height", "width", "frames", "macs"
+    }  # fmt: skip
     assert {row["communication"] for row in rows} == {"none", "full", "decomposed", "ifc"}
     ifc = next(r for r in rows if (r["communication"], r["frames"], r["height"]) == ("ifc", 5, 360))
     assert ifc["macs"] / 1e9 == pytest.approx(5.52, abs=0.0051)

@@ -1,0 +1,146 @@
+"""`fit`: what a card would hold, and how fast it would be, without the card."""
+
+from __future__ import annotations
+
+from itertools import product
+from pathlib import Path
+from typing import Annotated, Literal, Optional
+
+import typer
+
+from ifc_bench.cards import GpuModel, card
+from ifc_bench.cli.options import Style
+from ifc_bench.cli.profiling import one_of, results_for
+from ifc_bench.cli.variants import Kinds, Sizes, Tokens, models, parse_size
+from ifc_bench.config import Arithmetic, AttentionKernel, Footprint, ModelConfig
+from ifc_bench.errors import UserError
+from ifc_bench.progress import bar
+from ifc_bench.provenance import describe_device, resolve_device
+from ifc_bench.records import Record
+from ifc_bench.report.fits import render_check, render_fits, render_largest
+from ifc_bench.report.forecast import render_forecast
+from ifc_bench.report.layout import Format
+from ifc_bench.store import Store, write_text
+
+_CARDS = ["rtx-2080ti", "v100-16gb", "v100-32gb"]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the command."""
+
+    @app.command("fit")
+    def fit_command(
+        gpu: Annotated[
+            Optional[list[str]],
+            typer.Option(help=f"Cards of the catalogue. Default: {' '.join(_CARDS)}."),
+        ] = None,
+        purpose: Annotated[
+            Literal["inference", "training"], typer.Option("--for", help="What is to fit.")
+        ] = "inference",
+        communication: Kinds = None,
+        tokens: Tokens = None,
+        frames: Annotated[
+            Optional[list[int]], typer.Option(min=1, help="T. Default: 5 10 15 20 36.")
+        ] = None,
+        size: Sizes = None,
+        attention: Annotated[
+            Optional[list[str]], typer.Option(help="Default: materialised and efficient.")
+        ] = None,
+        precision: Annotated[
+            Optional[list[str]], typer.Option(help="fp32, tf32, bf16, fp16. Default: fp32.")
+        ] = None,
+        clips: Annotated[int, typer.Option(min=1, help="Clips of a training batch.")] = 2,
+        largest: Annotated[
+            Optional[Literal["frames", "size"]],
+            typer.Option(help="Also search the largest T, or frame size (16:9), that fits."),
+        ] = None,
+        check: Annotated[
+            bool, typer.Option("--check", help="Also measure each on --device; print the error.")
+        ] = False,
+        emulate: Annotated[
+            Optional[str],
+            typer.Option(help="With --check: cap this GPU's memory at that of a card."),
+        ] = None,
+        forecast: Annotated[
+            Optional[Path],
+            typer.Option(help="Also predict FPS, learning from the profiles of that folder."),
+        ] = None,
+        device: Annotated[str, typer.Option(help="For --check: auto, cpu or cuda:N.")] = "auto",
+        threads: Annotated[int, typer.Option(min=1, help="Threads of a processor.")] = 1,
+        results: Annotated[
+            Path, typer.Option(help="Where records lie; {device} stands for the device's name.")
+        ] = Path("results"),
+        style: Style = "github",
+    ) -> None:
+        """Predict the peak memory of each variant, and whether cards hold it.
+
+        The real modules run on fake tensors: no memory, no GPU.
+
+        Example: python run_ablations.py fit --gpu v100-16gb v100-32gb --frames 20 36
+        --size 720x1280
+        """
+        cards = [card(key) for key in gpu or _CARDS]
+        kernels: tuple[AttentionKernel, ...] = ("materialised", "math", "efficient", "flash")
+        asked = attention or ["materialised", "efficient"]
+        chosen = models(
+            communication, tokens, [one_of("--attention", name, kernels) for name in asked]
+        )
+        known: tuple[Arithmetic, ...] = ("fp32", "tf32", "bf16", "fp16")
+        types = [one_of("--precision", name, known) for name in precision or ["fp32"]]
+        sizes = [parse_size(text) for text in size or ["360x640"]]
+
+        def work(
+            model: ModelConfig, place: tuple[int, int], count: int, kind: Arithmetic
+        ) -> Footprint:
+            return Footprint(
+                model=model,
+                purpose=purpose,
+                frames=count,
+                height=place[0],
+                width=place[1],
+                clips=clips if purpose == "training" else 1,
+                precision=kind,
+            )
+
+        works = [
+            work(*place) for place in product(chosen, sizes, frames or [5, 10, 15, 20, 36], types)
+        ]
+        if emulate and not check:
+            raise UserError("--emulate: goes with --check, which runs for real")
+        described = describe_device(resolve_device(device), threads)
+        if emulate and described.kind == "cpu":
+            raise UserError("--emulate: needs a CUDA device; this is a processor")
+        results = results_for(results, described)
+        store = Store(results, Path("runs"))
+        from ifc_bench.sweep import fitting  # torch: only where it is needed
+
+        with bar("predict") as tell:
+            shown = [render_fits(fitting.predict_all(works, store, tell), cards, style)]
+        if largest:
+            with bar("search") as tell:
+                found = fitting.largest(works, cards, largest, tell)
+            shown.append(render_largest(found, style))
+        if forecast:
+            learned = Store(results_for(forecast, described), Path("runs"))
+            profiles = list(learned.records("profile"))
+            shown.append(_forecast(works, cards, profiles, style))
+        if check:
+            with bar("measure") as tell:
+                pairs = fitting.check_all(
+                    works, store, resolve_device(device), described, emulate, tell
+                )
+            shown.append(render_check(pairs, f"{described.name}'s allocator", style))
+        text = "\n".join(shown)
+        print(text)
+        if style == "github":
+            write_text(results / "tables" / f"fit-{purpose}.md", text)
+
+
+def _forecast(
+    works: list[Footprint], cards: list[GpuModel], profiles: list[Record], style: Format
+) -> str:
+    from ifc_bench.sweep.roofline import forecasts  # torch: only where it is needed
+
+    found = forecasts(works, cards, profiles)
+    learned = found.efficiency
+    return render_forecast(found.rows, cards, found.fps, learned.learned_from, learned.error, style)

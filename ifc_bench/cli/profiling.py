@@ -1,0 +1,212 @@
+"""`profile`: speed, memory and energy of every variant on this machine."""
+
+from __future__ import annotations
+
+from itertools import product
+from pathlib import Path
+from typing import Annotated, Any, Optional
+
+import typer
+from rich.console import Console
+
+from ifc_bench.cli.options import ExpectGpu, Style, refuse_other_card
+from ifc_bench.cli.variants import Kinds, Sizes, Tokens, models, parse_size
+from ifc_bench.config import (
+    Arithmetic,
+    AttentionKernel,
+    FolderData,
+    ModelConfig,
+    NoiseFrames,
+    Profile,
+    Protocol,
+    RandomWeights,
+)
+from ifc_bench.data.catalogue import adopt_clips
+from ifc_bench.errors import UserError
+from ifc_bench.progress import bar
+from ifc_bench.provenance import describe_device, resolve_device
+from ifc_bench.records import Device, Record
+from ifc_bench.report.paper import PaperNumbers
+from ifc_bench.report.profiles import render_profiles
+from ifc_bench.report.speeds import variant
+from ifc_bench.store import Store, write_text
+
+_DEFAULT = Protocol()
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the command."""
+
+    @app.command("profile")
+    def profile_command(
+        communication: Kinds = None,
+        tokens: Tokens = None,
+        frames: Annotated[
+            Optional[list[int]], typer.Option(min=1, help="T. Default: 5 10 15 20 36.")
+        ] = None,
+        size: Sizes = None,
+        stride: Annotated[int, typer.Option(min=1, help="S.")] = 1,
+        offline: Annotated[bool, typer.Option(help="Also one window for the whole video.")] = False,
+        length: Annotated[
+            int, typer.Option(min=1, help="Frames of the synthetic video (noise).")
+        ] = 36,
+        data: Annotated[
+            Optional[Path], typer.Option(help="Real clips: a folder in the YouTube-VIS format.")
+        ] = None,
+        videos: Annotated[int, typer.Option(min=1, help="How many clips of --data.")] = 8,
+        instances: Annotated[
+            int, typer.Option(min=1, help="Objects that random weights find in a window.")
+        ] = 10,
+        attention: Annotated[
+            Optional[list[str]],
+            typer.Option(help="materialised, math, efficient, flash. Default: materialised."),
+        ] = None,
+        precision: Annotated[
+            Optional[list[str]], typer.Option(help="fp32, tf32, bf16, fp16. Default: fp32.")
+        ] = None,
+        compiled: Annotated[bool, typer.Option("--compile", help="With torch.compile.")] = False,
+        channels_last: Annotated[bool, typer.Option(help="Order of convolution tensors.")] = True,
+        cudnn_benchmark: Annotated[bool, typer.Option(help="cuDNN tries algorithms.")] = False,
+        deterministic: Annotated[bool, typer.Option(help="Deterministic algorithms.")] = False,
+        processes: Annotated[int, typer.Option(min=1, help="Processes a row.")] = (
+            _DEFAULT.processes
+        ),
+        min_passes: Annotated[int, typer.Option(min=1, help="Passes a process, at least.")] = (
+            _DEFAULT.min_passes
+        ),
+        min_seconds: Annotated[float, typer.Option(help="Seconds a process, at least.")] = (
+            _DEFAULT.min_seconds
+        ),
+        max_seconds: Annotated[float, typer.Option(help="Seconds a process, at most.")] = (
+            _DEFAULT.max_seconds
+        ),
+        target: Annotated[
+            float, typer.Option(help="Half width of the median's 95% interval to reach.")
+        ] = _DEFAULT.target,
+        device: Annotated[str, typer.Option(help="auto, cpu or cuda:N.")] = "auto",
+        threads: Annotated[int, typer.Option(min=1, help="Threads of a processor.")] = 1,
+        expect_gpu: ExpectGpu = None,
+        results: Annotated[
+            Path, typer.Option(help="Where records lie; {device} stands for the device's name.")
+        ] = Path("results"),
+        runs: Annotated[Path, typer.Option(help="Where unfinished work lies.")] = Path("runs"),
+        style: Style = "github",
+    ) -> None:
+        """Measure FPS, latency, memory and energy, scope by scope; write records, print a table.
+
+        Every row is measured in several processes, all rows taking turns. What has a record is not
+        measured again; an interrupted session goes on where it was.
+
+        Example: python run_ablations.py profile --communication none ifc --frames 5 20
+        --size 96x160 --length 20 --processes 3
+        """
+        described = describe_device(resolve_device(device), threads)
+        refuse_other_card(expect_gpu, described.name)
+        results = results_for(results, described)
+        store = Store(results, runs)
+        real = adopt_clips(data, store) if data else None
+        windows: list[int | None] = [*(frames or [5, 10, 15, 20, 36]), *([None] if offline else [])]
+        protocol = Protocol(
+            processes=processes,
+            min_passes=min_passes,
+            min_seconds=min_seconds,
+            max_seconds=max_seconds,
+            target=target,
+        )
+
+        def work(
+            model: ModelConfig, place: str, window: int | None, precision: Arithmetic
+        ) -> Profile:
+            height, width = parse_size(place)
+            short = min(height, width) if real and size else None
+            return Profile(
+                weights=RandomWeights(model=model, instances=instances),
+                footage=real or NoiseFrames(frames=length, height=height, width=width),
+                videos=videos if real else 1,
+                window=window,
+                stride=stride if window else 1,
+                size=short,
+                device=described.name,
+                threads=described.threads or 1,
+                precision=precision,
+                compiled=compiled,
+                channels_last=channels_last,
+                cudnn_benchmark=cudnn_benchmark,
+                deterministic=deterministic,
+                protocol=protocol,
+            )
+
+        chosen = models(communication, tokens, _attentions(attention))
+        grid = product(chosen, size or ["360x640"], windows, _precisions(precision))
+        works = list(dict.fromkeys(work(*place) for place in grid))
+        _refuse_short(works, real, length)
+        measure(works, store, resolve_device(device))
+        records = [record for one in works if (record := store.load(one)) is not None]
+        text = render_profiles(records, style, PaperNumbers())
+        print(text)
+        if style == "github":
+            write_text(results / "tables" / "profile.md", text)
+        failed = [record for record in records if record.status == "failed"]
+        if failed:
+            last = (failed[0].error or "").strip().splitlines()[-1]
+            raise UserError(f"{len(failed)} rows failed, the first with {last}; run again to retry")
+
+
+def results_for(results: Path, device: Device) -> Path:
+    """`results` with `{device}` replaced by the device's name, fit for a folder."""
+    name = "".join(c if c.isalnum() else "-" for c in device.name.lower())
+    return Path(str(results).replace("{device}", "-".join(filter(None, name.split("-")))))
+
+
+def measure(works: list[Profile], store: Store, device: str) -> list[Record]:
+    """Measure what has no record yet, with a bar."""
+    from ifc_bench.sweep.profiles import measure_profiles  # torch: only where it is needed
+
+    left = [work for work in works if not store.done(work)]
+    console = Console(stderr=True, highlight=False)
+    if left:
+        count = sum(work.protocol.processes for work in left)
+        console.print(f"{len(left)} rows on {left[0].device}, {count} processes, one at a time")
+    made = []
+    with bar("profile") as tell:
+
+        def show(work: Profile, done: int, total: int) -> None:
+            tell(done, total)
+            if not console.is_terminal and done % 10 == 0:
+                window = work.window or "video"
+                console.print(f"[{done}/{total}] {variant(work.model)} T={window}")
+
+        for record in measure_profiles(left, store, device, show):
+            made.append(record)
+    return made
+
+
+def _attentions(names: list[str] | None) -> list[AttentionKernel]:
+    known: tuple[AttentionKernel, ...] = ("materialised", "math", "efficient", "flash")
+    return [one_of("--attention", name, known) for name in names or ["materialised"]]
+
+
+def _precisions(names: list[str] | None) -> list[Arithmetic]:
+    known: tuple[Arithmetic, ...] = ("fp32", "tf32", "bf16", "fp16")
+    return [one_of("--precision", name, known) for name in names or ["fp32"]]
+
+
+def one_of(option: str, name: str, known: tuple[Any, ...]) -> Any:
+    """`name`, if it is known.
+
+    Raises:
+        UserError: where it is not.
+    """
+    if name not in known:
+        raise UserError(f"{option}: {name!r} is none of {', '.join(known)}")
+    return name
+
+
+def _refuse_short(works: list[Profile], real: FolderData | None, length: int) -> None:
+    """A window that is longer than the synthetic video would measure a shorter one."""
+    longest = max((work.window or 0 for work in works), default=0)
+    if real is None and longest > length:
+        raise UserError(
+            f"--frames: T = {longest} is longer than the video of --length {length} frames; "
+            f"ask for --length {longest}"
+        )

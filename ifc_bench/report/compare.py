@@ -1,0 +1,233 @@
+"""Two sets of profiles against each other: commits, cards or variants.
+
+The unit is the process: passes within one process are not independent, so a process counts once,
+with its median. With fewer than four processes on each side no rank test can reach 5%.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean, variance
+from typing import Any, Literal
+
+from scipy.stats import mannwhitneyu
+from scipy.stats import t as student
+
+from ifc_bench.cards import same_card
+from ifc_bench.errors import UserError
+from ifc_bench.records import ProfileResult, Record
+from ifc_bench.report.layout import ABSENT, Format, Grid, write
+from ifc_bench.report.speeds import process_fps, row_of
+from ifc_bench.store import Store
+
+Metric = Literal["fps", "memory"]
+FIELDS = (
+    "device", "variant", "attention", "T", "S", "size", "frames", "precision", "compiled",
+    "weights", "commit",
+)  # fmt: skip
+_LEAST_PROCESSES = 4
+
+
+@dataclass(frozen=True)
+class Side:
+    """Records to compare, and the fields that chose them."""
+
+    text: str
+    records: tuple[Record, ...]
+    chosen_by: frozenset[str]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One row of both sides: `ratio` is B over A with its 95% interval, `p` a rank test's.
+
+    `low` and `high` are None where one side has a single process, `p` where a rank test says
+    nothing.
+    """
+
+    name: str
+    a: tuple[float, ...]
+    b: tuple[float, ...]
+    ratio: float
+    low: float | None
+    high: float | None
+    p: float | None
+
+    def regressed(self, metric: Metric, threshold: float, alpha: float) -> bool:
+        """Whether B is worse by more than `threshold`, and that is no noise."""
+        if metric == "memory":  # an allocator's peak does not scatter
+            return self.ratio > 1 + threshold
+        return self.ratio < 1 - threshold and self.p is not None and self.p < alpha
+
+
+def read_side(text: str) -> Side:
+    """The profiles of "FOLDER" or "FOLDER:field=value,...".
+
+    Raises:
+        UserError: where there is no such folder, field or record.
+    """
+    folder, _, conditions = text.partition(":")
+    if not (Path(folder) / "profiles").is_dir():
+        raise UserError(f"{folder}: holds no folder profiles; give one that `profile` wrote")
+    records = [r for r in Store(Path(folder), Path()).records("profile") if r.status == "ok"]
+    fields = set()
+    for condition in filter(None, conditions.split(",")):
+        field, equals, value = condition.partition("=")
+        if field not in FIELDS or not equals:
+            raise UserError(f"{text}: {condition!r} is no field=value of {', '.join(FIELDS)}")
+        records = [record for record in records if _matches(row_of(record), field, value)]
+        fields.add(field)
+    if not records:
+        raise UserError(f"{text}: no profile fits")
+    return Side(text, tuple(records), frozenset(fields))
+
+
+def compare(a: Side, b: Side, metric: Metric = "fps") -> list[Comparison]:
+    """Every row that both sides have; fields that chose a side may differ.
+
+    Raises:
+        UserError: where no row fits, or several of one side fit one row.
+    """
+    free = a.chosen_by | b.chosen_by | {"commit"}
+    keys = [field for field in FIELDS if field not in free]
+    left, right = _by_key(a, keys), _by_key(b, keys)
+    shared = [key for key in left if key in right]
+    if not shared:
+        raise UserError(_nothing_in_common(a, b, keys))
+    return [
+        _compared(key, keys, _values(left[key], metric), _values(right[key], metric), metric)
+        for key in shared
+    ]
+
+
+def render_comparison(
+    a: Side,
+    b: Side,
+    rows: Sequence[Comparison],
+    metric: Metric,
+    threshold: float,
+    alpha: float,
+    style: Format = "github",
+) -> str:
+    """The table, with what counts as a regression in its head."""
+    unit = "FPS" if metric == "fps" else "peak bytes"
+    head = [
+        f"A: {a.text} ({_commits(a)})",
+        f"B: {b.text} ({_commits(b)})",
+        f"ratio: B / A of {unit}, with its 95% interval (Welch on logarithms, unit: process)",
+        f"a regression: worse by more than {threshold:.0%}"
+        + (f" with Mann-Whitney p < {alpha}" if metric == "fps" else ""),
+    ]
+    grid = Grid("Comparison", head, ["row", "A", "B", "n", "ratio", "95%", "p", "verdict"])
+    for row in rows:
+        verdict = _verdict(row, metric, threshold, alpha)
+        interval = ABSENT if row.low is None else f"[{row.low:.3f}, {row.high:.3f}]"
+        p = ABSENT if row.p is None else f"{row.p:.3f}"
+        digits = 2 if metric == "fps" else 0
+        means = [f"{fmean(side):.{digits}f}" for side in (row.a, row.b)]
+        count = f"{len(row.a)}, {len(row.b)}"
+        grid.rows.append([row.name, *means, count, f"{row.ratio:.3f}", interval, p, verdict])
+        grid.values.append({**vars(row), "verdict": verdict})
+    return write(grid, style)
+
+
+def _verdict(row: Comparison, metric: Metric, threshold: float, alpha: float) -> str:
+    if row.regressed(metric, threshold, alpha):
+        return "regression"
+    if metric == "fps" and min(len(row.a), len(row.b)) < _LEAST_PROCESSES:
+        return "too few processes to tell"
+    if row.p is not None and row.p < alpha:
+        return "differs"
+    return "no difference shown" if metric == "fps" else "within the threshold"
+
+
+def _values(record: Record, metric: Metric) -> tuple[float, ...]:
+    result = record.result
+    assert isinstance(result, ProfileResult)
+    if metric == "fps":
+        return tuple(process_fps(result))
+    return tuple(float(p.memory.peak_allocated_bytes) for p in result.processes)
+
+
+def _compared(
+    key: tuple[Any, ...],
+    keys: Sequence[str],
+    a: tuple[float, ...],
+    b: tuple[float, ...],
+    metric: Metric,
+) -> Comparison:
+    name = " ".join(
+        f"{field}={value}" if field in ("T", "S") else str(value)
+        for field, value in zip(keys, key, strict=True)
+        if field not in ("compiled", "weights", "frames")
+    )
+    logs = [[math.log(value) for value in side] for side in (a, b)]
+    middle = fmean(logs[1]) - fmean(logs[0])
+    half = _half_width(*logs)
+    p = None
+    if metric == "fps" and min(len(a), len(b)) > 1:
+        p = float(mannwhitneyu(a, b, alternative="two-sided").pvalue)
+    return Comparison(
+        name=name,
+        a=a,
+        b=b,
+        ratio=math.exp(middle),
+        low=None if half is None else math.exp(middle - half),
+        high=None if half is None else math.exp(middle + half),
+        p=p,
+    )
+
+
+def _half_width(a: Sequence[float], b: Sequence[float]) -> float | None:
+    """Half of Welch's 95% interval of the difference of means."""
+    if min(len(a), len(b)) < 2:
+        return None
+    parts = [variance(side) / len(side) for side in (a, b)]
+    if sum(parts) == 0:
+        return 0.0
+    freedom = sum(parts) ** 2 / sum(
+        part**2 / (len(side) - 1) for part, side in zip(parts, (a, b), strict=True)
+    )
+    return float(student.ppf(0.975, freedom)) * math.sqrt(sum(parts))
+
+
+def _by_key(side: Side, keys: Sequence[str]) -> dict[tuple[Any, ...], Record]:
+    found: dict[tuple[Any, ...], Record] = {}
+    for record in side.records:
+        row = row_of(record)
+        key = tuple(row[field] for field in keys)
+        if key in found:
+            raise UserError(
+                f"{side.text}: {found[key].id} and {record.id} are one row; narrow it down with "
+                f":field=value ({', '.join(FIELDS)})"
+            )
+        found[key] = record
+    return found
+
+
+def _nothing_in_common(a: Side, b: Side, keys: Sequence[str]) -> str:
+    for field in keys:
+        left, right = ({str(row_of(r)[field]) for r in side.records} for side in (a, b))
+        if not left & right:
+            return (
+                f"compare: {field}: {', '.join(sorted(left))} in A, {', '.join(sorted(right))} in "
+                f"B; to compare across it, name it on both sides ({a.text}:{field}=...)"
+            )
+    return "compare: the two sides have no row in common"
+
+
+def _matches(row: dict[str, Any], field: str, value: str) -> bool:
+    if field == "device":
+        return same_card(value, row[field])
+    if field == "commit":
+        return str(row[field]).startswith(value)
+    return str(row[field]) == value or (field == "variant" and row[field].split()[0] == value)
+
+
+def _commits(side: Side) -> str:
+    """The code behind a side."""
+    found = {(record.provenance.git_revision or "no commit")[:7] for record in side.records}
+    return ", ".join(sorted(found))

@@ -1,0 +1,133 @@
+"""The table of profiles: one line for each measurement, and each line is of one card."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import pandas as pd
+
+from ifc_bench.cards import same_card
+from ifc_bench.config import InterFrame, NoiseFrames, Profile
+from ifc_bench.records import ProfileResult, Record
+from ifc_bench.report.layout import ABSENT, Format, Grid, write
+from ifc_bench.report.paper import PaperNumbers
+from ifc_bench.report.speeds import row_of
+
+_SHOWN_SCOPES = ("backbone", "encoder", "decoder", "mask_head", "tracker", "output")
+_PAPER_ROWS = {"none": "No Comm", "full": "Full THW", "decomposed": "Decomp T-HW", "ifc": "IFC"}
+_PAPER_SIZE = (360, 640)
+
+
+def render_profiles(
+    records: Iterable[Record], style: Format = "github", paper: PaperNumbers | None = None
+) -> str:
+    """All `records` that are profiles, by device, size, precision, T and variant.
+
+    `paper` adds the published FPS, where a row is of the very card they were measured on.
+    """
+    profiles = [record for record in records if isinstance(record.work, Profile)]
+    pairs = sorted(((row_of(record), record) for record in profiles), key=lambda p: _order(p[0]))
+    grid = Grid("Speed and memory", _head(pairs), [])
+    printed = [published(record, paper) if paper else ABSENT for _, record in pairs]
+    for (row, record), found in zip(pairs, printed, strict=True):
+        line = _line(row, record)
+        if set(printed) != {ABSENT}:
+            line["paper FPS"] = found
+        grid.columns = list(line)
+        grid.rows.append(list(line.values()))
+        grid.values.append(row)
+    return write(grid, style)
+
+
+def published(record: Record, paper: PaperNumbers) -> str:
+    """The paper's FPS of Table 3(a) for the same variant, T, size and card; else a dash."""
+    work = record.work
+    assert isinstance(work, Profile)
+    noise, talk = work.footage, work.model.communication
+    card = paper.card("3a")
+    alike = (
+        isinstance(noise, NoiseFrames)
+        and (noise.height, noise.width) == _PAPER_SIZE
+        and work.precision == "fp32"
+        and work.stride == 1
+        and not work.compiled
+        and (not isinstance(talk, InterFrame) or talk.memory_tokens == 8)
+    )
+    if not (alike and card and same_card(card, record.provenance.device.name)):
+        return ABSENT
+    found = paper.find("3a", _PAPER_ROWS[talk.kind], work.window, "FPS")
+    return ABSENT if found is None else f"{found[0]:.1f}"
+
+
+def _order(row: dict[str, Any]) -> tuple[Any, ...]:
+    t = row["T"] if row["T"] is not None else 1 << 30
+    return (row["device"], row["size"], row["precision"], row["attention"], row["S"], t, row["id"])
+
+
+def _head(pairs: list[tuple[dict[str, Any], Record]]) -> list[str]:
+    lines = [
+        "FPS: end to end, frames in memory to final tracks; ± is the sample std between processes",
+        "scopes: ms a frame, in passes of their own; peak: of torch's allocations, with weights",
+    ]
+    if any(row["device"] and "thread" in row["device"] for row, _ in pairs):
+        lines.append("measured on a processor (CPU); no number here is a card's")
+    for row, _ in pairs:
+        if row.get("doubts"):
+            lines.append(f"! not to be trusted: {_name(row)}: {row['doubts']}")
+    for row, _ in pairs:
+        if row.get("remarks"):
+            lines.append(f"note: {_name(row)}: {row['remarks']}")
+    return lines
+
+
+def _name(row: dict[str, Any]) -> str:
+    return f"{row['variant']} T={row['T'] or 'video'} on {row['device']}"
+
+
+def _line(row: dict[str, Any], record: Record) -> dict[str, str]:
+    """What the printed table shows of a row."""
+    line = {
+        "device": row["device"],
+        "variant": row["variant"],
+        "attention": row["attention"],
+        "precision": row["precision"] + (" compiled" if row["compiled"] else ""),
+        "size": row["size"],
+        "T": str(row["T"] or "video"),
+        "S": str(row["S"]) if row["T"] else ABSENT,
+        "FPS": _fps(row, record),
+        "ms a frame [95%]": _interval(row),
+    }
+    line |= {scope: _number(row.get(f"{scope}_ms"), 1) for scope in _SHOWN_SCOPES}
+    line["FPS reading"] = _number(row.get("fps_with_reading"), 1)
+    line["peak MB"] = _number(_mega(row.get("peak_bytes")), 0)
+    line["encoder +MB"] = _number(_mega(row.get("encoder_increase_bytes")), 0)
+    line["J a frame"] = _number(row.get("joules_per_frame"), 2)
+    return line
+
+
+def _fps(row: dict[str, Any], record: Record) -> str:
+    if row["status"] == "out_of_memory":
+        result = record.result
+        asked = result.asked_bytes if isinstance(result, ProfileResult) else None
+        return "out of memory" + (f" (asked for {asked / 1e6:.0f} MB)" if asked else "")
+    if row["status"] != "ok":
+        return row["status"]
+    spread = "" if row["fps_std"] is None else f"±{row['fps_std']:.2f}"
+    return f"{row['fps']:.2f}{spread}{'!' if row['doubts'] else ''}"
+
+
+def _interval(row: dict[str, Any]) -> str:
+    if row.get("median_ms") is None:
+        return ABSENT
+    low, high = row["low_ms"], row["high_ms"]
+    known = "" if low is None else f" [{low:.1f}, {high:.1f}]"
+    return f"{row['median_ms']:.1f}{known}"
+
+
+def _number(value: float | None, digits: int) -> str:
+    return ABSENT if value is None or pd.isna(value) else f"{value:.{digits}f}"
+
+
+def _mega(value: float | None) -> float | None:
+    return None if value is None else value / 1e6
