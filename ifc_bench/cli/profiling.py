@@ -32,6 +32,7 @@ from ifc_bench.report.speeds import variant
 from ifc_bench.store import Store, write_text
 
 _DEFAULT = Protocol()
+_SPECIAL = ("efficient", "flash")  # not there on every device
 
 
 def add_to(app: typer.Typer) -> None:
@@ -160,9 +161,10 @@ def results_for(results: Path, device: Device) -> Path:
 
 def measure(works: list[Profile], store: Store, device: str) -> list[Record]:
     """Measure what has no record yet, with a bar."""
-    from ifc_bench.sweep.profiles import measure_profiles  # torch: only where it is needed
+    from ifc_bench.sweep.profiles import measure_profiles
 
     left = [work for work in works if not store.done(work)]
+    _require_kernels(left, device)
     console = Console(stderr=True, highlight=False)
     if left:
         count = sum(work.protocol.processes for work in left)
@@ -210,3 +212,27 @@ def _refuse_short(works: list[Profile], real: FolderData | None, length: int) ->
             f"--frames: T = {longest} is longer than the video of --length {length} frames; "
             f"ask for --length {longest}"
         )
+
+
+def _require_kernels(works: list[Profile], device: str) -> None:
+    """Try every attention kernel once, before hours of other work.
+
+    In a process of its own: CUDA in this one would look like a stranger on the card.
+
+    Raises:
+        UserError: where one is not available.
+    """
+    from ifc_bench.sweep.isolation import in_process
+
+    special = {(w.model.attention, w.precision) for w in works if w.model.attention in _SPECIAL}
+    for kernel, precision in sorted(special):
+        in_process(_try_kernel, kernel, precision, device)
+
+
+def _try_kernel(kernel: AttentionKernel, precision: Arithmetic, device: str) -> None:
+    import torch
+
+    from ifc_bench.models.attention import require_kernel
+    from ifc_bench.profiling.speed import DTYPES
+
+    require_kernel(kernel, torch.device(device), DTYPES[precision])

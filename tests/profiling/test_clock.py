@@ -1,6 +1,7 @@
 """Scopes on a tape, and CUDA events without a card."""
 
-import pytest
+from contextlib import suppress
+
 import torch
 
 from ifc_bench.profiling.clock import EventClock, HostClock, Tape
@@ -45,9 +46,9 @@ def test_a_scope_closes_when_code_in_it_fails():
     clock = Steps()
     tape = Tape(clock)
     with tape.running():
-        with pytest.raises(ValueError, match="x"), tape.watch("encoder"):
+        with suppress(ValueError), tape.watch("encoder"):
             clock.now += 1
-            raise ValueError("x")
+            raise ValueError
         clock.now += 2
     assert tape.seconds() == {"other": 2, "encoder": 1}
 

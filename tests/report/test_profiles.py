@@ -1,0 +1,336 @@
+"""Tables and comparisons of profiles, from records made here."""
+
+import json
+
+import pytest
+
+from ifc_bench.config import (
+    Footprint,
+    InterFrame,
+    ModelConfig,
+    NoComm,
+    NoiseFrames,
+    Profile,
+    Protocol,
+    RandomWeights,
+)
+from ifc_bench.errors import UserError
+from ifc_bench.records import (
+    CardFacts,
+    CardLog,
+    CardSamples,
+    Device,
+    Memory,
+    ProcessSamples,
+    ProfileResult,
+    Provenance,
+    Rates,
+    Record,
+)
+from ifc_bench.report.compare import compare, read_side, render_comparison
+from ifc_bench.report.forecast import render_forecast
+from ifc_bench.report.paper import PaperNumbers
+from ifc_bench.report.profiles import published, render_profiles
+from ifc_bench.report.speeds import row_of, speed_of
+from ifc_bench.store import Store
+from ifc_bench.sweep.roofline import COUNTED, forecasts, learn
+from tests.conftest import one_line_error, run_cli
+
+V100, TURING = "Tesla V100-SXM2-32GB", "NVIDIA GeForce RTX 2080 Ti"
+
+
+def card_log(bits: int = 0, foreign: int = 0, energy: float | None = None) -> CardLog:
+    return CardLog(
+        facts=CardFacts(),
+        samples=CardSamples(seconds=[0.0], slowdown_bits=[bits], power_watts=[100.0]),
+        foreign_processes=foreign,
+        energy_joules=energy,
+    )
+
+
+def process(seconds: float, log: CardLog | None = None, **changes: object) -> ProcessSamples:
+    made = ProcessSamples(
+        place=0,
+        warmup_wall_seconds=[9.0],
+        wall_seconds=[seconds] * 6,
+        device_seconds=None if log is None else [0.9 * seconds] * 6,
+        reading_wall_seconds=[2 * seconds],
+        scope_seconds={scope: [seconds / 10] for scope in (*COUNTED, "tracker", "output")},
+        stopped="precise",
+        settings={},
+        rates=Rates(macs_per_second=1e12, bytes_per_second=1e12),
+        memory=Memory(
+            weights_bytes=100,
+            peak_allocated_bytes=1_000_000_000,
+            scope_increase_bytes={"encoder": 5_000_000},
+            host_rss_bytes=3,
+        ),
+        card=log,
+    )
+    return made.model_copy(update=changes)
+
+
+def record(
+    processes: list[ProcessSamples],
+    device: str = TURING,
+    model: ModelConfig | None = None,
+    window: int | None = 5,
+    status: str = "ok",
+    revision: str = "a" * 40,
+    **changes: object,
+) -> Record:
+    work = Profile(
+        weights=RandomWeights(model=model or ModelConfig()),
+        footage=NoiseFrames(frames=20, height=360, width=640),
+        window=window,
+        device=device,
+        protocol=Protocol(processes=5),
+    )
+    on_card = device in (V100, TURING)
+    result = ProfileResult(
+        frames=[20], processes=processes, asked_bytes=None if processes else 2 << 30
+    )
+    return Record(
+        id=work.id,
+        status=status,
+        work=work,
+        attention=work.model.attention,
+        split_hash=None,
+        provenance=Provenance(
+            created="now",
+            git_revision=revision,
+            git_dirty=False,
+            python="3",
+            platform="x",
+            packages={},
+            device=Device(
+                kind="cuda" if on_card else "cpu", name=device, threads=None if on_card else 1
+            ),
+        ),
+        result=result,
+    ).model_copy(update=changes)
+
+
+def test_the_spread_is_between_processes():
+    """Passes within a process agree to the last digit here; processes do not."""
+    speed = speed_of(record([process(1.0), process(2.0)]))
+    assert speed is not None
+    assert (speed.fps, speed.n) == (15.0, 2)
+    assert speed.std == pytest.approx(50**0.5)
+    assert speed.shown == "15.0±7.1"
+
+
+def test_a_row_holds_everything_that_is_derived():
+    row = row_of(record([process(1.0, card_log(energy=240.0))]))
+    assert row["median_ms"] == row["p5_ms"] == row["p95_ms"] == 50.0
+    assert (row["low_ms"], row["high_ms"]) == (50.0, 50.0)
+    assert row["device_ms"] == 45.0
+    assert row["fps_with_reading"] == 10.0
+    assert row["encoder_ms"] == 5.0
+    assert row["joules_per_frame"] == 240.0 / (20 * 6)
+    assert row["energy_from"] == "energy counter"
+    assert row["peak_bytes"] == 1_000_000_000
+
+
+@pytest.mark.parametrize(
+    ("log", "reason"),
+    [
+        (card_log(bits=0x40), "thermal slowdown (hardware)"),
+        (card_log(bits=0x08), "hardware slowdown"),
+        (card_log(bits=0x80), "power brake"),
+        (card_log(foreign=2), "2 other processes on the card"),
+    ],
+)
+def test_a_row_not_to_be_trusted_is_marked_and_the_table_says_why(log, reason):
+    text = render_profiles([record([process(1.0), process(1.0, log)])])
+    assert f"! not to be trusted: ifc M=8 T=5 on {TURING}: {reason}" in text
+    assert "20.00±0.00!" in text
+    clean = render_profiles([record([process(1.0, card_log())])])
+    assert "not to be trusted" not in clean
+    assert "!" not in clean
+
+
+def test_a_power_cap_and_a_wide_interval_are_noted():
+    text = render_profiles([record([process(1.0, card_log(bits=4), stopped="cap")])])
+    assert "note: ifc M=8 T=5" in text
+    assert "power cap in 1 of 1 readings" in text
+    assert "interval wider than asked in 1 of 1 processes" in text
+    assert "not to be trusted" not in text
+
+
+def test_out_of_memory_stands_in_the_table_with_its_size():
+    text = render_profiles([record([], status="out_of_memory"), record([process(1.0)], window=10)])
+    assert "out of memory (asked for 2147 MB)" in text
+    assert "20.00" in text
+
+
+def test_each_line_is_of_one_card_and_a_processor_is_labelled():
+    text = render_profiles([record([process(1.0)]), record([process(0.5)], device=V100)])
+    lines = [line for line in text.splitlines() if "ifc M=8" in line]
+    assert len(lines) == 2
+    assert [V100 in line for line in lines] == [False, True]
+    assert "CPU" not in text
+    assert "(CPU)" in render_profiles([record([process(1.0)], device="a processor")])
+
+
+def test_published_speeds_stand_beside_their_own_card_only():
+    """Table 3(a) was measured on a V100."""
+    paper = PaperNumbers()
+    here, there = record([process(1.0)], device=V100), record([process(1.0)])
+    assert published(here, paper) == f"{paper.find('3a', 'IFC', 5, 'FPS')[0]:.1f}"
+    assert published(there, paper) == "–"
+    assert "paper FPS" in render_profiles([here], paper=paper)
+    assert "paper FPS" not in render_profiles([there], paper=paper)
+    strided = here.model_copy(update={"work": here.work.model_copy(update={"stride": 3})})
+    assert published(strided, paper) == "–", "another stride is another measurement"
+
+
+def test_values_at_full_precision():
+    values = json.loads(render_profiles([record([process(3.0)])], "json"))["values"]
+    assert values[0]["fps"] == 20 / 3
+
+
+@pytest.fixture
+def sides(tmp_path):
+    """Two folders of records; give (A's processes, B's processes)."""
+
+    def make(a, b, **changes):
+        for name, processes in (("a", a), ("b", b)):
+            made = record([process(s) for s in processes], revision=name * 40, **changes)
+            Store(tmp_path / name, tmp_path).save(made)
+        return read_side(str(tmp_path / "a")), read_side(str(tmp_path / "b"))
+
+    return make
+
+
+SLOWER = ([1.00, 1.01, 0.99, 1.02, 0.98], [1.10, 1.11, 1.09, 1.12, 1.08])
+
+
+def test_a_regression_is_large_and_no_noise(sides):
+    a, b = sides(*SLOWER)
+    [row] = compare(a, b)
+    assert row.ratio == pytest.approx(1 / 1.1, rel=0.01)
+    assert row.low < row.ratio < row.high < 0.95
+    assert row.p == pytest.approx(0.0079, abs=1e-3)
+    assert row.regressed("fps", 0.05, 0.05)
+    assert not row.regressed("fps", 0.20, 0.05), "below the threshold"
+    text = render_comparison(a, b, [row], "fps", 0.05, 0.05)
+    assert "regression" in text
+    assert "A: " in text
+    assert "aaaaaaa" in text
+
+
+def test_faster_is_no_regression(sides):
+    [row] = compare(*sides(*reversed(SLOWER)))
+    assert row.ratio > 1.05
+    assert not row.regressed("fps", 0.05, 0.05)
+
+
+def test_noise_is_no_regression(sides):
+    [row] = compare(*sides([1.0, 1.3, 0.9, 1.2, 1.0], [1.1, 1.4, 1.0, 1.2, 0.9]))
+    assert not row.regressed("fps", 0.01, 0.05)
+
+
+def test_few_processes_cannot_show_a_regression(sides):
+    a, b = sides([1.0, 1.01], [2.0, 2.01])
+    rows = compare(a, b)
+    assert not rows[0].regressed("fps", 0.05, 0.05)
+    assert "too few processes to tell" in render_comparison(a, b, rows, "fps", 0.05, 0.05)
+
+
+def test_memory_needs_no_test(sides):
+    a, b = sides([1.0], [1.0])
+    assert not compare(a, b, "memory")[0].regressed("memory", 0.05, 0.05)
+    grown = [r.model_copy(deep=True) for r in b.records]
+    bigger = process(1.0).memory.model_copy(update={"peak_allocated_bytes": 1_100_000_000})
+    result = ProfileResult(frames=[20], processes=[process(1.0, memory=bigger)])
+    heavy = b.__class__(b.text, (grown[0].model_copy(update={"result": result}),), b.chosen_by)
+    assert compare(a, heavy, "memory")[0].regressed("memory", 0.05, 0.05)
+
+
+def test_variants_and_cards_are_compared_when_named(tmp_path):
+    store = Store(tmp_path / "r", tmp_path)
+    for device in (V100, TURING):
+        for talk, seconds in ((NoComm(), 1.0), (InterFrame(), 1.5)):
+            model = ModelConfig(communication=talk)
+            store.save(record([process(seconds)] * 2, device=device, model=model))
+    folder = str(tmp_path / "r")
+    rows = compare(read_side(f"{folder}:variant=none"), read_side(f"{folder}:variant=ifc"))
+    assert [round(row.ratio, 3) for row in rows] == [0.667, 0.667]
+    rows = compare(read_side(f"{folder}:device=V100"), read_side(f"{folder}:device=RTX 2080 Ti"))
+    assert [row.ratio for row in rows] == [1.0, 1.0]
+    assert read_side(f"{folder}:commit=aaa,T=5").records
+    elsewhere = Store(tmp_path / "s", tmp_path)
+    elsewhere.save(record([process(1.0)], device="a processor"))
+    with pytest.raises(UserError, match="to compare across it, name it on both sides"):
+        compare(read_side(f"{folder}:variant=ifc"), read_side(str(tmp_path / "s")))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("nowhere", "holds no folder profiles"),
+        ("{r}:colour=red", "'colour=red' is no field=value of device"),
+        ("{r}:T=99", "no profile fits"),
+    ],
+)
+def test_sides_that_are_none(tmp_path, text, message):
+    Store(tmp_path / "r", tmp_path).save(record([process(1.0)]))
+    with pytest.raises(UserError, match=message):
+        read_side(text.format(r=tmp_path / "r"))
+
+
+def test_the_command_exits_with_1_on_a_regression(sides, tmp_path):
+    sides(*SLOWER)
+    a, b = str(tmp_path / "a"), str(tmp_path / "b")
+    worse = run_cli("compare", a, b)
+    assert worse.returncode == 1, worse.stderr
+    assert "regression" in worse.stdout
+    assert run_cli("compare", b, a).returncode == 0
+    assert run_cli("compare", a, b, "--threshold", "0.2").returncode == 0
+    assert "holds no folder profiles" in one_line_error(run_cli("compare", a, "nowhere"))
+
+
+def measured(talk, window: int, device: str) -> Record:
+    """Every scope takes twice what a device of 1e12 multiply-adds and bytes a second needs."""
+    from ifc_bench.sweep.roofline import _bounds
+
+    made = record([], device=device, model=ModelConfig(communication=talk), window=window)
+    rates = Rates(macs_per_second=1e12, bytes_per_second=1e12)
+    bounds, count = _bounds(made.work, [20], (360, 640), rates)
+    scopes = {scope: [2 * bound] for scope, bound in bounds.items()} | {"tracker": [0.01 * count]}
+    whole = sum(seconds[0] for seconds in scopes.values())
+    result = ProfileResult(frames=[20], processes=[process(whole, scope_seconds=scopes)])
+    return made.model_copy(update={"result": result})
+
+
+def test_the_roofline_learns_efficiency_and_predicts_what_it_has_not_seen():
+    records = [
+        measured(talk, t, "a processor") for talk in (NoComm(), InterFrame()) for t in (5, 10)
+    ]
+    efficiency = learn(records)
+    assert efficiency is not None
+    assert efficiency.share == pytest.approx(dict.fromkeys(COUNTED, 0.5))
+    assert efficiency.host_seconds == pytest.approx(0.01)
+    assert efficiency.error == pytest.approx([0.0] * 4, abs=1e-9)
+    assert learn([record([process(1.0, scope_seconds=None)])]) is None
+
+
+def test_a_forecast_never_passes_for_a_measurement():
+    from ifc_bench.cards import card
+
+    works = [Footprint(model=ModelConfig(), frames=5, height=360, width=640)]
+    cards = [card("rtx-2080ti"), card("v100-32gb")]
+    found = forecasts(works, cards, [measured(InterFrame(), 5, "a processor")])
+    learned = found.efficiency
+    text = render_forecast(
+        found.rows, cards, found.fps, learned.learned_from, learned.error, "github"
+    )
+    assert "predicted, not measured" in text
+    assert "rtx-2080ti (predicted)" in text
+    assert "efficiency learned from a processor; its error is not known" in text
+    assert 1 < found.fps[0][0] < found.fps[0][1] < 1e4, "the V100 has the higher peak rates"
+    with pytest.raises(UserError, match="run profile first"):
+        forecasts(works, cards, [])
+    on_card = forecasts(works, cards, [measured(InterFrame(), 5, "x"), measured(NoComm(), 5, V100)])
+    assert on_card.efficiency.learned_from == (V100,), "cards teach more than processors"

@@ -1,0 +1,168 @@
+"""`profile`, `fit` and `--expect-gpu` through the real command line."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.main import get_command
+
+from ifc_bench.cli import repetition
+from tests.conftest import ROOT, one_line_error, run_cli
+
+SMALL = ["--size", "32x48", "--length", "3", "--processes", "1", "--min-passes", "1",
+         "--min-seconds", "0.01", "--max-seconds", "0.01"]  # fmt: skip
+
+
+def test_profile_on_this_processor(tmp_path):
+    where = ["--results", str(tmp_path / "r"), "--runs", str(tmp_path / "runs")]
+    options = ["--communication", "none", "ifc", "--frames", "2", "--device", "cpu", *SMALL, *where]
+    done = run_cli("profile", *options)
+    assert done.returncode == 0, done.stderr
+    lines = [line for line in done.stdout.splitlines() if "| none" in line or "| ifc M=8" in line]
+    assert len(lines) == 2
+    assert "measured on a processor (CPU); no number here is a card's" in done.stdout
+    assert "paper FPS" not in done.stdout
+    assert (tmp_path / "r" / "tables" / "profile.md").read_text() == done.stdout.rstrip("\n") + "\n"
+    assert len(list((tmp_path / "r" / "profiles").glob("*.json"))) == 2
+    again = run_cli("profile", *options, "--format", "json")
+    assert "processes" not in again.stderr, "what has a record is not measured again"
+    rows = json.loads(again.stdout)["values"]
+    assert {row["variant"] for row in rows} == {"ifc M=8", "none"}
+
+
+def test_profile_of_real_clips(tmp_path, data_folder):
+    done = run_cli(
+        "profile", "--communication", "none", "--frames", "2", "--device", "cpu", *SMALL,
+        "--data", str(data_folder / "valid"), "--videos", "1",
+        "--results", str(tmp_path / "r"), "--runs", str(tmp_path / "runs"), "--format", "json",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    [row] = json.loads(done.stdout)["values"]
+    assert 0 < row["fps_with_reading"] < 1.5 * row["fps"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--frames", "9", "--length", "3"], "--frames: T = 9 is longer than the video"),
+        (["--size", "wide"], "--size: 'wide' is no HEIGHTxWIDTH"),
+        (["--attention", "soft"], "--attention: 'soft' is none of materialised"),
+        (["--precision", "int4"], "--precision: 'int4' is none of fp32"),
+        (["--communication", "gossip"], "--communication: 'gossip' is none of"),
+        (["--attention", "efficient", "--frames", "2", *SMALL], "'efficient' is not available"),
+        (["--data", "nowhere"], "no such file"),
+        (["--expect-gpu", "RTX 2080 Ti"], "--expect-gpu: 'RTX 2080 Ti' is expected"),
+    ],
+)
+def test_bad_input(tmp_path, arguments, message):
+    where = ["--results", str(tmp_path), "--runs", str(tmp_path / "runs")]
+    assert message in one_line_error(run_cli("profile", "--device", "cpu", *arguments, *where))
+    assert not list(tmp_path.glob("profiles/*"))
+
+
+def with_fake_card(tmp_path: Path, name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """The command line on a machine where NVML lists a card of that name."""
+    (tmp_path / "pynvml.py").write_text(
+        "import sys\n"
+        "from tests.fake_nvml import FakeNvml\n"
+        f"sys.modules['pynvml'] = FakeNvml(name={name!r})\n"
+    )
+    path = os.pathsep.join([str(tmp_path), str(ROOT)])
+    return subprocess.run(
+        [sys.executable, str(ROOT / "run_ablations.py"), *arguments],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": path, "COLUMNS": "200"},
+        timeout=120,
+    )
+
+
+@pytest.mark.parametrize("command", [["profile"], ["run", "table3a"], ["plan", "table3a"]])
+def test_another_card_than_expected_is_refused(tmp_path, command):
+    done = with_fake_card(
+        tmp_path, "NVIDIA GeForce RTX 3090", *command, "--expect-gpu", "RTX 2080 Ti"
+    )
+    message = one_line_error(done)
+    assert "'RTX 2080 Ti' is expected, 'NVIDIA GeForce RTX 3090' is here" in message
+
+
+def test_the_expected_card_passes(tmp_path):
+    done = with_fake_card(
+        tmp_path, "NVIDIA GeForce RTX 2080 Ti", "plan", "table3a", "--expect-gpu", "RTX 2080 Ti"
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_comparison_with_the_paper_is_refused_for_another_card(tmp_path):
+    """The committed speeds are a processor's; the paper's are a V100's."""
+    options = ["report", "table3a", "--results", "results/baseline", "--seeds", "5"]
+    expected = ["--compare", "paper", "--expect-gpu", "V100"]
+    assert "--expect-gpu: 'V100' is expected" in one_line_error(run_cli(*options, *expected))
+    assert run_cli(*options, "--compare", "paper").returncode == 0
+
+
+def test_fit_answers_without_a_card(tmp_path):
+    done = run_cli(
+        "fit", "--gpu", "v100-16gb", "v100-32gb", "--communication", "full", "none",
+        "--frames", "20", "--size", "720x1280", "--results", str(tmp_path), "--device", "cpu",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    rows = [line for line in done.stdout.splitlines() if "720x" in line]
+    found = {tuple(line.split()[1:4:2]): line.replace(" ", "").split("|")[-3:-1] for line in rows}
+    assert found["full", "materialised"] == ["doesnotfit", "fits"], "the paper's own case"
+    assert found["full", "efficient"] == ["fits", "fits"]
+    assert found["none", "materialised"] == ["fits", "fits"]
+    assert len(list((tmp_path / "footprints").glob("*.json"))) == 4
+
+
+def test_fit_checks_itself_on_this_processor(tmp_path):
+    done = run_cli(
+        "fit", "--communication", "ifc", "--frames", "3", "--size", "32x64", "--check",
+        "--attention", "materialised", "--results", str(tmp_path), "--device", "cpu",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "error: median" in done.stdout
+    assert "n = 1" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--gpu", "voodoo"], "--gpu: 'voodoo' is none of rtx-2080ti"),
+        (["--emulate", "v100-16gb"], "--emulate: goes with --check"),
+        (["--emulate", "v100-16gb", "--check"], "--emulate: needs a CUDA device"),
+        (["--forecast", "nowhere", "--frames", "2", "--size", "32x64"], "run profile first"),
+    ],
+)
+def test_fit_refuses(tmp_path, arguments, message):
+    where = ["--results", str(tmp_path), "--device", "cpu"]
+    assert message in one_line_error(run_cli("fit", *arguments, *where))
+
+
+def test_several_values_after_one_option():
+    import typer
+
+    from ifc_bench.cli import fitting, profiling, sweeping
+    from ifc_bench.cli.recipes import Recipes
+
+    app = typer.Typer()
+    profiling.add_to(app)
+    fitting.add_to(app)
+    sweeping.add_to(app, Recipes({}, {}))
+    group = get_command(app)
+
+    def given(text: str) -> str:
+        return " ".join(repetition.repeated(group, text.split()))
+
+    assert given("profile --frames 5 10 --stride 2 --size 1x2 3x4") == (
+        "profile --frames 5 --frames 10 --stride 2 --size 1x2 --size 3x4"
+    )
+    assert given("run --window 5 10 table3a --seeds 2") == (
+        "run --window 5 --window 10 table3a --seeds 2"
+    ), "a table's name is no window"
+    assert given("profile --frames=5 --compile") == "profile --frames=5 --compile"
+    assert given("run table3a table3d") == "run table3a table3d"
