@@ -35,9 +35,17 @@ class Card:
         if self._nvml is not None:
             try:
                 self._nvml.nvmlInit()
-                self._handle = self._nvml.nvmlDeviceGetHandleByIndex(index)
+                self._handle = self._find(index)
             except Exception:  # no driver or no such card, whatever the library calls it
                 self._handle = None
+
+    def _find(self, index: int) -> Any:
+        """CUDA's card `index`, which CUDA_VISIBLE_DEVICES may have renumbered; NVML knows all."""
+        visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+        name = str(index) if visible is None else visible.split(",")[index].strip()
+        if name.isdigit():
+            return self._nvml.nvmlDeviceGetHandleByIndex(int(name))
+        return self._nvml.nvmlDeviceGetHandleByUUID(name)
 
     @property
     def there(self) -> bool:

@@ -37,6 +37,11 @@ class FakeNvml(ModuleType):
             raise FakeNVMLError("no such card")
         return 7
 
+    def nvmlDeviceGetHandleByUUID(self, uuid: str) -> int:  # noqa: N802
+        if uuid != "GPU-1":
+            raise FakeNVMLError("no such card")
+        return 7
+
     def __getattr__(self, name: str) -> Any:
         answers = {
             "nvmlDeviceGetName": lambda: self.name,

@@ -121,3 +121,13 @@ def test_without_a_card_there_is_no_log():
         pass
     assert sampler.log() is None
     assert not Card(3, FakeNvml()).there
+
+
+@pytest.mark.parametrize(
+    ("visible", "index", "there"),
+    [("0", 0, True), ("1,0", 1, True), ("1,0", 0, False), ("GPU-1", 0, True), ("", 0, False)],
+)
+def test_cards_are_those_that_cuda_sees(monkeypatch, visible, index, there):
+    """The fake has card 0 alone; CUDA_VISIBLE_DEVICES says what CUDA calls it."""
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    assert Card(index, FakeNvml()).there == there

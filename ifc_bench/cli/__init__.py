@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Mapping
 from typing import Any
@@ -37,6 +38,7 @@ def main(
     arguments: list[str] | None = None,
 ) -> int:
     """Run the command line; returns the exit code (2: bad input, 130: interrupted)."""
+    os.environ.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")  # so that CUDA counts as NVML does
     command = typer.main.get_command(_app(Recipes(tables, presets)))
     try:
         given = repeated(command, sys.argv[1:] if arguments is None else arguments)

@@ -27,6 +27,7 @@ from ifc_bench.watch import Watch
 
 _MARK = "scope:"
 _UNITS = {"GiB": 1 << 30, "MiB": 1 << 20, "KiB": 1 << 10, "GB": 1 << 30, "MB": 1 << 20, "bytes": 1}
+_FULL = ("can't allocate memory", "ALLOC_FAILED", "out of memory")  # the host, cuDNN, the driver
 _ASKED = re.compile(r"ried to allocate ([\d.]+) (GiB|MiB|KiB|GB|MB|bytes)")
 
 
@@ -138,7 +139,9 @@ def _cuda_peaks(
 
 def out_of_memory(error: BaseException) -> bool:
     """Whether `error` is torch running out of memory, on a card or on the host."""
-    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+    if isinstance(error, torch.OutOfMemoryError):
+        return True
+    return isinstance(error, RuntimeError) and any(sign in str(error) for sign in _FULL)
 
 
 def asked_bytes(error: BaseException) -> int | None:

@@ -38,6 +38,8 @@ def make_subject(work: Profile, store: Store, device: str) -> Subject:
         UserError: where its checkpoint or its data is not there.
     """
     place = torch.device(device)
+    if place.type == "cuda":
+        torch.cuda.set_device(place)  # events are recorded on the current device
     lengths, sizes, from_memory, from_files = _videos(work, store)
     first = from_memory[0](list(range(min(work.window or lengths[0], lengths[0])))).to(place)
     network = _network(work, store, place, first)

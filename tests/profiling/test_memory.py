@@ -89,6 +89,7 @@ def test_the_size_that_was_asked_for(text, size):
 
 def test_running_out_is_told_from_other_errors():
     assert out_of_memory(torch.OutOfMemoryError("x"))
+    assert out_of_memory(RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"))
     assert not out_of_memory(RuntimeError("shapes do not match"))
     with pytest.raises(RuntimeError) as caught:
         torch.empty(1 << 60, dtype=torch.uint8)

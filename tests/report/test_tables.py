@@ -20,6 +20,7 @@ from ifc_bench.records import (
 from ifc_bench.report import render, summarise
 from ifc_bench.report.paper import PaperNumbers
 from ifc_bench.store import Store
+from tests.report.test_profiles import process
 
 PRESET = PRESETS["full"].model_copy(update={"seeds": 3, "windows": (5,)})
 TABLE = TABLES["table3a"](PRESET)
@@ -126,26 +127,22 @@ def test_speeds_with_other_threads_are_other_devices(store):
         device = Device(kind="cpu", name="a processor", threads=threads)
         work = TABLE.profile(PRESET, TABLE.rows[0], 5, device)
         assert work is not None
-        save(store, work, speed([seconds, seconds]), device=device)
+        save(store, work, speed(2 * seconds), device=device)
     text = render(TABLE, PRESET, store)
     assert "FPS [1]: end to end, a processor, 1 thread, attention" in text
     assert "FPS [2]: end to end, a processor, 2 threads, attention" in text
 
 
-def speed(*repeats: list[float]) -> ProfileResult:
-    return ProfileResult(
-        frames=[10, 30],
-        warmup_seconds=[9.0, 9.0],
-        wall_seconds=list(repeats),
-        peak_allocated_bytes=None,
-    )
+def speed(*seconds: float) -> ProfileResult:
+    """One process for each number, which all its passes over both videos take."""
+    return ProfileResult(frames=[10, 30], processes=[process(s) for s in seconds])
 
 
 def test_speeds_of_two_devices_never_share_a_column(store):
     for device, seconds in (("card A", 1.0), ("card B V100", 2.0)):
         work = TABLE.profile(PRESET, TABLE.rows[0], 5, Device(kind="cuda", name=device))
         assert work is not None
-        save(store, work, speed([seconds, seconds], [seconds, seconds]), device=device)
+        save(store, work, speed(2 * seconds, 2 * seconds), device=device)
     text = render(TABLE, PRESET, store)
     assert "T=5 FPS [1]" in text
     assert "T=5 FPS [2]" in text
@@ -158,7 +155,7 @@ def test_the_papers_speeds_stand_beside_their_own_card_only(store):
     paper = PaperNumbers()
     work = TABLE.profile(PRESET, TABLE.rows[0], 5, Device(kind="cuda", name="Tesla V100"))
     assert work is not None
-    save(store, work, speed([1.0, 1.0]), device="Tesla V100")
+    save(store, work, speed(2.0), device="Tesla V100")
     line = next(
         line for line in render(TABLE, PRESET, store, paper=paper).splitlines() if "(paper)" in line
     )
@@ -166,7 +163,7 @@ def test_the_papers_speeds_stand_beside_their_own_card_only(store):
     assert "38.1" in line
     other = Store(store.results / "other", store.runs)
     t4 = TABLE.profile(PRESET, TABLE.rows[0], 5, Device(kind="cuda", name="T4"))
-    save(other, t4, speed([1.0, 1.0]), device="T4")
+    save(other, t4, speed(2.0), device="T4")
     assert "38.1" not in render(TABLE, PRESET, other, paper=paper)
 
 
