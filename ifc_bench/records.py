@@ -67,8 +67,52 @@ class TrainingResult(Strict):
     curve_step: int = 1
 
 
+class StratumResult(Strict):
+    """AP of the instances whose `attribute` lies within `low` and `high`, both included.
+
+    "area" is mean pixels, "span" frames from first to last, "seen" frames with a mask.
+    """
+
+    attribute: Literal["area", "span", "seen"]
+    low: float
+    high: float
+    truths: int
+    ap: float | None
+
+
+class Detections(Strict):
+    """Every detection that counted, column by column, by video, class and descending score.
+
+    `hits` and `ignored` have a bit for each IoU threshold, 0.50 first: matched there, and not
+    counted there. `error` is empty for a hit at 0.50 (`ifc_bench.evaluation.errors`); `truth` is
+    the annotation that it is about.
+    """
+
+    video: list[int]
+    category: list[int]
+    score: list[float]
+    hits: list[int]
+    ignored: list[int]
+    error: list[str]
+    truth: list[int | None]
+
+
+class Truths(Strict):
+    """Every annotation, column by column; `hits` as in `Detections`."""
+
+    id: list[int]
+    video: list[int]
+    category: list[int]
+    crowd: list[bool]
+    hits: list[int]
+
+
 class EvaluationResult(Strict):
-    """Accuracies as fractions; None where no ground truth defines one."""
+    """Accuracies as fractions; None where no ground truth defines one.
+
+    `detections` and `truths` are what accuracies are made of, so that errors, bootstraps and
+    single videos can be looked into without the predictions; None for images.
+    """
 
     kind: Literal["evaluation"] = "evaluation"
     metrics: dict[str, float | None]
@@ -78,6 +122,10 @@ class EvaluationResult(Strict):
     frames: int
     tracks: int
     wall_seconds: float
+    situations: dict[str, list[int]] = Field(default_factory=dict)
+    by_stratum: list[StratumResult] = Field(default_factory=list)
+    detections: Detections | None = None
+    truths: Truths | None = None
 
 
 class CardFacts(Strict):

@@ -4,7 +4,7 @@ Work is split in two: `_match_cell` meets the detections and truths of one video
 for all IoU thresholds and area ranges together; `VideoScores` accumulates any subset of videos
 from these matches, so that scores by situation cost no second matching.
 
-Axis names: T IoU thresholds, A area ranges, D detections, G truths.
+Axis names: T IoU thresholds, A strata (the API's area ranges first), D detections, G truths.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from ifc_bench.data.youtube_vis import Annotation, VideoInstances
 from ifc_bench.evaluation.predictions import PredictedTrack
+from ifc_bench.evaluation.strata import AREA_RANGES, ATTRIBUTES, Stratum, Tube, thirds
 from ifc_bench.masks import tube_ious
 
 Array = NDArray[np.float64]
@@ -25,12 +26,6 @@ Flags = NDArray[np.bool_]
 
 IOU_THRESHOLDS = np.linspace(0.5, 0.95, 10)
 RECALL_POINTS = np.linspace(0.0, 1.0, 101)
-AREA_RANGES = {
-    "all": (0.0, 1e10),
-    "small": (0.0, 128.0**2),
-    "medium": (128.0**2, 256.0**2),
-    "large": (256.0**2, 1e10),
-}
 MAX_DETECTIONS = (1, 10, 100)
 SUMMARY = (
     "AP", "AP50", "AP75", "APs", "APm", "APl", "AR1", "AR10", "AR100", "ARs", "ARm", "ARl",
@@ -41,10 +36,13 @@ SUMMARY = (
 class _Cell:
     """One video and class: what became of each detection and how many truths counted."""
 
-    scores: Array  # [D], descending
+    tracks: list[PredictedTrack]  # [D], by descending score
+    annotations: list[Annotation]  # [G]
+    scores: Array  # [D]
     hit: Flags  # [A, T, D]
     ignored: Flags  # [A, T, D]
     truths: NDArray[np.int64]  # [A]
+    found: Flags  # [T, G], in all areas
 
 
 @dataclass(frozen=True)
@@ -53,6 +51,7 @@ class VideoScores:
 
     category_names: dict[int, str]
     situations: dict[str, list[int]]
+    strata: list[Stratum]
     cells: dict[tuple[int, int], _Cell]
 
     def summary(self, videos: Sequence[int] | None = None) -> dict[str, float]:
@@ -77,6 +76,24 @@ class VideoScores:
     def by_situation(self) -> dict[str, dict[str, float]]:
         """The summary over the videos of each situation that the data tags."""
         return {name: self.summary(ids) for name, ids in self.situations.items()}
+
+    def by_stratum(self) -> list[tuple[Stratum, int, float]]:
+        """Truths and AP of each stratum beyond the API's own."""
+        found = []
+        for index in range(len(AREA_RANGES), len(self.strata)):
+            truths = sum(int(cell.truths[index]) for cell in self.cells.values())
+            found.append((self.strata[index], truths, self._average(index)))
+        return found
+
+    def _average(self, stratum: int) -> float:
+        """AP of one stratum."""
+        values = []
+        for category in sorted(self.category_names):
+            cells = [self.cells[key] for key in sorted(self.cells) if key[1] == category]
+            curve = _accumulate(cells, stratum, MAX_DETECTIONS[-1])
+            if curve is not None:
+                values.append(curve[0].mean())
+        return float(np.mean(values)) if values else -1.0
 
     def _curves(self, videos: Sequence[int] | None) -> tuple[Array, Array]:
         """Precision [T, R, K, A, L] and recall [T, K, A, L]; -1 where there is no truth."""
@@ -108,8 +125,9 @@ def score_videos(truth: VideoInstances, predictions: Sequence[PredictedTrack]) -
         truths[annotation.video_id, annotation.category_id].append(annotation)
     for track in predictions:
         found[track.video_id, track.category_id].append(track)
+    strata = [*AREA_RANGES, *thirds([a for a in truth.annotations if not a.iscrowd])]
     cells = {
-        key: _match_cell(truths.get(key, []), found.get(key, []))
+        key: _match_cell(truths.get(key, []), found.get(key, []), strata)
         for key in truths.keys() | found.keys()
     }
     situations: dict[str, list[int]] = defaultdict(list)
@@ -117,11 +135,13 @@ def score_videos(truth: VideoInstances, predictions: Sequence[PredictedTrack]) -
         if video.situation is not None:
             situations[video.situation].append(video.id)
     names = {category.id: category.name for category in truth.categories}
-    return VideoScores(names, dict(situations), cells)
+    return VideoScores(names, dict(situations), strata, cells)
 
 
-def _match_cell(truths: list[Annotation], found: list[PredictedTrack]) -> _Cell:
-    """Greedy matching, best score first, for every area range and threshold at once.
+def _match_cell(
+    truths: list[Annotation], found: list[PredictedTrack], strata: list[Stratum]
+) -> _Cell:
+    """Greedy matching, best score first, for every stratum and threshold at once.
 
     A detection takes the free truth of highest IoU (the later one of equals), and an ignored
     truth only where no counting one qualifies; ignored truths that are crowds are never used up.
@@ -130,9 +150,9 @@ def _match_cell(truths: list[Annotation], found: list[PredictedTrack]) -> _Cell:
     tracks = [found[i] for i in order[: MAX_DETECTIONS[-1]]]
     ious = tube_ious([t.rles for t in tracks], [a.rles for a in truths])
     crowd = np.array([bool(a.iscrowd) for a in truths], bool)
-    outside = _outside([a.area for a in truths])  # [A, G]
+    outside = _outside(truths, strata)  # [A, G]
     ignored_truth = outside | crowd
-    shape = (len(AREA_RANGES), len(IOU_THRESHOLDS), len(tracks))
+    shape = (len(strata), len(IOU_THRESHOLDS), len(tracks))
     hit, ignored = np.zeros(shape, bool), np.zeros(shape, bool)
     taken = np.zeros((*shape[:2], len(truths)), bool)
     floor = np.minimum(IOU_THRESHOLDS, 1 - 1e-10)[None, :, None]
@@ -147,20 +167,30 @@ def _match_cell(truths: list[Annotation], found: list[PredictedTrack]) -> _Cell:
         ignored[:, :, index] = found_one & np.take_along_axis(ignored_truth, best, 1)
         a, t = np.nonzero(found_one)
         taken[a, t, best[a, t]] = True
-    ignored |= ~hit & _outside([t.area for t in tracks])[:, None]
+    ignored |= ~hit & _outside(tracks, strata)[:, None]
     return _Cell(
+        tracks=tracks,
+        annotations=truths,
         scores=np.array([t.score for t in tracks], float),
         hit=hit,
         ignored=ignored,
         truths=(~ignored_truth).sum(1),
+        found=taken[0],
     )
 
 
-def _outside(sizes: list[float]) -> Flags:
-    """Which areas lie outside each range, [A, len(sizes)]."""
-    size = np.array(sizes, float)[None]
-    limits = np.array(list(AREA_RANGES.values()))
-    return (size < limits[:, :1]) | (size > limits[:, 1:])
+def _outside(tubes: Sequence[Tube], strata: Sequence[Stratum]) -> Flags:
+    """Which tubes lie outside each stratum, [A, len(tubes)]."""
+    values = {
+        name: np.array([attribute(tube) for tube in tubes], float)
+        for name, attribute in ATTRIBUTES.items()
+        if any(stratum.attribute == name for stratum in strata)
+    }
+    rows = [
+        (values[stratum.attribute] < stratum.low) | (values[stratum.attribute] > stratum.high)
+        for stratum in strata
+    ]
+    return np.array(rows).reshape(len(strata), len(tubes))
 
 
 def _accumulate(cells: list[_Cell], area: int, most: int) -> tuple[Array, Array] | None:
