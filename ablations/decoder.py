@@ -15,4 +15,5 @@ def decoder(preset: Preset) -> Table:
             with_decoder(preset.model, "Decomp", "decomposed"),
         ),
         metrics=("AP", "AP75", "FPS"),
+        baseline="Unified",
     )

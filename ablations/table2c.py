@@ -16,4 +16,5 @@ def table2c(preset: Preset) -> Table:
         ),
         metrics=("AP",),
         paper_table="2c",
+        baseline="Box-based",
     )

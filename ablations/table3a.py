@@ -16,4 +16,5 @@ def table3a(preset: Preset) -> Table:
         ),
         metrics=("AP", "AP75", "FPS"),
         paper_table="3a",
+        baseline="No Comm",
     )

@@ -18,4 +18,5 @@ def table3b(preset: Preset) -> Table:
         rows=tuple(row.model_copy(update={"images": True}) for row in rows),
         metrics=("AP", "AP50"),
         paper_table="3b",
+        baseline="w/o memory tokens",
     )

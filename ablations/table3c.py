@@ -17,4 +17,5 @@ def table3c(preset: Preset) -> Table:
         ),
         metrics=("AP",),
         paper_table="3c",
+        baseline="M=8",
     )

@@ -17,4 +17,5 @@ def table3d(preset: Preset) -> Table:
         ),
         metrics=("AP",),
         paper_table="3d",
+        baseline="Unified",
     )

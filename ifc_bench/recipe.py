@@ -140,13 +140,17 @@ class Row(Strict):
 
 
 class Table(Strict):
-    """Rows by windows. `statistic` "std" prints the stds alone, in Table 4's layout."""
+    """Rows by windows. `statistic` "std" prints the stds alone, in Table 4's layout.
+
+    `baseline` is the label of the row that the others are held against.
+    """
 
     name: str
     title: str
     factor: str
     rows: tuple[Row, ...]
     metrics: tuple[Metric, ...]
+    baseline: str | None = None
     statistic: Literal["mean", "std"] = "mean"
     paper_table: str | None = None
 

@@ -5,9 +5,9 @@ import pytest
 from tests.conftest import run_cli
 
 COMMANDS = [
-    "run", "plan", "report", "flops", "profile", "fit", "compare", "predict", "visualize",
-    "evaluate", "doctor", "submit pack", "submit check", "data validate", "data split",
-    "data synthesize", "data convert-davis",
+    "run", "plan", "report", "significance", "flops", "profile", "fit", "compare", "predict",
+    "visualize", "evaluate", "doctor", "submit pack", "submit check", "data validate",
+    "data split", "data synthesize", "data convert-davis",
 ]  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""`run`, `plan` and `report`: from tables to records and back."""
+"""`run`, `plan`, `report` and `significance`: from tables to records and back."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ from ifc_bench.provenance import describe_device
 from ifc_bench.recipe import Table
 from ifc_bench.report import measured_on, render
 from ifc_bench.report.paper import PaperNumbers
+from ifc_bench.report.significance import significance
 from ifc_bench.store import Store, write_text
 from ifc_bench.sweep.executors import Outcome, Settings, run
 from ifc_bench.sweep.plan import Plan, label, make_plan
@@ -96,6 +97,26 @@ def add_to(app: typer.Typer, recipes: Recipes) -> None:
                 for device in measured_on(table, preset, choice.store()):
                     refuse_other_card(expect_gpu, device)
             print(render(table, preset, choice.store(), style, paper, situation))
+
+    @app.command("significance")
+    @spread
+    def significance_command(
+        choice: Choice,
+        tables: Tables = None,
+        style: Style = "github",
+        paper: Annotated[
+            bool, typer.Option("--paper", help="The paper's own differences, from what it prints.")
+        ] = False,
+    ) -> None:
+        """Tell which differences of tables exceed noise, ours or the paper's; from records alone.
+
+        Example: python run_ablations.py significance table3a --preset full
+        """
+        preset = choice.resolved(recipes)
+        numbers = PaperNumbers() if paper else None
+        for table in recipes.chosen(tables, preset):
+            if isinstance(table, Table) and table.baseline is not None:
+                print(significance(table, preset, choice.store(), style, numbers))
 
 
 def run_tables(

@@ -75,7 +75,9 @@ def thirds(truths: Sequence[Tube]) -> list[Stratum]:
         values = np.array([attribute(truth) for truth in truths])
         if not values.size:
             continue
-        cuts = sorted({float(np.quantile(values, q, method="inverted_cdf")) for q in _THIRDS} - {values.max()})
+        cuts = sorted(
+            {float(np.quantile(values, q, method="inverted_cdf")) for q in _THIRDS} - {values.max()}
+        )
         edges = [values.min(), *cuts, values.max()]
         if len(edges) < 3:
             continue

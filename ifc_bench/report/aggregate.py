@@ -20,7 +20,7 @@ class Cell:
     """One row of a table at one window.
 
     Attributes:
-        values: for each accuracy, its value as a fraction for each seed that has one.
+        values: for each accuracy, its value as a fraction by seed, of the seeds that have one.
         speeds: one for each device that was measured; they never share a mean.
         lost: seeds without a value, by reason ("diverged", "failed", "not run").
         splits: the split hashes behind the values (more than one is a fault to be shown).
@@ -28,14 +28,18 @@ class Cell:
 
     row: str
     window: int | None
-    values: dict[str, tuple[float, ...]]
+    values: dict[str, dict[int, float]]
     speeds: tuple[Speed, ...]
     lost: dict[str, int]
     splits: frozenset[str]
 
     def summary(self, metric: str) -> Summary | None:
         """Mean and std of an accuracy over seeds."""
-        return summarise(self.values.get(metric, ()))
+        return summarise(list(self.by_seed(metric).values()))
+
+    def by_seed(self, metric: str) -> dict[int, float]:
+        """An accuracy of each seed that has one."""
+        return self.values.get(metric, {})
 
 
 def collect(table: Table, preset: Preset, store: Store, situation: str | None = None) -> list[Cell]:
@@ -66,7 +70,7 @@ def _cell(
     profiles: _Profiles,
     situation: str | None,
 ) -> Cell:
-    values: dict[str, list[float]] = {m: [] for m in table.metrics if m != "FPS"}
+    values: dict[str, dict[int, float]] = {m: {} for m in table.metrics if m != "FPS"}
     lost: dict[str, int] = {}
     splits: set[str] = set()
     for work in table.evaluations(preset, row, window):
@@ -80,13 +84,13 @@ def _cell(
         for metric, found in values.items():
             value = scores[metric]
             if value is not None:
-                found.append(value)
+                found[work.training.seed] = value
     asked = table.profile(preset, row, window, Device(kind="cpu", name=""))
     found_here = profiles.get(_wherever(asked), []) if asked else []
     return Cell(
         row=row.label,
         window=window,
-        values={metric: tuple(found) for metric, found in values.items()},
+        values=values,
         speeds=tuple(speed for record in found_here if (speed := speed_of(record))),
         lost=lost,
         splits=frozenset(splits),

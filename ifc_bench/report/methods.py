@@ -14,7 +14,6 @@ from ifc_bench.records import EvaluationResult
 from ifc_bench.report.aggregate import Cell, collect
 from ifc_bench.report.layout import ABSENT, Grid, describe, percent
 from ifc_bench.report.paper import PaperNumbers
-from ifc_bench.report.statistics import summarise
 from ifc_bench.store import Store
 
 _Line = dict[str, Any]
@@ -95,8 +94,8 @@ def _external(table: TableOfMethods, store: Store) -> list[_Line]:
 def _ours(table: TableOfMethods, preset: Preset, cell: Cell) -> list[_Line]:
     lines = []
     data = describe(preset.data)
-    for metric, values in cell.values.items():
-        summary = summarise(values)
+    for metric in cell.values:
+        summary = cell.summary(metric)
         if summary is not None:
             line = _line(cell.row, "ours", data, metric, 100 * summary.mean)
             line["std"] = None if summary.std is None else 100 * summary.std

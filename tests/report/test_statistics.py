@@ -1,0 +1,149 @@
+"""Statistics against scipy, known values and simulation."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from ablations import PRESETS, TABLES
+from ifc_bench.errors import UserError
+from ifc_bench.report import statistics as s
+from ifc_bench.report.paper import PaperNumbers
+from ifc_bench.report.significance import compare_paper, compare_rows, significance
+from ifc_bench.store import Store
+from tests.conftest import one_line_error, run_cli
+from tests.report.test_tables import accuracy, save
+
+A, B = [30.1, 31.4, 29.2, 30.8, 31.9], [33.0, 32.1, 34.4, 33.3, 31.7]
+
+
+def summary(values) -> s.Summary:
+    found = s.summarise(values)
+    assert found is not None
+    return found
+
+
+def test_students_interval_is_scipys():
+    low, high = summary(A).interval
+    expected = stats.t.interval(0.95, 4, np.mean(A), stats.sem(A))
+    assert (low, high) == pytest.approx(expected)
+    assert summary([1.0]).interval is None
+    assert s.summarise([]) is None
+    assert [summary(A[:n]).few for n in (2, 3)] == [True, False]
+
+
+def test_welch_is_scipys():
+    found = s.welch(summary(A), summary(B))
+    expected = stats.ttest_ind(B, A, equal_var=False)
+    assert found.p == pytest.approx(expected.pvalue)
+    assert found.interval == pytest.approx(tuple(expected.confidence_interval()))
+    assert found.mean == pytest.approx(np.mean(B) - np.mean(A))
+    assert s.welch(summary([1.0]), summary(B)).p is None
+    assert s.welch(summary([1.0, 1.0]), summary([1.0, 1.0])).p == 1.0
+
+
+def test_the_paired_test_is_scipys_over_shared_seeds():
+    a, b = dict(enumerate(A)), {**dict(enumerate(B)), 9: 99.0}
+    found = s.paired(a, b)
+    assert found is not None
+    expected = stats.ttest_rel(B, A)
+    assert found.p == pytest.approx(expected.pvalue)
+    assert found.interval == pytest.approx(tuple(expected.confidence_interval()))
+    assert found.n == (5, 5)
+    assert s.paired({0: 1.0}, {1: 1.0}) is None
+
+
+def test_holm_by_hand():
+    assert s.holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
+    assert s.holm([0.9, 0.8]) == [1.0, 1.0]
+    assert s.holm([]) == []
+
+
+def test_holm_keeps_false_alarms_of_a_whole_table_below_5_percent():
+    ps = np.random.default_rng(0).random((4000, 12))
+    assert np.mean([min(s.holm(row.tolist())) < 0.05 for row in ps]) == pytest.approx(
+        0.05, abs=0.01
+    )
+
+
+def test_hedges_g_by_hand():
+    a, b = s.Summary(5, 10.0, 2.0), s.Summary(5, 13.0, 2.0)
+    assert s.hedges(a, b) == pytest.approx(1.5 * (1 - 3 / 31))
+    assert s.hedges(a, s.Summary(1, 1.0, None)) is None
+
+
+def test_probability_of_improvement():
+    assert s.probability_of_improvement([1, 2], [3, 4]) == (1.0, (1.0, 1.0))
+    assert s.probability_of_improvement([1, 1], [1, 1])[0] == 0.5
+    share, (low, high) = s.probability_of_improvement(A, B)
+    assert low < share <= high
+    assert s.probability_of_improvement([1], [2]) == (1.0, None)
+
+
+def test_the_bootstrap_is_the_same_on_every_reading():
+    assert s.bootstrap_interval(A) == s.bootstrap_interval(A)
+    low, high = s.bootstrap_interval(A)
+    student = summary(A).interval
+    assert student[0] < low < np.mean(A) < high < student[1]
+
+
+def test_power_agrees_with_simulation():
+    rng = np.random.default_rng(1)
+    a, b = rng.normal(0, 1, (4000, 8)), rng.normal(1.5, 1, (4000, 8))
+    found = np.mean(stats.ttest_ind(a, b, axis=1).pvalue < 0.05)
+    assert s.power(1.5, 1.0, 8) == pytest.approx(found, abs=0.02)
+
+
+def test_the_seeds_needed_are_the_fewest():
+    """The textbook: 17 a side find one std with 80%."""
+    assert s.seeds_needed(1.0, 1.0) == 17
+    for d in (0.3, 1.0, 2.5):
+        n = s.seeds_needed(d, 1.0)
+        assert s.power(d, 1.0, n) >= 0.8 > s.power(d, 1.0, n - 1)
+    assert s.seeds_needed(1e-6, 1.0, most=100) == 100
+
+
+def test_no_difference_in_the_papers_table_3a_exceeds_noise():
+    rows = compare_paper(PaperNumbers(), "3a", "No Comm")
+    assert len(rows) == 12
+    ifc = next(row for row in rows if row.row == "IFC" and row.window == 5)
+    assert (ifc.a.mean, ifc.b.mean) == (37.4, 39.0)
+    assert ifc.free.p == pytest.approx(0.102, abs=0.001)
+    assert not any(row.exceeds for row in rows)
+
+
+def test_our_rows_are_compared_seed_by_seed(tmp_path):
+    preset = PRESETS["full"].model_copy(update={"seeds": 5, "windows": (5,)})
+    table, store = TABLES["table3a"](preset), Store(tmp_path, tmp_path)
+    for row, values in ((0, A), (3, B)):
+        works = table.evaluations(preset, table.rows[row], 5)
+        for work, value in zip(works, values, strict=True):
+            save(store, work, accuracy(value / 100))
+    [found] = compare_rows(table, preset, store)
+    assert (found.row, found.window) == ("IFC", 5)
+    assert found.free.mean == pytest.approx(np.mean(B) - np.mean(A))
+    assert found.matched.p == pytest.approx(stats.ttest_rel(B, A).pvalue)
+    assert found.exceeds
+    text = significance(table, preset, store)
+    assert "1 of 1 differences exceed noise" in text
+    assert "seeds a row for 80% power" in text
+    assert "| yes " in text
+
+
+def test_few_seeds_are_flagged(tmp_path):
+    preset = PRESETS["full"].model_copy(update={"seeds": 2, "windows": (5,)})
+    table, store = TABLES["table3a"](preset), Store(tmp_path, tmp_path)
+    for row in (0, 1):
+        for work in table.evaluations(preset, table.rows[row], 5):
+            save(store, work, accuracy(0.3 + 0.01 * work.training.seed))
+    assert "fewer than 3 runs" in significance(table, preset, store)
+
+
+def test_the_command():
+    done = run_cli("significance", "table3a", "--paper")
+    assert done.returncode == 0, done.stderr
+    assert "0 of 12 differences exceed noise" in done.stdout
+    refused = run_cli("significance", "decoder", "--paper")
+    assert "--paper: decoder: the paper prints no stds for it" in one_line_error(refused)
+    preset = PRESETS["full"]
+    with pytest.raises(UserError, match="prints no stds"):
+        significance(TABLES["table2c"](preset), preset, Store(None, None), paper=PaperNumbers())
