@@ -78,6 +78,13 @@ def _head(pairs: list[tuple[dict[str, Any], Record]]) -> list[str]:
     for row, _ in pairs:
         if row.get("remarks"):
             lines.append(f"note: {_name(row)}: {row['remarks']}")
+    capped = sum(row.get("capped", 0) for row, _ in pairs)
+    if capped:
+        count = sum(row.get("processes", 0) for row, _ in pairs)
+        lines.append(
+            f"in {capped} of {count} processes time was over before the median's interval was as "
+            "narrow as asked"
+        )
     return lines
 
 

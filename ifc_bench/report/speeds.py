@@ -86,9 +86,6 @@ def doubts_of(result: ProfileResult) -> tuple[str, ...]:
 def remarks_of(result: ProfileResult) -> tuple[str, ...]:
     """What else a reader should know."""
     found = [remark for p in result.processes if p.card for remark in remarks(p.card)]
-    capped = sum(process.stopped == "cap" for process in result.processes)
-    if capped:
-        found.append(f"interval wider than asked in {capped} of {len(result.processes)} processes")
     return tuple(dict.fromkeys(found))
 
 
@@ -148,6 +145,7 @@ def _times(result: ProfileResult) -> dict[str, Any]:
         "fps_std": summary.std,
         "processes": summary.n,
         "passes": len(passes),
+        "capped": sum(process.stopped == "cap" for process in result.processes),
         "mean_ms": 1000 * fmean(passes) / frames,
         "median_ms": 1000 * median(passes) / frames,
         "p5_ms": 1000 * float(np.percentile(passes, 5)) / frames,
