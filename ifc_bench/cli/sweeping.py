@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from pathlib import Path
 from typing import Annotated, Literal, Optional
 
 import typer
@@ -24,8 +25,9 @@ from ifc_bench.progress import SweepDisplay
 from ifc_bench.provenance import describe_device
 from ifc_bench.recipe import Table
 from ifc_bench.report import measured_on, render
+from ifc_bench.report.layout import write
 from ifc_bench.report.paper import PaperNumbers
-from ifc_bench.report.significance import significance
+from ifc_bench.report.significance import paper_grid, significance_grid
 from ifc_bench.store import Store, write_text
 from ifc_bench.sweep.executors import Outcome, Settings, run
 from ifc_bench.sweep.plan import Plan, label, make_plan
@@ -85,12 +87,24 @@ def add_to(app: typer.Typer, recipes: Recipes) -> None:
             Optional[str], typer.Option(help="Accuracies on one situation's videos alone.")
         ] = None,
         expect_gpu: ExpectGpu = None,
+        out: Annotated[
+            Optional[Path],
+            typer.Option(help="Write tables in all formats, figures and index.html there instead."),
+        ] = None,
     ) -> None:
-        """Print tables from records alone.
+        """Print tables from records alone, or write a whole report.
 
         Example: python run_ablations.py report table3a --preset full --compare paper
+
+        Figures and a page: python run_ablations.py report --out report
         """
         preset = choice.resolved(recipes)
+        if out is not None:
+            from ifc_bench.report.publish import publish  # matplotlib: only where it is needed
+
+            for path in publish(recipes.chosen(tables, preset), preset, choice.store(), out):
+                print(path)
+            return
         for table in recipes.chosen(tables, preset):
             paper = PaperNumbers() if compare else None
             if paper is not None and isinstance(table, Table):
@@ -116,7 +130,12 @@ def add_to(app: typer.Typer, recipes: Recipes) -> None:
         numbers = PaperNumbers() if paper else None
         for table in recipes.chosen(tables, preset):
             if isinstance(table, Table) and table.baseline is not None:
-                print(significance(table, preset, choice.store(), style, numbers))
+                grid = (
+                    significance_grid(table, preset, choice.store())
+                    if numbers is None
+                    else paper_grid(table, numbers)
+                )
+                print(write(grid, style))
 
 
 def run_tables(

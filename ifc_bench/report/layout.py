@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -43,6 +44,7 @@ def write(grid: Grid, style: Format) -> str:
     if style == "latex":
         body = tabulate(grid.rows, grid.columns, tablefmt="latex_booktabs", disable_numparse=True)
         body = body.replace("±", r"$\pm$").replace(ABSENT, "--")
+        body = re.sub(r"\*\*(.+?)\*\*", r"\\textbf{\1}", body)
         return "\n".join([f"% {grid.title}", *(f"% {line}" for line in grid.head), body, ""])
     raise UserError(f"--format: {style!r} is none of {', '.join(FORMATS)}")
 

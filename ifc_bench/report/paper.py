@@ -45,6 +45,11 @@ class PaperNumbers:
         mean, std = rows.iloc[0][["mean", "std"]]
         return float(mean), None if pd.isna(std) else float(std)
 
+    def has_stds(self, table: str | None) -> bool:
+        """Whether `table` prints stds of AP."""
+        rows = self.frame[(self.frame["table"] == table) & (self.frame["metric"] == "AP")]
+        return bool(rows["std"].notna().any() and rows["T"].notna().any())
+
     def card(self, table: str | None) -> str | None:
         """The card behind the FPS that `table` prints, by its model; None where there is none."""
         rows = self.frame[(self.frame["table"] == table) & (self.frame["metric"] == "FPS")]

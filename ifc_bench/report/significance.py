@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from ifc_bench.errors import UserError
 from ifc_bench.recipe import Preset, Table
 from ifc_bench.report.aggregate import Cell, collect
-from ifc_bench.report.layout import ABSENT, Format, Grid, describe, write
+from ifc_bench.report.layout import ABSENT, Grid, describe
 from ifc_bench.report.paper import PaperNumbers
 from ifc_bench.report.statistics import (
     Difference,
@@ -53,35 +53,46 @@ class Comparison:
         return self.corrected is not None and self.corrected < _LEVEL
 
 
-def significance(
-    table: Table,
-    preset: Preset,
-    store: Store,
-    style: Format = "github",
-    paper: PaperNumbers | None = None,
-) -> str:
-    """Which differences of `table` exceed noise: ours, or with `paper` those that it prints.
+def significance_grid(table: Table, preset: Preset, store: Store) -> Grid:
+    """Which of our own differences exceed noise."""
+    rows = compare_rows(table, preset, store)
+    head = [f"data: {describe(preset.data)}", f"preset: {preset.name}", *power_lines(rows)]
+    return _grid(f"{table.title}: what exceeds noise", table.baseline or "", rows, head)
+
+
+def paper_grid(table: Table, paper: PaperNumbers) -> Grid:
+    """Which of the paper's differences exceed noise.
 
     Raises:
-        UserError: where the paper prints no stds for this table.
+        UserError: where it prints no stds for this table.
     """
-    baseline = table.baseline or table.rows[0].label
-    if paper is None:
-        rows = compare_rows(table, preset, store)
-        head = [f"data: {describe(preset.data)}", f"preset: {preset.name}", *power_lines(rows)]
-        return render_significance(
-            f"{table.title}: what exceeds noise", baseline, rows, head, style
-        )
-    rows = compare_paper(paper, table.paper_table or "", baseline)
-    if not rows:
+    if not paper.has_stds(table.paper_table):
         raise UserError(f"--paper: {table.name}: the paper prints no stds for it")
+    baseline = table.baseline or ""
+    rows = compare_paper(paper, table.paper_table or "", baseline)
     head = [
         "computed here from the printed means and stds, taken as sample stds of n = 5 independent "
         "runs; the paper makes no such test",
         *power_lines(rows),
     ]
-    title = f"{table.title}: what exceeds noise in the paper"
-    return render_significance(title, baseline, rows, head, style)
+    return _grid(f"{table.title}: what exceeds noise in the paper", baseline, rows, head)
+
+
+def best_rows(
+    table: Table, preset: Preset, store: Store, metric: str
+) -> set[tuple[str, int | None]]:
+    """Rows that beat every other one at their window by more than noise (Welch, Holm)."""
+    cells = collect(table, preset, store)
+    found = set()
+    for window in dict.fromkeys(cell.window for cell in cells):
+        known = [(c.row, s) for c in cells if c.window == window and (s := c.summary(metric))]
+        if len(known) < 2:
+            continue
+        row, best = max(known, key=lambda pair: pair[1].mean)
+        ps = [welch(other, best).p for name, other in known if name != row]
+        if all(p is not None for p in ps) and max(holm([p or 0.0 for p in ps])) < _LEVEL:
+            found.add((row, window))
+    return found
 
 
 def compare_rows(
@@ -140,9 +151,7 @@ def compare_paper(
     return _corrected(found)
 
 
-def render_significance(
-    title: str, baseline: str, rows: Sequence[Comparison], head: Sequence[str], style: Format
-) -> str:
+def _grid(title: str, baseline: str, rows: Sequence[Comparison], head: Sequence[str]) -> Grid:
     """The comparisons as a table; the last columns only where runs are known one by one."""
     ours = any(row.matched is not None for row in rows)
     columns = ["T", "row", "difference [95%]", "p", "p (Holm)", "Hedges' g"]
@@ -156,7 +165,7 @@ def render_significance(
             line.append(_share(row.improvement))
         grid.rows.append([*line, "yes" if row.exceeds else "no"])
         grid.values.append(_values(row))
-    return write(grid, style)
+    return grid
 
 
 def power_lines(rows: Sequence[Comparison]) -> list[str]:

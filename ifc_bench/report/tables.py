@@ -11,6 +11,7 @@ from ifc_bench.report.counts import count_grid
 from ifc_bench.report.layout import ABSENT, Format, Grid, describe, percent, write
 from ifc_bench.report.methods import method_grid
 from ifc_bench.report.paper import PaperNumbers
+from ifc_bench.report.significance import best_rows
 from ifc_bench.report.speeds import Speed
 from ifc_bench.store import Store
 
@@ -23,18 +24,27 @@ def render(
     paper: PaperNumbers | None = None,
     situation: str | None = None,
 ) -> str:
+    """`table` from the records of `preset`, written down; see `lay_out`."""
+    return write(lay_out(table, preset, store, paper, situation), style)
+
+
+def lay_out(
+    table: AnyTable,
+    preset: Preset,
+    store: Store,
+    paper: PaperNumbers | None = None,
+    situation: str | None = None,
+) -> Grid:
     """`table` from the records of `preset`.
 
     `paper` puts the printed numbers beside ours; `situation` narrows accuracies to the videos of
-    one situation.
+    one situation. A row's accuracy is bold where it beats every other row by more than noise.
     """
     if isinstance(table, TableOfCounts):
-        grid = count_grid(table, store, paper)
-    elif isinstance(table, TableOfMethods):
-        grid = method_grid(table, preset, store, paper or PaperNumbers())
-    else:
-        grid = _grid(table, preset, store, paper, situation)
-    return write(grid, style)
+        return count_grid(table, store, paper)
+    if isinstance(table, TableOfMethods):
+        return method_grid(table, preset, store, paper or PaperNumbers())
+    return _grid(table, preset, store, paper, situation)
 
 
 def _grid(
@@ -57,11 +67,19 @@ def _grid(
     grid = Grid(table.title, _head(table, preset, cells, speeds), columns)
     if situation is not None:
         grid.head.append(f"accuracies on the videos of situation {situation} alone")
+    best: dict[str, set[tuple[str, int | None]]] = {
+        metric: best_rows(table, preset, store, metric)
+        for metric in table.metrics
+        if metric != "FPS" and situation is None and table.statistic == "mean"
+    }
     by_place = {(cell.row, cell.window): cell for cell in cells}
     for row in table.rows:
         places = [(w or row.window or 0, metric, card) for w, metric, card in keys]
         told = [str(row.window)] if own_windows else []
-        shown = [_show(table, by_place[row.label, w], metric, card) for w, metric, card in places]
+        shown = [
+            _bold(_show(table, by_place[row.label, w], m, c), (row.label, w) in best.get(m, ()))
+            for w, m, c in places
+        ]
         grid.rows.append([row.label, *told, *shown])
         if paper is not None:
             printed = [_show_paper(table, paper, row.label, w, m, c) for w, m, c in places]
@@ -113,6 +131,10 @@ def _head(
     if len(splits) > 1:
         lines.append("warning: more than one split is mixed here; run the table again")
     return lines
+
+
+def _bold(text: str, best: bool) -> str:
+    return f"**{text}**" if best else text
 
 
 def _show(table: Table, cell: Cell, metric: str, card: tuple[str, str] | None) -> str:

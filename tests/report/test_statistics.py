@@ -7,8 +7,9 @@ from scipy import stats
 from ablations import PRESETS, TABLES
 from ifc_bench.errors import UserError
 from ifc_bench.report import statistics as s
+from ifc_bench.report.layout import write
 from ifc_bench.report.paper import PaperNumbers
-from ifc_bench.report.significance import compare_paper, compare_rows, significance
+from ifc_bench.report.significance import compare_paper, compare_rows, paper_grid, significance_grid
 from ifc_bench.store import Store
 from tests.conftest import one_line_error, run_cli
 from tests.report.test_tables import accuracy, save
@@ -123,7 +124,7 @@ def test_our_rows_are_compared_seed_by_seed(tmp_path):
     assert found.free.mean == pytest.approx(np.mean(B) - np.mean(A))
     assert found.matched.p == pytest.approx(stats.ttest_rel(B, A).pvalue)
     assert found.exceeds
-    text = significance(table, preset, store)
+    text = write(significance_grid(table, preset, store), "github")
     assert "1 of 1 differences exceed noise" in text
     assert "seeds a row for 80% power" in text
     assert "| yes " in text
@@ -135,7 +136,7 @@ def test_few_seeds_are_flagged(tmp_path):
     for row in (0, 1):
         for work in table.evaluations(preset, table.rows[row], 5):
             save(store, work, accuracy(0.3 + 0.01 * work.training.seed))
-    assert "fewer than 3 runs" in significance(table, preset, store)
+    assert "fewer than 3 runs" in write(significance_grid(table, preset, store), "github")
 
 
 def test_the_command():
@@ -146,4 +147,4 @@ def test_the_command():
     assert "--paper: decoder: the paper prints no stds for it" in one_line_error(refused)
     preset = PRESETS["full"]
     with pytest.raises(UserError, match="prints no stds"):
-        significance(TABLES["table2c"](preset), preset, Store(None, None), paper=PaperNumbers())
+        paper_grid(TABLES["table2c"](preset), PaperNumbers())

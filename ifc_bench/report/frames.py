@@ -1,0 +1,142 @@
+"""Records as pandas frames: one row for each value, nothing rounded, everything named."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from ifc_bench.config import Evaluation
+from ifc_bench.recipe import Preset, Table
+from ifc_bench.records import EvaluationResult, TrainingResult
+from ifc_bench.report.aggregate import collect
+from ifc_bench.report.statistics import bootstrap_interval, summarise
+from ifc_bench.store import Store
+
+
+def runs_frame(table: Table, preset: Preset, store: Store) -> pd.DataFrame:
+    """One row for each row, window, metric and seed: `row`, `T`, `metric`, `seed`, `value`.
+
+    `T` is the window in frames (missing: offline); values are fractions.
+    """
+    rows = [
+        {"row": cell.row, "T": cell.window, "metric": metric, "seed": seed, "value": value}
+        for cell in collect(table, preset, store)
+        for metric in cell.values
+        for seed, value in cell.by_seed(metric).items()
+    ]
+    return pd.DataFrame(rows, columns=["row", "T", "metric", "seed", "value"])
+
+
+def summary_frame(table: Table, preset: Preset, store: Store) -> pd.DataFrame:
+    """One row for each row, window and metric: `n`, `mean`, `std`, Student's and bootstrap 95%."""
+    found = []
+    runs = runs_frame(table, preset, store)
+    for (row, window, metric), group in runs.groupby(["row", "T", "metric"], sort=False):
+        values = group["value"].tolist()
+        summary = summarise(values)
+        assert summary is not None
+        low, high = summary.interval or (None, None)
+        boot = bootstrap_interval(values) or (None, None)
+        found.append(
+            {
+                "row": row, "T": window, "metric": metric, "n": summary.n, "mean": summary.mean,
+                "std": summary.std, "low": low, "high": high,
+                "bootstrap_low": boot[0], "bootstrap_high": boot[1],
+            }
+        )  # fmt: skip
+    return pd.DataFrame(found)
+
+
+def speeds_frame(table: Table, preset: Preset, store: Store) -> pd.DataFrame:
+    """One row for each row, window and device that was measured: `fps`, `std`, `n`, `doubts`."""
+    rows = [
+        {
+            "row": cell.row, "T": cell.window, "device": speed.device, "fps": speed.fps,
+            "std": speed.std, "n": speed.n, "doubts": "; ".join(speed.doubts),
+        }
+        for cell in collect(table, preset, store)
+        for speed in cell.speeds
+    ]  # fmt: skip
+    return pd.DataFrame(rows, columns=["row", "T", "device", "fps", "std", "n", "doubts"])
+
+
+def curves_frame(table: Table, preset: Preset, store: Store) -> pd.DataFrame:
+    """Training curves: `row`, `seed`, `iteration`, `curve` ("loss" or "AP"), `value`."""
+    found = []
+    for row in table.rows:
+        for training in table.trainings(preset, row):
+            record = store.load(training)
+            if record is None or not isinstance(record.result, TrainingResult):
+                continue
+            result = record.result
+            points = [(index * result.curve_step, "loss", v) for index, v in enumerate(result.loss)]
+            points += [(iteration, "AP", value) for iteration, value in result.accuracy_curve]
+            found += [
+                {"row": row.label, "seed": training.seed, "iteration": i, "curve": c, "value": v}
+                for i, c, v in points
+            ]
+    return pd.DataFrame(found, columns=["row", "seed", "iteration", "curve", "value"])
+
+
+def situations_frame(table: Table, preset: Preset, store: Store) -> pd.DataFrame:
+    """AP by situation: `row`, `T`, `seed`, `situation`, `value`."""
+    found = [
+        {"row": row, "T": work.window, "seed": work.training.seed, "situation": name,
+         "value": scores["AP"]}
+        for row, work, result in _evaluations(table, preset, store)
+        for name, scores in result.by_situation.items()
+    ]  # fmt: skip
+    return pd.DataFrame(found, columns=["row", "T", "seed", "situation", "value"])
+
+
+def strata_frame(table: Table, preset: Preset, store: Store) -> pd.DataFrame:
+    """AP by thirds of the instances: `attribute`, `low`, `high`, `truths`, `value`."""
+    found = [
+        {"row": row, "T": work.window, "seed": work.training.seed, "attribute": part.attribute,
+         "low": part.low, "high": part.high, "truths": part.truths, "value": part.ap}
+        for row, work, result in _evaluations(table, preset, store)
+        for part in result.by_stratum
+    ]  # fmt: skip
+    columns = ["row", "T", "seed", "attribute", "low", "high", "truths", "value"]
+    return pd.DataFrame(found, columns=columns)
+
+
+def errors_frame(table: Table, preset: Preset, store: Store) -> pd.DataFrame:
+    """What each kind of error costs in AP50, and how many there are: `error`, `cost`, `count`."""
+    from ifc_bench.report.detections import detection_table, error_costs, error_counts
+
+    found = []
+    for row, work, result in _evaluations(table, preset, store):
+        details = detection_table(result)
+        if details is None:
+            continue
+        counts = error_counts(details)
+        found += [
+            {"row": row, "T": work.window, "seed": work.training.seed, "error": kind,
+             "cost": cost, "count": counts[kind]}
+            for kind, cost in error_costs(details).items()
+        ]  # fmt: skip
+    return pd.DataFrame(found, columns=["row", "T", "seed", "error", "cost", "count"])
+
+
+def _evaluations(
+    table: Table, preset: Preset, store: Store
+) -> list[tuple[str, Evaluation, EvaluationResult]]:
+    """Every evaluation of `table` that has a result, with its row's label."""
+    return [
+        (row.label, work, record.result)
+        for row in table.rows
+        for window in table.windows(preset, row)
+        for work in table.evaluations(preset, row, window)
+        if (record := store.load(work)) is not None and isinstance(record.result, EvaluationResult)
+    ]
+
+
+__all__ = [
+    "curves_frame",
+    "errors_frame",
+    "runs_frame",
+    "situations_frame",
+    "speeds_frame",
+    "strata_frame",
+    "summary_frame",
+]

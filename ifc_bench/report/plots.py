@@ -1,0 +1,238 @@
+"""Figures from frames; every function draws on the axes it is given and gives them back.
+
+Colours are Okabe and Ito's, which colour-blind readers tell apart; every series also has a marker
+of its own. Bands and bars are Student's 95% intervals over seeds unless a title says otherwise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+
+from ifc_bench.cards import GpuModel
+from ifc_bench.report.significance import Comparison
+from ifc_bench.report.statistics import summarise
+
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+_MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+_SMOOTHING = 0.03  # of a curve's length
+
+
+def accuracy_over_windows(
+    summary: pd.DataFrame, metric: str = "AP", ax: Axes | None = None
+) -> Axes:
+    """Mean and interval of each row over T, side by side so that intervals do not cover."""
+    ax = _axes(ax)
+    data = summary[(summary["metric"] == metric) & summary["T"].notna()]
+    rows = list(dict.fromkeys(data["row"]))
+    windows = sorted(data["T"].unique())
+    step = min(np.diff(windows), default=5)
+    for index, row in enumerate(rows):
+        mine = data[data["row"] == row].sort_values("T")
+        shift = (index - (len(rows) - 1) / 2) * 0.09 * step
+        bars = 100 * np.array([mine["mean"] - mine["low"], mine["high"] - mine["mean"]], float)
+        ax.errorbar(
+            mine["T"].astype(float) + shift,
+            100 * mine["mean"],
+            yerr=None if np.isnan(bars).any() else bars,
+            capsize=3,
+            label=row,
+            **_style(index),
+        )
+    n = sorted({int(count) for count in data["n"]})
+    ax.set(xlabel="window T (frames)", ylabel=f"{metric} (%)", xticks=windows)
+    ax.set_title(f"{metric}, mean and 95% interval over seeds, n = {_range(n)}", fontsize=10)
+    ax.legend(frameon=False)
+    return ax
+
+
+def accuracy_over_tokens(summary: pd.DataFrame, metric: str = "AP", ax: Axes | None = None) -> Axes:
+    """AP over the number of memory tokens, one line for each T; rows are labelled M=..."""
+    ax = _axes(ax)
+    data = summary[summary["metric"] == metric].copy()
+    data["M"] = data["row"].str.removeprefix("M=").astype(int)
+    for index, (window, group) in enumerate(data.groupby("T")):
+        mine = group.sort_values("M")
+        bars = 100 * np.array([mine["mean"] - mine["low"], mine["high"] - mine["mean"]], float)
+        ax.errorbar(
+            mine["M"] * 2 ** (0.06 * (index - 1.5)),
+            100 * mine["mean"],
+            yerr=None if np.isnan(bars).any() else bars,
+            capsize=3,
+            label=f"T = {int(float(str(window)))}",
+            **_style(index),
+        )
+    ax.set_xscale("log", base=2)
+    ticks = sorted(data["M"].unique())
+    ax.set_xticks(ticks, [str(tick) for tick in ticks])
+    ax.set(xlabel="memory tokens M", ylabel=f"{metric} (%)")
+    ax.set_title(f"{metric} over memory tokens, 95% over seeds", fontsize=10)
+    ax.legend(frameon=False)
+    return ax
+
+
+def profile_over_windows(profiles: pd.DataFrame, what: str = "fps", ax: Axes | None = None) -> Axes:
+    """FPS ("fps") or peak memory ("peak_bytes") over T, a line for each variant of one device."""
+    ax = _axes(ax)
+    data = profiles[(profiles["status"] == "ok") & profiles["T"].notna()]
+    for index, (name, group) in enumerate(data.groupby("variant", sort=True)):
+        mine = group.sort_values("T")
+        scale, spread = (1.0, mine["fps_std"]) if what == "fps" else (1e-6, None)
+        bars = None if spread is None or spread.isna().any() else spread
+        ax.errorbar(
+            mine["T"].astype(float), scale * mine[what], yerr=bars, capsize=3, label=str(name),
+            **_style(index),
+        )  # fmt: skip
+    unit = "frames per second (± std between processes)" if what == "fps" else "peak memory (MB)"
+    ax.set(xlabel="window T (frames)", ylabel=unit, ylim=(0, None))
+    ax.set_title(", ".join(sorted(set(data["device"]))), fontsize=10)
+    ax.legend(frameon=False)
+    return ax
+
+
+def accuracy_against_speed(
+    summary: pd.DataFrame, speeds: pd.DataFrame, metric: str = "AP", ax: Axes | None = None
+) -> Axes:
+    """The trade-off: one point for each row and T, numbered by T, of one device."""
+    ax = _axes(ax)
+    data = summary[summary["metric"] == metric].merge(
+        speeds, on=["row", "T"], suffixes=("", "_fps")
+    )
+    for index, (row, group) in enumerate(data.groupby("row", sort=False)):
+        mine = group.sort_values("T")
+        ax.plot(mine["fps"], 100 * mine["mean"], label=str(row), **_style(index))
+        for _, point in mine.iterrows():
+            ax.annotate(
+                str(int(point["T"])), (point["fps"], 100 * point["mean"]), fontsize=7,
+                textcoords="offset points", xytext=(4, 4),
+            )  # fmt: skip
+    device = ", ".join(sorted(set(data["device"])))
+    ax.set(xlabel=f"frames per second ({device})", ylabel=f"{metric} (%)")
+    ax.set_title(f"{metric} against speed; numbers are T", fontsize=10)
+    ax.legend(frameon=False)
+    return ax
+
+
+def memory_against_cards(
+    footprints: pd.DataFrame, cards: Sequence[GpuModel], ax: Axes | None = None
+) -> Axes:
+    """Predicted peaks over T, and what cards can hold; `footprints` as `footprints_frame` gives."""
+    ax = _axes(ax)
+    for index, (name, group) in enumerate(footprints.groupby(["variant", "attention"], sort=True)):
+        mine = group.sort_values("frames")
+        label = " ".join(str(part) for part in name) if isinstance(name, tuple) else str(name)
+        ax.plot(mine["frames"], mine["peak_bytes"] / 1e9, label=label, **_style(index))
+    for card in cards:
+        ax.axhline(card.usable_bytes / 1e9, color="#666666", linewidth=0.8, linestyle="--")
+        ax.annotate(
+            card.key, (0.99, card.usable_bytes / 1e9), xycoords=("axes fraction", "data"),
+            ha="right", va="bottom", fontsize=7, color="#444444",
+        )  # fmt: skip
+    ax.set_yscale("log")
+    ax.set(xlabel="window T (frames)", ylabel="peak memory (GB, predicted)")
+    ax.legend(frameon=False, fontsize=7)
+    return ax
+
+
+def training_curves(curves: pd.DataFrame, curve: str = "loss", ax: Axes | None = None) -> Axes:
+    """Mean over seeds with a band from the least to the largest seed, smoothed alike."""
+    ax = _axes(ax)
+    data = curves[curves["curve"] == curve]
+    for index, (row, group) in enumerate(data.groupby("row", sort=False)):
+        table = group.pivot(index="iteration", columns="seed", values="value").astype(float)
+        if curve == "loss":
+            table = table.rolling(max(1, int(_SMOOTHING * len(table))), min_periods=1).mean()
+        scale = 100 if curve == "AP" else 1
+        colour = COLOURS[index % len(COLOURS)]
+        ax.plot(table.index, scale * table.mean(axis=1), color=colour, label=str(row))
+        ax.fill_between(
+            table.index, scale * table.min(axis=1), scale * table.max(axis=1), color=colour,
+            alpha=0.15, linewidth=0,
+        )  # fmt: skip
+    ax.set(xlabel="iteration", ylabel="AP (%)" if curve == "AP" else curve)
+    if curve == "loss":
+        ax.set_yscale("log")
+    ax.set_title("mean over seeds; band: least to largest", fontsize=10)
+    ax.legend(frameon=False)
+    return ax
+
+
+def difference_map(
+    comparisons: Sequence[Comparison], baseline: str, ax: Axes | None = None
+) -> Axes:
+    """Differences to the baseline by row and T, in points; * where one exceeds noise."""
+    ax = _axes(ax)
+    rows = list(dict.fromkeys(one.row for one in comparisons))
+    windows = list(dict.fromkeys(one.window for one in comparisons))
+    grid = np.full((len(rows), len(windows)), np.nan)
+    for one in comparisons:
+        grid[rows.index(one.row), windows.index(one.window)] = one.free.mean
+    limit = max(1e-9, float(np.nanmax(np.abs(grid))) if grid.size else 1.0)
+    image = ax.imshow(grid, cmap="PuOr", vmin=-limit, vmax=limit, aspect="auto")
+    for one in comparisons:
+        place = (windows.index(one.window), rows.index(one.row))
+        strong = abs(one.free.mean) > 0.6 * limit
+        ax.text(
+            *place, f"{one.free.mean:+.1f}{'*' if one.exceeds else ''}", ha="center", va="center",
+            color="white" if strong else "black", fontsize=9,
+        )  # fmt: skip
+    ax.set_xticks(range(len(windows)), [f"T = {w}" if w else "video" for w in windows])
+    ax.set_yticks(range(len(rows)), rows)
+    ax.set_title(f"AP less {baseline}'s (points; * exceeds noise)", fontsize=10)
+    ax.figure.colorbar(image, ax=ax, shrink=0.8)
+    return ax
+
+
+def grouped_bars(
+    frame: pd.DataFrame, by: str, value: str, ylabel: str, ax: Axes | None = None
+) -> Axes:
+    """Means over seeds of `value` for each `by`, a bar for each row, with 95% intervals."""
+    ax = _axes(ax)
+    groups, rows = list(dict.fromkeys(frame[by])), list(dict.fromkeys(frame["row"]))
+    width = 0.8 / max(len(rows), 1)
+    for index, row in enumerate(rows):
+        heights, bars = [], []
+        for group in groups:
+            chosen = frame[(frame["row"] == row) & (frame[by] == group)][value].dropna()
+            summary = summarise((100 * chosen).tolist())
+            heights.append(np.nan if summary is None else summary.mean)
+            interval = None if summary is None else summary.interval
+            bars.append(np.nan if interval is None else interval[1] - heights[-1])
+        places = np.arange(len(groups)) + (index - (len(rows) - 1) / 2) * width
+        ax.bar(
+            places, heights, 0.9 * width, yerr=bars, label=row, color=COLOURS[index % len(COLOURS)],
+            error_kw={"elinewidth": 0.8, "ecolor": "#333333"},
+        )  # fmt: skip
+    ax.set_xticks(range(len(groups)), [str(group).replace("_", "\n") for group in groups])
+    ax.set(ylabel=ylabel)
+    ax.legend(
+        frameon=False, fontsize=8, ncols=len(rows), loc="lower center", bbox_to_anchor=(0.5, 1)
+    )
+    return ax
+
+
+def _axes(ax: Axes | None) -> Axes:
+    if ax is not None:
+        return ax
+    _, made = plt.subplots(figsize=(6.4, 4.0), layout="constrained")
+    return made
+
+
+def _style(index: int) -> dict[str, Any]:
+    return {
+        "color": COLOURS[index % len(COLOURS)],
+        "marker": _MARKERS[index % len(_MARKERS)],
+        "linewidth": 1.4,
+        "markersize": 5,
+    }
+
+
+def _range(counts: Sequence[int]) -> str:
+    if not counts:
+        return "0"
+    return str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
