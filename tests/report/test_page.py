@@ -1,0 +1,86 @@
+"""The whole report: every file, the same on every making, and the page in a real browser."""
+
+import re
+import shutil
+
+import pytest
+
+from ablations import PRESETS, TABLES
+from ifc_bench.report.publish import publish
+from ifc_bench.store import Store
+from tests.conftest import ROOT
+
+QUICK = PRESETS["quick"].model_copy(update={"seeds": 5})
+STORE = Store(ROOT / "results" / "baseline", ROOT / "runs")
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory):
+    out = tmp_path_factory.mktemp("report")
+    publish([TABLES[name](QUICK) for name in ("table1", "table3a")], QUICK, STORE, out)
+    return out
+
+
+def test_every_format_and_figure_is_there(report):
+    for ending in ("md", "tex", "csv", "json"):
+        names = {path.stem for path in (report / "tables").glob(f"*.{ending}")}
+        assert names == {"table1", "table3a", "table3a-significance", "table3a-paper-significance"}
+    for ending in ("png", "pdf"):
+        names = {path.stem for path in (report / "figures").glob(f"*.{ending}")}
+        wanted = {"windows", "speed", "loss", "ap", "differences", "situations"}
+        assert {f"table3a-{name}" for name in wanted} <= names
+    assert r"\toprule" in (report / "tables" / "table3a.tex").read_text()
+
+
+def test_the_same_records_give_the_same_files(report, tmp_path):
+    publish([TABLES[name](QUICK) for name in ("table1", "table3a")], QUICK, STORE, tmp_path)
+    for path in sorted(report.rglob("*.*")):
+        assert path.read_bytes() == (tmp_path / path.relative_to(report)).read_bytes(), path.name
+
+
+def test_the_page_needs_no_network(report):
+    page = (report / "index.html").read_text(encoding="utf-8")
+    assert not re.findall(r"""(?:src|href)=["'](?!#|data:)[^"']+""", page)
+    assert "No Comm" in page
+    assert "0 of 12 differences exceed noise" in page
+    assert "AMD EPYC (2 cores), 1 thread" in page, "provenance"
+
+
+def test_the_page_in_a_browser(report, tmp_path):
+    """Opens it, sorts a table by a click and by the keyboard, and takes a picture."""
+    webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
+    from selenium.webdriver.chrome.service import Service
+    from selenium.webdriver.common.by import By
+    from selenium.webdriver.common.keys import Keys
+
+    browser, driver = shutil.which("chromium"), shutil.which("chromedriver")
+    if not (browser and driver):
+        pytest.skip("Debian's chromium and chromium-driver are not installed")
+    options = webdriver.ChromeOptions()
+    options.binary_location = browser
+    for flag in ("--headless=new", "--no-sandbox", "--window-size=1200,1600"):
+        options.add_argument(flag)
+    with webdriver.Chrome(options=options, service=Service(driver)) as page:
+        page.get((report / "index.html").as_uri())
+        head = page.find_elements(By.CSS_SELECTOR, "#table3a ~ .scroll table th")[1]
+
+        def column():
+            body = head.find_element(By.XPATH, "ancestor::table/tbody")
+            return [row.find_elements(By.TAG_NAME, "td")[1].text for row in
+                    body.find_elements(By.TAG_NAME, "tr")]  # fmt: skip
+
+        def numbers():
+            return [float(text.strip("*").partition("±")[0]) for text in column()]
+
+        head.click()
+        assert numbers() == sorted(numbers())
+        assert head.get_attribute("aria-sort") == "ascending"
+        head.send_keys(Keys.ENTER)
+        assert numbers() == sorted(numbers(), reverse=True)
+        pictures = page.find_elements(By.TAG_NAME, "img")
+        assert len(pictures) >= 6
+        assert all(page.execute_script("return arguments[0].naturalWidth", p) for p in pictures)
+        faults = [line for line in page.get_log("browser") if line["level"] == "SEVERE"]
+        assert not faults
+        assert page.save_screenshot(str(tmp_path / "page.png"))
+    assert (tmp_path / "page.png").stat().st_size > 20_000
