@@ -17,9 +17,11 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from ifc_bench.errors import UserError
-from ifc_bench.masks import Rle, encode
+from ifc_bench.masks import BoolArray, Rle, encode
 from ifc_bench.structures import Track
 from ifc_bench.watch import Watch, unwatched
+
+_AT_ONCE = 8  # masks at full size, so that many tracks take no more memory than a few
 
 
 @dataclass(frozen=True)
@@ -212,11 +214,17 @@ class ClipTracker:
             chosen = present.to(self._sums.device)
             counts = self._counts[present, column].to(self._sums)
             mean = self._sums[chosen, column] / counts[:, None, None]
-            large = F.interpolate(
-                mean[None], size=self.image_size, mode="bilinear", align_corners=False
-            )[0]
-            masks = (large > 0).cpu().numpy()
-            rows = present.nonzero()[:, 0].tolist()
-            for row, mask, rle in zip(rows, masks, encode(masks), strict=True):
-                if mask.any():
-                    finished[self._rows[row]][frame] = rle
+            rows = present.nonzero()[:, 0]
+            for some, chosen_rows in zip(mean.split(_AT_ONCE), rows.split(_AT_ONCE), strict=True):
+                masks = self._at_full_size(some)
+                encoded = zip(chosen_rows.tolist(), masks, encode(masks), strict=True)
+                for row, mask, rle in encoded:
+                    if mask.any():
+                        finished[self._rows[row]][frame] = rle
+
+    def _at_full_size(self, logits: Tensor) -> BoolArray:
+        """Masks [n, H, W] of `logits` [n, h, w]."""
+        large = F.interpolate(
+            logits[None], size=self.image_size, mode="bilinear", align_corners=False
+        )[0]
+        return (large > 0).cpu().numpy()
