@@ -28,7 +28,7 @@ format: $(READY)
 MACHINES := results/machines/{device}
 GPU_ROWS := --size 360x640 --length 36 --processes 4 --max-seconds 4 --device $(or $(DEVICE),cuda:0)
 profile-gpu: $(READY)
-	$(BIN)/python run_ablations.py doctor --device $(or $(DEVICE),cuda:0) --self-test --seconds 20
+	$(BIN)/python run_ablations.py doctor --device $(or $(DEVICE),cuda:0) --self-test --seconds 20 --results '$(MACHINES)'
 	$(BIN)/python run_ablations.py profile --frames 5 20 36 $(GPU_ROWS) $(if $(GPU),--expect-gpu "$(GPU)") --results '$(MACHINES)'
 	$(BIN)/python run_ablations.py profile --communication full ifc --frames 20 36 --attention efficient $(GPU_ROWS) --results '$(MACHINES)'
 	$(BIN)/python run_ablations.py fit --check --frames 5 20 --device $(or $(DEVICE),cuda:0) --results '$(MACHINES)' --forecast '$(MACHINES)'
@@ -36,7 +36,7 @@ profile-gpu: $(READY)
 # The same for a processor, at a size that it can do: about a quarter of an hour.
 CPU_ROWS := --size 96x160 --length 20 --max-seconds 3 --device cpu
 profile-cpu: $(READY)
-	$(BIN)/python run_ablations.py doctor --device cpu --self-test --seconds 20
+	$(BIN)/python run_ablations.py doctor --device cpu --self-test --seconds 20 --results '$(MACHINES)'
 	$(BIN)/python run_ablations.py profile --frames 5 10 15 20 $(CPU_ROWS) --results '$(MACHINES)'
 	$(BIN)/python run_ablations.py fit --check --frames 5 10 15 20 --device cpu --results '$(MACHINES)' --forecast '$(MACHINES)'
 

@@ -9,8 +9,8 @@ from typing import Annotated, Literal, Optional
 import typer
 
 from ifc_bench.cards import GpuModel, card
-from ifc_bench.cli.options import Style
-from ifc_bench.cli.profiling import one_of, results_for
+from ifc_bench.cli.options import Style, results_for
+from ifc_bench.cli.profiling import one_of
 from ifc_bench.cli.variants import Kinds, Sizes, Tokens, models, parse_size
 from ifc_bench.config import Arithmetic, AttentionKernel, Footprint, ModelConfig
 from ifc_bench.errors import UserError

@@ -7,12 +7,15 @@ import importlib.util
 import os
 import platform
 from collections.abc import Iterator
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Optional
 
 import typer
 from tabulate import tabulate
 
+from ifc_bench.cli.options import results_for
 from ifc_bench.provenance import describe_device, resolve_device
+from ifc_bench.store import write_text
 
 _REQUIRED = ("torch", "torchvision", "numpy", "pandas", "matplotlib", "pycocotools", "scipy")
 _OPTIONAL = {
@@ -32,6 +35,10 @@ def add_to(app: typer.Typer) -> None:
             bool, typer.Option("--self-test", help="Also time the timer, for --seconds.")
         ] = False,
         seconds: Annotated[float, typer.Option(min=0.1, help="Length of the self-test.")] = 60,
+        results: Annotated[
+            Optional[Path],
+            typer.Option(help="Also write the table there; {device} stands for the device's name."),
+        ] = None,
     ) -> None:
         """Report versions, devices, attention kernels and optional parts.
 
@@ -41,7 +48,11 @@ def add_to(app: typer.Typer) -> None:
         rows = [*_versions(), *_nvml(), *_device(place), *_threads(), *_kernels(place)]
         if self_test:
             rows += _self_test(place, seconds)
-        print(tabulate(rows, ["part", "found", "note"], "github", disable_numparse=True))
+        text = tabulate(rows, ["part", "found", "note"], "github", disable_numparse=True)
+        print(text)
+        if results is not None:
+            folder = results_for(results, describe_device(place, 1))
+            write_text(folder / "tables" / "doctor.md", f"{text}\n")
 
 
 def _versions() -> Iterator[Row]:

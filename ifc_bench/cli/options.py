@@ -18,6 +18,7 @@ from ifc_bench.data.catalogue import LAYOUTS
 from ifc_bench.errors import UserError
 from ifc_bench.provenance import describe_device, resolve_device
 from ifc_bench.recipe import Preset
+from ifc_bench.records import Device
 from ifc_bench.store import Store
 from ifc_bench.sweep.executors import Settings
 from ifc_bench.sweep.sources import with_data, with_start
@@ -45,6 +46,12 @@ def refuse_other_card(expected: str | None, name: str) -> None:
             f"--expect-gpu: {expected!r} is expected, {name!r} is here; measure on that card, or "
             "leave the option out"
         )
+
+
+def results_for(results: Path, device: Device) -> Path:
+    """`results` with `{device}` replaced by the device's name, fit for a folder."""
+    name = "".join(c if c.isalnum() else "-" for c in device.name.lower())
+    return Path(str(results).replace("{device}", "-".join(filter(None, name.split("-")))))
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Optional
 import typer
 from rich.console import Console
 
-from ifc_bench.cli.options import ExpectGpu, Style, refuse_other_card
+from ifc_bench.cli.options import ExpectGpu, Style, refuse_other_card, results_for
 from ifc_bench.cli.variants import Kinds, Sizes, Tokens, models, parse_size
 from ifc_bench.config import (
     Arithmetic,
@@ -25,7 +25,7 @@ from ifc_bench.data.catalogue import adopt_clips
 from ifc_bench.errors import UserError
 from ifc_bench.progress import bar
 from ifc_bench.provenance import describe_device, resolve_device
-from ifc_bench.records import Device, Record
+from ifc_bench.records import Record
 from ifc_bench.report.paper import PaperNumbers
 from ifc_bench.report.profiles import render_profiles
 from ifc_bench.report.speeds import variant
@@ -96,7 +96,8 @@ def add_to(app: typer.Typer) -> None:
         """Measure FPS, latency, memory and energy, scope by scope; write records, print a table.
 
         Every row is measured in several processes, all rows taking turns. What has a record is not
-        measured again; an interrupted session goes on where it was.
+        measured again; an interrupted session goes on where it was. The table under the results
+        folder holds all that was measured into it.
 
         Example: python run_ablations.py profile --communication none ifc --frames 5 20
         --size 96x160 --length 20 --processes 3
@@ -145,18 +146,12 @@ def add_to(app: typer.Typer) -> None:
         records = [record for one in works if (record := store.load(one)) is not None]
         text = render_profiles(records, style, PaperNumbers())
         print(text)
-        if style == "github":
-            write_text(results / "tables" / "profile.md", text)
+        everything = render_profiles(store.records("profile"), paper=PaperNumbers())
+        write_text(results / "tables" / "profile.md", everything)
         failed = [record for record in records if record.status == "failed"]
         if failed:
             last = (failed[0].error or "").strip().splitlines()[-1]
             raise UserError(f"{len(failed)} rows failed, the first with {last}; run again to retry")
-
-
-def results_for(results: Path, device: Device) -> Path:
-    """`results` with `{device}` replaced by the device's name, fit for a folder."""
-    name = "".join(c if c.isalnum() else "-" for c in device.name.lower())
-    return Path(str(results).replace("{device}", "-".join(filter(None, name.split("-")))))
 
 
 def measure(works: list[Profile], store: Store, device: str) -> list[Record]:
