@@ -1,0 +1,74 @@
+"""What the documents say is there: links, options of commands, and Python."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+import typer
+
+from ablations import PRESETS, TABLES
+from ifc_bench import cli
+from ifc_bench.cli.recipes import Recipes
+from ifc_bench.cli.repetition import repeated
+from tests.conftest import ROOT
+
+DOCUMENTS = [
+    ROOT / "README.md",
+    ROOT / "results" / "README.md",
+    *sorted((ROOT / "docs").glob("*.md")),
+]
+_PLACEHOLDERS = {"TABLE...", "TABLE", "..."}
+
+
+def commands() -> list[tuple[str, str]]:
+    """Every command line of every document, without the comment that follows it."""
+    found = []
+    for document in DOCUMENTS:
+        text = re.sub(r"\\\n\s*", " ", document.read_text(encoding="utf-8"))
+        for line in re.findall(r"^(?:python )run_ablations\.py (.+)$", text, re.MULTILINE):
+            found.append((document.name, re.split(r"\s{3,}", line)[0]))
+    return found
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_links_lead_somewhere(document: Path):
+    text = re.sub(r"```.*?```", "", document.read_text(encoding="utf-8"), flags=re.DOTALL)
+    for target in re.findall(r"\]\((?!https?://|#)([^)#]+)", text):
+        assert (document.parent / target).exists(), target
+
+
+def test_there_are_commands_to_check():
+    assert len(commands()) > 25
+
+
+@pytest.mark.parametrize(("document", "line"), commands())
+def test_commands_have_the_options_that_are_told(document, line):
+    """Parsed by the real command line, up to where it would begin to work."""
+    words = [word for word in shlex.split(line) if word not in _PLACEHOLDERS]
+    context = typer.main.get_command(cli._app(Recipes(TABLES, PRESETS)))
+    words = repeated(context, words)
+    while words and words[0] in getattr(context, "commands", {}):
+        context = context.commands[words.pop(0)]
+    if hasattr(context, "commands"):
+        assert not words, f"{words[0]} is no command"
+        return
+    parent = context.make_context("run_ablations.py", words, resilient_parsing=True)
+    unknown = [word for word in words if word.startswith("--") and not _known(context, word)]
+    assert not unknown
+    assert parent is not None
+
+
+def _known(command, word: str) -> bool:
+    name = word.partition("=")[0]
+    return any(name in (*p.opts, *p.secondary_opts) for p in command.params)
+
+
+def test_the_python_of_docs_analysis_runs():
+    text = (ROOT / "docs" / "analysis.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    assert blocks
+    for block in blocks:
+        names: dict[str, object] = {}
+        exec(block.replace('"results/baseline"', repr(str(ROOT / "results" / "baseline"))), names)
+        assert names["ax"].get_xlabel() == "window T (frames)"
