@@ -11,8 +11,6 @@ import typer
 from ifc_bench.config import Testing, Training
 from ifc_bench.data.files import Files
 from ifc_bench.errors import UserError
-from ifc_bench.evaluation import PredictedTrack, read_predictions
-from ifc_bench.masks import Rle
 from ifc_bench.progress import bar
 from ifc_bench.provenance import resolve_device
 from ifc_bench.store import Store, file_hash, write_text
@@ -98,16 +96,34 @@ def add_to(app: typer.Typer) -> None:
         video: Annotated[
             Optional[list[int]], typer.Option(help="A video's id; repeat. Default: all.")
         ] = None,
+        label: Annotated[
+            Optional[list[str]],
+            typer.Option(help="The name of each results.json, in order. Default: the file's."),
+        ] = None,
+        situation: Annotated[
+            Optional[str], typer.Option(help="Only the videos of one situation.")
+        ] = None,
         columns: Annotated[int, typer.Option(min=1, help="Frames of a strip.")] = 6,
         threshold: Annotated[float, typer.Option(help="Leave out tracks below this score.")] = 0.3,
+        gif: Annotated[bool, typer.Option("--gif", help="Also a GIF of each whole video.")] = False,
     ) -> None:
         """Draw one strip a video: the ground truth on top, then one row for each results.json.
 
         Example: python run_ablations.py visualize --data clips --predictions results.json
         --out pictures
         """
-        files = Files.at(data, images)
-        for path in _draw(files, out, predictions or [], video, columns, threshold):
+        names = label or [path.stem for path in predictions or []]
+        if len(names) != len(predictions or []):
+            raise UserError(
+                f"--label: {len(names)} names for {len(predictions or [])} files of --predictions"
+            )
+        from ifc_bench.cli.drawing import Choice, draw_strips  # torch: only where it is needed
+        from ifc_bench.data.loading import VideoDataset
+
+        videos = VideoDataset(Files.at(data, images), unannotated=True)
+        choice = Choice(video, situation, columns, threshold, gif)
+        what = dict(zip(names, predictions or [], strict=True))
+        for path in draw_strips(videos, out, what, choice):
             print(path)
 
 
@@ -125,45 +141,3 @@ def _model(checkpoint: Path | None, training: str | None, store: Store, device: 
     if record is None or not isinstance(record.work, Training):
         raise UserError(f"--training: {training!r} has no record under {store.results}")
     return trained_model(store.checkpoint_path(record.work), record.work, device)
-
-
-def _draw(
-    files: Files,
-    out: Path,
-    predictions: list[Path],
-    chosen: list[int] | None,
-    columns: int,
-    threshold: float,
-) -> list[Path]:
-    """Write the strips; gives their paths."""
-    from ifc_bench.data.loading import VideoDataset
-    from ifc_bench.pictures import Tubes, save, strip
-
-    videos = VideoDataset(files, unannotated=True)
-    known = {video.id: video for video in videos.videos}
-    for number in chosen or []:
-        if number not in known:
-            raise UserError(f"--video: {number} is not among {', '.join(map(str, known))}")
-    sources = [read_predictions(path, videos.instances) for path in predictions]
-    written = []
-    for number in chosen or list(known):
-        video = known[number]
-        truth = [a.rles for a in videos.instances.annotations if a.video_id == number]
-        rows = [Tubes(truth), *(Tubes(_best(s, number, threshold)) for s in sources)]
-        count = min(columns, video.length)
-        indices = [round(i * (video.length - 1) / max(count - 1, 1)) for i in range(count)]
-        path = out / f"video-{number}.png"
-        save(strip(videos.frames(video, indices), indices, rows), path)
-        written.append(path)
-    return written
-
-
-def _best(source: list[PredictedTrack], video: int, threshold: float) -> list[list[Rle | None]]:
-    """The tubes of one video above `threshold`, each mask tube once, at its best class."""
-    kept: dict[str, PredictedTrack] = {}
-    for track in source:
-        if track.video_id == video and track.score >= threshold:
-            key = str(track.rles)
-            if key not in kept or kept[key].score < track.score:
-                kept[key] = track
-    return [t.rles for t in sorted(kept.values(), key=lambda t: -t.score)]

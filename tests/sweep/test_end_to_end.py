@@ -164,11 +164,17 @@ def test_a_finished_training_predicts_and_is_drawn(finished, data_folder, tmp_pa
     assert "--training: '0123' has no record under" in one_line_error(unknown)
     drawn = run_cli(
         "visualize", f"--data={clips}", f"--predictions={out}", f"--out={tmp_path / 'p'}",
-        "--video=2", "--columns=4", "--threshold=0",
+        "--video=2", "--columns=4", "--threshold=0", "--gif", "--label=ours",
     )  # fmt: skip
     assert drawn.returncode == 0, drawn.stderr
-    picture = np.asarray(Image.open(tmp_path / "p" / "video-2.png"))
-    assert picture.shape == (2 * (32 + 2) + 2, 4 * (48 + 2) + 2, 3)
+    picture = np.asarray(Image.open(tmp_path / "p" / "fast_motion" / "video-2.png"))
+    assert picture.shape[1] > 2 * picture.shape[0] > 400, "four frames wide, two sources high"
+    moving = Image.open(tmp_path / "p" / "fast_motion" / "video-2.gif")
+    assert moving.n_frames == 12
+    names = run_cli("visualize", f"--data={clips}", f"--out={tmp_path}", "--label=a")
+    assert "--label: 1 names for 0 files" in one_line_error(names)
+    fog = run_cli("visualize", f"--data={clips}", f"--out={tmp_path}", "--situation=fog")
+    assert "--situation: 'fog' is none of the data's: fast_motion" in one_line_error(fog)
     wrong = run_cli("visualize", f"--data={clips}", f"--out={tmp_path}", "--video=99")
     assert "--video: 99 is not among 1, 2, 3, 4, 5" in one_line_error(wrong)
 
