@@ -6,6 +6,7 @@ from scipy import stats
 
 from ablations import PRESETS, TABLES
 from ifc_bench.errors import UserError
+from ifc_bench.report import render
 from ifc_bench.report import statistics as s
 from ifc_bench.report.layout import write
 from ifc_bench.report.paper import PaperNumbers
@@ -148,3 +149,21 @@ def test_the_command():
     preset = PRESETS["full"]
     with pytest.raises(UserError, match="prints no stds"):
         paper_grid(TABLES["table2c"](preset), PaperNumbers())
+
+
+def test_bold_is_only_what_beats_every_other_row_by_more_than_noise(tmp_path):
+    preset = PRESETS["full"].model_copy(update={"seeds": 5, "windows": (5,)})
+    table, store = TABLES["table3a"](preset), Store(tmp_path, tmp_path)
+
+    def fill(row: int, shift: float) -> None:
+        works = table.evaluations(preset, table.rows[row], 5)
+        for work, value in zip(works, A, strict=True):
+            save(store, work, accuracy((value + shift) / 100))
+
+    for row, shift in enumerate((0, 0.1, 0.2, 9)):
+        fill(row, shift)
+    markdown, latex = render(table, preset, store), render(table, preset, store, "latex")
+    assert markdown.count("**") == 2 * 2, "AP and AP75 of one row"
+    assert r"\textbf{39.7$\pm$1.1}" in latex
+    fill(2, 8.9)
+    assert "**" not in render(table, preset, store), "the second is as good"
