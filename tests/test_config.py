@@ -49,8 +49,8 @@ def test_ids_depend_on_seed_schedule_and_data():
         Evaluation(training=training(), window=10).id,
         Evaluation(training=training(), window=None).id,
         Evaluation(training=training(), window=5, stride=2).id,
-        Profile(training=training(), window=5, device="a").id,
-        Profile(training=training(), window=5, device="b").id,
+        Profile(weights=training(), window=5, device="a").id,
+        Profile(weights=training(), window=5, device="b").id,
     }
     assert len(ids) == 10
 

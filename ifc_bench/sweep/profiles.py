@@ -9,10 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
 
 from pydantic import BaseModel, ValidationError
 
-from ifc_bench.config import Profile
+from ifc_bench.config import Data, NoiseFrames, Profile, Training
 from ifc_bench.nvml import Card, Sampler
 from ifc_bench.provenance import provenance
 from ifc_bench.records import ProcessSamples, ProfileResult, Record, Status, attention_of
@@ -174,10 +176,26 @@ def _record(
         status=status,
         work=work,
         attention=attention_of(work),
-        split_hash=None,
+        split_hash=_split_hash(work, store),
         provenance=provenance(device, work.threads),
         result=result,
         error=error,
     )
     store.save(record)
     return record
+
+
+def _split_hash(work: Profile, store: Store) -> str | None:
+    """That of the videos that were run over; None for noise."""
+    data = work.footage or (work.weights.data if isinstance(work.weights, Training) else None)
+    if data is None or isinstance(data, NoiseFrames):
+        return None
+    return _digest(store.results, store.runs, data)
+
+
+@lru_cache
+def _digest(results: Path, runs: Path, data: Data) -> str:
+    """Read once for all profiles of a session."""
+    from ifc_bench.sweep.splits import Splits  # torch: only where there are videos
+
+    return Splits(Store(results, runs), data).digest
