@@ -23,7 +23,7 @@ format: $(READY)
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-# What a GPU's owner should run, about ten minutes: leaves a folder of records to commit.
+# What a GPU's owner should run, about ten minutes (an estimate): leaves a folder of records to commit.
 # GPU="RTX 2080 Ti" refuses any other card.
 MACHINES := results/machines/{device}
 GPU_ROWS := --size 360x640 --length 36 --processes 4 --max-seconds 4 --device $(or $(DEVICE),cuda:0)
@@ -33,7 +33,7 @@ profile-gpu: $(READY)
 	$(BIN)/python run_ablations.py profile --communication full ifc --frames 20 36 --attention efficient $(GPU_ROWS) --results '$(MACHINES)'
 	$(BIN)/python run_ablations.py fit --check --frames 5 20 --device $(or $(DEVICE),cuda:0) --results '$(MACHINES)' --forecast '$(MACHINES)'
 
-# The same for a processor, at a size that it can do: about a quarter of an hour.
+# The same for a processor, at a size that it can do: about half an hour on two cores.
 CPU_ROWS := --size 96x160 --length 20 --max-seconds 3 --device cpu
 profile-cpu: $(READY)
 	$(BIN)/python run_ablations.py doctor --device cpu --self-test --seconds 20 --results '$(MACHINES)'
