@@ -158,6 +158,7 @@ RELEASED = Preset(
     size=360,
     tables=("table2c", "table2d", "table3a", "table3b", "table3c", "table3d", "decoder"),
     profile_videos=20,
+    profile_protocol=Protocol(processes=4, scopes=False),  # the fewest that `compare` can judge
     seconds_per_iteration=0.4,
     seconds_per_image_iteration=0.2,
     seconds_per_evaluation=240,

@@ -10,9 +10,20 @@ import typer
 
 from ifc_bench.cards import GpuModel, card
 from ifc_bench.cli.options import Style, results_for
-from ifc_bench.cli.profiling import one_of
-from ifc_bench.cli.variants import Kinds, Sizes, Tokens, models, parse_size
-from ifc_bench.config import Arithmetic, AttentionKernel, Footprint, ModelConfig
+from ifc_bench.cli.variants import (
+    DEFAULT_WINDOWS,
+    Attentions,
+    Kinds,
+    Precisions,
+    Sizes,
+    Tokens,
+    Windows,
+    attentions,
+    models,
+    parse_size,
+    precisions,
+)
+from ifc_bench.config import Arithmetic, Footprint, ModelConfig
 from ifc_bench.errors import UserError
 from ifc_bench.progress import bar
 from ifc_bench.provenance import describe_device, resolve_device
@@ -39,16 +50,10 @@ def add_to(app: typer.Typer) -> None:
         ] = "inference",
         communication: Kinds = None,
         tokens: Tokens = None,
-        frames: Annotated[
-            Optional[list[int]], typer.Option(min=1, help="T. Default: 5 10 15 20 36.")
-        ] = None,
+        frames: Windows = None,
         size: Sizes = None,
-        attention: Annotated[
-            Optional[list[str]], typer.Option(help="Default: materialised and efficient.")
-        ] = None,
-        precision: Annotated[
-            Optional[list[str]], typer.Option(help="fp32, tf32, bf16, fp16. Default: fp32.")
-        ] = None,
+        attention: Attentions = None,
+        precision: Precisions = None,
         clips: Annotated[int, typer.Option(min=1, help="Clips of a training batch.")] = 2,
         largest: Annotated[
             Optional[Literal["frames", "size"]],
@@ -80,13 +85,9 @@ def add_to(app: typer.Typer) -> None:
         --size 720x1280
         """
         cards = [card(key) for key in gpu or _CARDS]
-        kernels: tuple[AttentionKernel, ...] = ("materialised", "math", "efficient", "flash")
-        asked = attention or ["materialised", "efficient"]
-        chosen = models(
-            communication, tokens, [one_of("--attention", name, kernels) for name in asked]
-        )
-        known: tuple[Arithmetic, ...] = ("fp32", "tf32", "bf16", "fp16")
-        types = [one_of("--precision", name, known) for name in precision or ["fp32"]]
+        kernels = attentions(attention, ["materialised", "efficient"])
+        chosen = models(communication, tokens, kernels)
+        types = precisions(precision)
         sizes = [parse_size(text) for text in size or ["360x640"]]
 
         def work(
@@ -102,9 +103,7 @@ def add_to(app: typer.Typer) -> None:
                 precision=kind,
             )
 
-        works = [
-            work(*place) for place in product(chosen, sizes, frames or [5, 10, 15, 20, 36], types)
-        ]
+        works = [work(*place) for place in product(chosen, sizes, frames or DEFAULT_WINDOWS, types)]
         if emulate and not check:
             raise UserError("--emulate: goes with --check, which runs for real")
         described = describe_device(resolve_device(device), threads)

@@ -4,13 +4,25 @@ from __future__ import annotations
 
 from itertools import product
 from pathlib import Path
-from typing import Annotated, Any, Optional
+from typing import Annotated, Optional
 
 import typer
 from rich.console import Console
 
 from ifc_bench.cli.options import ExpectGpu, Style, refuse_other_card, results_for
-from ifc_bench.cli.variants import Kinds, Sizes, Tokens, models, parse_size
+from ifc_bench.cli.variants import (
+    DEFAULT_WINDOWS,
+    Attentions,
+    Kinds,
+    Precisions,
+    Sizes,
+    Tokens,
+    Windows,
+    attentions,
+    models,
+    parse_size,
+    precisions,
+)
 from ifc_bench.config import (
     Arithmetic,
     AttentionKernel,
@@ -42,9 +54,7 @@ def add_to(app: typer.Typer) -> None:
     def profile_command(
         communication: Kinds = None,
         tokens: Tokens = None,
-        frames: Annotated[
-            Optional[list[int]], typer.Option(min=1, help="T. Default: 5 10 15 20 36.")
-        ] = None,
+        frames: Windows = None,
         size: Sizes = None,
         stride: Annotated[int, typer.Option(min=1, help="S.")] = 1,
         offline: Annotated[bool, typer.Option(help="Also one window for the whole video.")] = False,
@@ -58,13 +68,8 @@ def add_to(app: typer.Typer) -> None:
         instances: Annotated[
             int, typer.Option(min=1, help="Objects that random weights find in a window.")
         ] = 10,
-        attention: Annotated[
-            Optional[list[str]],
-            typer.Option(help="materialised, math, efficient, flash. Default: materialised."),
-        ] = None,
-        precision: Annotated[
-            Optional[list[str]], typer.Option(help="fp32, tf32, bf16, fp16. Default: fp32.")
-        ] = None,
+        attention: Attentions = None,
+        precision: Precisions = None,
         compiled: Annotated[bool, typer.Option("--compile", help="With torch.compile.")] = False,
         channels_last: Annotated[bool, typer.Option(help="Order of convolution tensors.")] = True,
         cudnn_benchmark: Annotated[bool, typer.Option(help="cuDNN tries algorithms.")] = False,
@@ -107,7 +112,7 @@ def add_to(app: typer.Typer) -> None:
         results = results_for(results, described)
         store = Store(results, runs)
         real = adopt_clips(data, store) if data else None
-        windows: list[int | None] = [*(frames or [5, 10, 15, 20, 36]), *([None] if offline else [])]
+        windows: list[int | None] = [*(frames or DEFAULT_WINDOWS), *([None] if offline else [])]
         protocol = Protocol(
             processes=processes,
             min_passes=min_passes,
@@ -138,8 +143,8 @@ def add_to(app: typer.Typer) -> None:
                 protocol=protocol,
             )
 
-        chosen = models(communication, tokens, _attentions(attention))
-        grid = product(chosen, size or ["360x640"], windows, _precisions(precision))
+        chosen = models(communication, tokens, attentions(attention, ["materialised"]))
+        grid = product(chosen, size or ["360x640"], windows, precisions(precision))
         works = list(dict.fromkeys(work(*place) for place in grid))
         _refuse_short(works, real, length)
         measure(works, store, resolve_device(device))
@@ -176,27 +181,6 @@ def measure(works: list[Profile], store: Store, device: str) -> list[Record]:
         for record in measure_profiles(left, store, device, show):
             made.append(record)
     return made
-
-
-def _attentions(names: list[str] | None) -> list[AttentionKernel]:
-    known: tuple[AttentionKernel, ...] = ("materialised", "math", "efficient", "flash")
-    return [one_of("--attention", name, known) for name in names or ["materialised"]]
-
-
-def _precisions(names: list[str] | None) -> list[Arithmetic]:
-    known: tuple[Arithmetic, ...] = ("fp32", "tf32", "bf16", "fp16")
-    return [one_of("--precision", name, known) for name in names or ["fp32"]]
-
-
-def one_of(option: str, name: str, known: tuple[Any, ...]) -> Any:
-    """`name`, if it is known.
-
-    Raises:
-        UserError: where it is not.
-    """
-    if name not in known:
-        raise UserError(f"{option}: {name!r} is none of {', '.join(known)}")
-    return name
 
 
 def _refuse_short(works: list[Profile], real: FolderData | None, length: int) -> None:

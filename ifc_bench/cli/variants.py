@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Annotated, Optional
+from typing import Annotated, Any, Optional, get_args
 
 import typer
 
 from ifc_bench.config import (
+    Arithmetic,
     AttentionKernel,
     Communication,
     DecompTHW,
@@ -33,6 +34,37 @@ Tokens = Annotated[
     Optional[list[int]], typer.Option("--tokens", min=0, help="Memory tokens M of ifc. Default: 8.")
 ]
 Sizes = Annotated[Optional[list[str]], typer.Option("--size", help="Frames, HEIGHTxWIDTH.")]
+Windows = Annotated[
+    Optional[list[int]], typer.Option("--frames", min=1, help="T. Default: 5 10 15 20 36.")
+]
+Attentions = Annotated[
+    Optional[list[str]],
+    typer.Option("--attention", help="materialised, math, efficient or flash."),
+]
+Precisions = Annotated[
+    Optional[list[str]],
+    typer.Option("--precision", help="fp32, tf32, bf16 or fp16. Default: fp32."),
+]
+DEFAULT_WINDOWS = (5, 10, 15, 20, 36)
+
+
+def attentions(names: Sequence[str] | None, default: Sequence[str]) -> list[AttentionKernel]:
+    """The implementations that `--attention` names.
+
+    Raises:
+        UserError: where one is not known.
+    """
+    known = get_args(AttentionKernel)
+    return [_one_of("--attention", name, known) for name in names or default]
+
+
+def precisions(names: Sequence[str] | None) -> list[Arithmetic]:
+    """The types that `--precision` names.
+
+    Raises:
+        UserError: where one is not known.
+    """
+    return [_one_of("--precision", name, get_args(Arithmetic)) for name in names or ["fp32"]]
 
 
 def models(
@@ -48,9 +80,7 @@ def models(
     found = []
     for attention in attentions:
         for kind in kinds or list(COMMUNICATIONS):
-            if kind not in COMMUNICATIONS:
-                known = ", ".join(COMMUNICATIONS)
-                raise UserError(f"--communication: {kind!r} is none of {known}")
+            _one_of("--communication", kind, tuple(COMMUNICATIONS))
             for count in tokens or [8]:
                 talk = COMMUNICATIONS[kind](count)
                 found.append(ModelConfig(communication=talk, attention=attention))
@@ -67,3 +97,9 @@ def parse_size(text: str) -> tuple[int, int]:
     if not (height.isdigit() and width.isdigit() and int(height) and int(width)):
         raise UserError(f"--size: {text!r} is no HEIGHTxWIDTH such as 360x640")
     return int(height), int(width)
+
+
+def _one_of(option: str, name: str, known: tuple[Any, ...]) -> Any:
+    if name not in known:
+        raise UserError(f"{option}: {name!r} is none of {', '.join(known)}")
+    return name

@@ -121,7 +121,10 @@ def accuracy_against_speed(
 def memory_against_cards(
     footprints: pd.DataFrame, cards: Sequence[GpuModel], ax: Axes | None = None
 ) -> Axes:
-    """Predicted peaks over T, and what cards can hold; `footprints` as `footprints_frame` gives."""
+    """Predicted peaks over T, and what cards can hold.
+
+    `footprints` has the columns `variant`, `attention`, `frames` and `peak_bytes`.
+    """
     ax = _axes(ax)
     for index, (name, group) in enumerate(footprints.groupby(["variant", "attention"], sort=True)):
         mine = group.sort_values("frames")

@@ -103,7 +103,8 @@ class Plan:
         measured = min(
             max(protocol.min_passes * one_pass, protocol.min_seconds), protocol.max_seconds
         )
-        process = _PROCESS_START_SECONDS + 3 * one_pass + max(measured, 3 * one_pass)
+        warm_up, memory = 2 * one_pass, one_pass / preset.profile_videos  # memory: one video
+        process = _PROCESS_START_SECONDS + warm_up + max(measured, 3 * one_pass) + memory
         alone = len(self.profiles_left(store)) * protocol.processes * process
         return busy / min(workers, max(len(jobs), 1)) + alone
 
