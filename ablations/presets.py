@@ -60,7 +60,7 @@ QUICK = Preset(
     model=EMBEDDED_MODEL,
     optimisation=EMBEDDED_SCHEDULE,
     box_weights=(0.5, 0.2),  # at DETR's (5, 2) its boxes decide all matches long before they fit
-    data=SyntheticData(validation_videos=25),
+    data=SyntheticData(validation_videos=30),
     image_data=EMBEDDED_IMAGES,
     image_optimisation=EMBEDDED_IMAGE_SCHEDULE,
     image_classes=EMBEDDED_MODEL.classes,

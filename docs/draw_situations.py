@@ -18,7 +18,7 @@ def main() -> None:
     figure, axes = plt.subplots(len(SITUATIONS), len(SHOWN), figsize=(9.6, 5.6), squeeze=False)
     for row, situation in enumerate(SITUATIONS):
         generator = np.random.default_rng([0, 1, row])
-        frames, masks, _ = render(SyntheticData(), situation, generator)
+        frames, masks, _ = render(SyntheticData(), SITUATIONS[situation], generator)
         for axis, index in zip(axes[row], SHOWN, strict=True):
             axis.imshow(frames[index])
             for mask, colour in zip(masks[:, index], COLOURS, strict=False):

@@ -190,10 +190,10 @@ class SyntheticData(Strict):
     """
 
     kind: Literal["synthetic"] = "synthetic"
-    generator: Literal[1] = 1
+    generator: Literal[2] = 2
     seed: NonNegativeInt = 0
-    train_videos: PositiveInt = 200
-    validation_videos: PositiveInt = 40
+    train_videos: PositiveInt = 240
+    validation_videos: PositiveInt = 60
     frames: PositiveInt = 24
     height: PositiveInt = 64
     width: PositiveInt = 96

@@ -81,12 +81,12 @@ def test_strips_are_drawn(predicted):
         "--threshold=0.7",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    picture = np.asarray(Image.open(out / "video-2.png")).astype(int)
-    assert picture.shape == (3 * 242 + 2, 3 * 434 + 2, 3)
-    frame = np.asarray(Image.open(next((CLIPS / "JPEGImages").glob("*/*.jpg"))))
-    assert frame.shape == (240, 432, 3)
-    first_row, second_row = picture[2:242, 2:434], picture[244:484, 2:434]
-    assert (first_row != second_row).any()
+    with Image.open(out / "video-2.png") as picture:
+        pixels = np.asarray(picture.convert("RGB")).astype(int)
+    coloured = np.ptp(pixels, axis=2) > 60  # these clips are greyer than the colours of tracks
+    truth, near, offline = np.array_split(coloured, 3)
+    assert min(truth.sum(), near.sum(), offline.sum()) > 500
+    assert (truth[: len(offline)] != offline).mean() > 0.01
 
 
 def test_another_number_of_classes_is_one_line(folder):

@@ -1,18 +1,12 @@
 """The embedded benchmark: a seeded generator of small videos in the YouTube-VIS format.
 
-Scenes come in the paper's four situations (its Figures 4-8) and plain ones, in equal shares:
-
-- fast_motion: instances cross the frame at 5 to 10 pixels a frame;
-- overlap: the paths of all instances meet in the middle of the video;
-- similar_appearance: all instances share class, size and colour and move 4 to 12 pixels a frame,
-  so that nothing but their motion tells them apart;
-- motion_blur: the shutter stays open for the whole frame time, and a frame is the average of
-  moments within it; masks are those of the middle moment;
-- plain: slow, distinct instances.
+Scenes come in situations, in equal shares (`SITUATIONS`): plain ones, the paper's four (its
+Figures 4-8), and lost frames, where only other frames can tell what a frame shows.
 
 Some instances leave the frame and come back (not among identical ones), and some videos have a
-pole in front of everything. Masks are the visible pixels, exact under occlusion. Everything is
-numpy and Pillow; the same seed gives the same bytes with the same versions of the two.
+pole in front of everything. Masks are the visible pixels, exact under occlusion; of a lost frame
+they are those that it would have shown. Everything is numpy and Pillow; the same seed gives the
+same bytes with the same versions of the two.
 """
 
 from __future__ import annotations
@@ -36,21 +30,34 @@ from ifc_bench.data.youtube_vis import written_annotation
 Floats = NDArray[np.float64]
 
 CLASSES = ("disc", "box", "triangle")
-SITUATIONS = ("plain", "fast_motion", "overlap", "similar_appearance", "motion_blur")
-SHUTTER_MOMENTS = 8
-_SPEEDS = {
-    "plain": (0.5, 2.0),
-    "fast_motion": (5.0, 10.0),
-    "overlap": (1.0, 2.5),
-    "similar_appearance": (4.0, 12.0),
-    "motion_blur": (3.0, 7.0),
-}
-_INSTANCES = {
-    "plain": (1, 2),
-    "fast_motion": (1, 2),
-    "overlap": (2, 3),
-    "similar_appearance": (2, 2),
-    "motion_blur": (1, 2),
+LOST_GREY = 127.0
+
+
+@dataclass(frozen=True)
+class Situation:
+    """What sets the videos of a situation apart. Ranges are inclusive.
+
+    `speed` is in pixels a frame. `meet`: all paths meet in the middle of the video. `alike`: one
+    class, size and colour for all, so that nothing but place and motion tells them apart. `moments`
+    are averaged into a frame: 8 for a shutter that stays open from frame to frame; masks are those
+    of the middle moment. `lost` is the chance of each frame but the first to be grey.
+    """
+
+    speed: tuple[float, float]
+    instances: tuple[int, int] = (1, 2)
+    meet: bool = False
+    alike: bool = False
+    moments: int = 1
+    lost: float = 0.0
+
+
+SITUATIONS = {
+    "plain": Situation(speed=(0.5, 2.0)),
+    "fast_motion": Situation(speed=(5.0, 10.0)),
+    "overlap": Situation(speed=(1.0, 2.5), instances=(2, 3), meet=True),
+    "similar_appearance": Situation(speed=(2.0, 5.0), instances=(2, 2), alike=True),
+    "motion_blur": Situation(speed=(3.0, 7.0), moments=8),
+    "lost_frames": Situation(speed=(1.0, 4.0), lost=0.2),
 }
 _SPLITS = ("train", "valid")
 
@@ -126,8 +133,8 @@ def _write_split(
     annotations: list[dict[str, Any]] = []
     for index in range(count):
         rng = np.random.default_rng([config.seed, split, index])
-        situation = SITUATIONS[index % len(SITUATIONS)]
-        frames, masks, categories = render(config, situation, rng)
+        situation = tuple(SITUATIONS)[index % len(SITUATIONS)]
+        frames, masks, categories = render(config, SITUATIONS[situation], rng)
         name = f"{index:05d}"
         images = folder / "JPEGImages" / name
         images.mkdir(parents=True)
@@ -158,7 +165,7 @@ def _write_split(
 
 
 def render(
-    config: SyntheticData, situation: str, rng: np.random.Generator
+    config: SyntheticData, situation: Situation, rng: np.random.Generator
 ) -> tuple[NDArray[np.uint8], NDArray[np.bool_], list[int]]:
     """One video: frames [L, H, W, 3], visible masks [I, L, H, W] and the I classes.
 
@@ -168,7 +175,7 @@ def render(
     sprites = _sprites(config, situation, rng)
     background = _background(size, rng)
     pole = _pole(size, rng)
-    moments = SHUTTER_MOMENTS if situation == "motion_blur" else 1
+    moments = situation.moments
     shutter = (np.arange(moments) + 0.5) / moments - 0.5
     times = (np.arange(config.frames)[:, None] + shutter).ravel()
     picture = np.broadcast_to(background, (len(times), *size, 3)).copy()
@@ -177,6 +184,9 @@ def render(
         picture += cover * (sprite.colour - picture)
     picture[:, pole] = 0.35 * background[pole]
     frames = picture.reshape(config.frames, moments, *size, 3).mean(1)
+    lost = rng.random(config.frames) < situation.lost
+    lost[0] = False  # a video that begins with nothing has nothing to remember
+    frames[lost] = LOST_GREY
     noise = rng.normal(0, 3, frames.shape)
     masks = _visible(sprites, pole, np.arange(config.frames, dtype=float), size)
     seen = [index for index, tube in enumerate(masks) if tube.any()]
@@ -197,12 +207,11 @@ def _visible(
     return masks
 
 
-def _sprites(config: SyntheticData, situation: str, rng: np.random.Generator) -> list[Sprite]:
-    few, many = _INSTANCES[situation]
+def _sprites(config: SyntheticData, situation: Situation, rng: np.random.Generator) -> list[Sprite]:
+    few, many = situation.instances
     count = int(rng.integers(few, many + 1))
-    alike = situation == "similar_appearance"
-    looks = [_look(rng) for _ in range(1 if alike else count)]
-    return [_moving(looks[0] if alike else looks[i], config, situation, rng) for i in range(count)]
+    looks = [_look(rng)] * count if situation.alike else [_look(rng) for _ in range(count)]
+    return [_moving(look, config, situation, rng) for look in looks]
 
 
 def _look(rng: np.random.Generator) -> tuple[int, float, Floats]:
@@ -216,20 +225,20 @@ def _look(rng: np.random.Generator) -> tuple[int, float, Floats]:
 def _moving(
     look: tuple[int, float, Floats],
     config: SyntheticData,
-    situation: str,
+    situation: Situation,
     rng: np.random.Generator,
 ) -> Sprite:
     category, radius, colour = look
     field = np.array([config.width, config.height], float)
     # A sixth of the instances turn round beyond the border: they leave the frame and come back.
     # Among identical ones none does, since nothing would tell who came back.
-    leaves = rng.random() < 1 / 6 and situation != "similar_appearance"
+    leaves = rng.random() < 1 / 6 and not situation.alike
     margin = -1.5 * radius if leaves else 0.5 * radius
     low, high = np.full(2, margin), field - margin
     heading = rng.uniform(0, 2 * np.pi)
-    velocity = rng.uniform(*_SPEEDS[situation]) * np.array([np.cos(heading), np.sin(heading)])
+    velocity = rng.uniform(*situation.speed) * np.array([np.cos(heading), np.sin(heading)])
     start = rng.uniform(low, high)
-    if situation == "overlap":
+    if situation.meet:
         meeting = field / 2 + rng.uniform(-6, 6, 2)
         start = meeting - velocity * config.frames / 2
     return Sprite(

@@ -1,12 +1,21 @@
 """The generator: same seed, same bytes; exact masks; all situations."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from ifc_bench.config import SyntheticData
 from ifc_bench.data.annotations import read_instances
 from ifc_bench.data.loading import VideoDataset
-from ifc_bench.data.synthetic import CLASSES, SITUATIONS, render, synthesize
+from ifc_bench.data.synthetic import (
+    CLASSES,
+    LOST_GREY,
+    SITUATIONS,
+    Situation,
+    render,
+    synthesize,
+)
 from ifc_bench.masks import decode
 
 
@@ -33,9 +42,11 @@ def test_splits_share_no_video(data_folder):
     assert not frames[0] & frames[1]
 
 
-def test_situations_have_equal_shares_and_are_tagged(data_folder):
-    videos = read_instances(data_folder / "train" / "instances.json").videos
-    assert sorted(v.situation for v in videos) == sorted(SITUATIONS)
+def test_situations_have_equal_shares_and_are_tagged(tmp_path):
+    few = SyntheticData(train_videos=12, validation_videos=1, frames=2, height=32, width=48)
+    synthesize(few, tmp_path / "data")
+    videos = read_instances(tmp_path / "data" / "train" / "instances.json").videos
+    assert sorted(v.situation for v in videos) == sorted((*SITUATIONS, *SITUATIONS))
 
 
 def test_masks_of_a_frame_never_overlap(data_folder):
@@ -51,7 +62,9 @@ def test_masks_of_a_frame_never_overlap(data_folder):
 
 def scenes(situation: str, count: int = 30):
     config = SyntheticData(frames=24)
-    return [render(config, situation, np.random.default_rng([7, i])) for i in range(count)]
+    return [
+        render(config, SITUATIONS[situation], np.random.default_rng([7, i])) for i in range(count)
+    ]
 
 
 def test_identical_instances_share_class_size_and_colour():
@@ -76,7 +89,7 @@ def mean_step(masks: np.ndarray) -> list[float]:
 
 @pytest.mark.parametrize(
     ("situation", "low", "high"),
-    [("plain", 0, 2.5), ("fast_motion", 3, 11), ("similar_appearance", 3, 13)],
+    [("plain", 0, 2.5), ("fast_motion", 3, 11), ("similar_appearance", 1.5, 5.5)],
 )
 def test_speeds_are_those_of_the_situation(situation, low, high):
     steps = [s for _, masks, _ in scenes(situation) for s in mean_step(masks)]
@@ -97,22 +110,43 @@ def test_overlap_scenes_occlude():
     assert occluded("overlap") > occluded("plain") + 0.15
 
 
-def test_blur_averages_moments_and_leaves_masks_sharp(monkeypatch):
+def test_blur_averages_moments_and_leaves_masks_sharp():
     """With a closed shutter the scene is the same, its masks too, and its edges are steeper."""
-    config = SyntheticData(frames=24)
+    config, blur = SyntheticData(frames=24), SITUATIONS["motion_blur"]
 
-    def scene():
-        return render(config, "motion_blur", np.random.default_rng([7, 3]))
+    def scene(situation: Situation):
+        return render(config, situation, np.random.default_rng([7, 3]))
 
-    blurred, masks, _ = scene()
-    monkeypatch.setattr("ifc_bench.data.synthetic.SHUTTER_MOMENTS", 1)
-    sharp, same_masks, _ = scene()
+    blurred, masks, _ = scene(blur)
+    sharp, same_masks, _ = scene(replace(blur, moments=1))
     np.testing.assert_array_equal(masks, same_masks)
 
     def steepness(frames: np.ndarray) -> float:
         return float(np.percentile(np.abs(np.diff(frames.astype(float), axis=2)), 99.5))
 
     assert steepness(blurred) < 0.8 * steepness(sharp)
+
+
+def test_a_lost_frame_tells_nothing_and_the_rest_is_as_it_was():
+    """A fifth of the frames is grey with noise, never the first; masks are those of the scene."""
+    config, losing = SyntheticData(frames=24), SITUATIONS["lost_frames"]
+    lost_share = []
+    for index in range(15):
+        frames, masks, _ = render(config, losing, np.random.default_rng([7, index]))
+        whole, same_masks, _ = render(
+            config, replace(losing, lost=0.0), np.random.default_rng([7, index])
+        )
+        np.testing.assert_array_equal(masks, same_masks)
+        lost = (frames != whole).any((1, 2, 3))
+        np.testing.assert_array_equal(frames[~lost], whole[~lost])
+        assert not lost[0]
+        for frame, tubes in zip(frames[lost].astype(float), masks[:, lost].any(0), strict=True):
+            assert abs(frame.mean() - LOST_GREY) < 1
+            if tubes.sum() > 50:
+                inside, outside = frame[tubes].mean(), frame[~tubes].mean()
+                assert abs(inside - outside) < 1.5, "the place is not told"
+        lost_share.append(lost[1:].mean())
+    assert abs(np.mean(lost_share) - 0.2) < 0.06
 
 
 def test_instances_leave_and_come_back():
