@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ifc_bench.masks import BoolArray, Rle, decode
+from ifc_bench.png import write_png
 
 Frames = NDArray[np.uint8]  # [F, H, W, 3]
 
@@ -28,6 +29,9 @@ Frames = NDArray[np.uint8]  # [F, H, W, 3]
 COLOURS = ("#E69F00", "#56B4E9", "#009E73", "#F0E442", "#D55E00", "#CC79A7", "#0072B2")
 _TILE_INCHES = 2.0
 _VEIL = 0.45
+_FONT = 6.0
+
+Box = tuple[float, float, float, float]  # left, top, right, bottom
 
 
 @dataclass(frozen=True)
@@ -74,10 +78,49 @@ def strip(
     return figure
 
 
+def attention_strip(
+    frames: Frames,
+    indices: Sequence[int],
+    maps: Sequence[tuple[str, NDArray[np.floating[Any]]]],
+    title: str = "",
+) -> Figure:
+    """The frames on top, then one row of attention maps for each of `maps`: a name and [F, h, w].
+
+    A row has one scale, from 0 to its largest weight, so that its frames can be compared.
+    """  # fmt: skip
+    height, width = frames.shape[1:3]
+    rows = len(maps) + 1
+    figure = Figure(
+        figsize=(_TILE_INCHES * len(indices) + 0.4, _TILE_INCHES * height / width * rows + 0.5),
+        layout="constrained",
+    )
+    FigureCanvasAgg(figure)
+    axes = figure.subplots(rows, len(indices), squeeze=False)
+    extent = (-0.5, width - 0.5, height - 0.5, -0.5)
+    for column, index in enumerate(indices):
+        axes[0, column].imshow(frames[column])
+        axes[0, column].set_title(f"frame {index}", fontsize=8)
+        for row, (_, weights) in enumerate(maps, 1):
+            axes[row, column].imshow(frames[column].mean(-1), cmap="gray", vmin=0, vmax=255)
+            axes[row, column].imshow(
+                weights[column], cmap="viridis", vmin=0, vmax=float(weights.max()), alpha=0.7,
+                extent=extent, interpolation="bilinear",
+            )  # fmt: skip
+    for row, name in enumerate(["clip", *(name for name, _ in maps)]):
+        axes[row, 0].set_ylabel(name, fontsize=8)
+    for ax in axes.flat:
+        ax.set_xticks([])
+        ax.set_yticks([])
+    if title:
+        figure.suptitle(title, fontsize=9)
+    return figure
+
+
 def save(figure: Figure, path: Path) -> None:
-    """Write a strip as a PNG."""
+    """Write a picture as a PNG of few colours; its title stands in the file, for the report."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=120, metadata={"Software": None})
+    suptitle = figure.get_suptitle() or figure.axes[0].get_title()
+    write_png(figure, path, dpi=120, title=suptitle)
 
 
 def animate(frames: Frames, sources: Sequence[Source], path: Path, fps: float = 6.0) -> None:
@@ -116,23 +159,52 @@ def _draw(ax: Axes, frame: NDArray[np.uint8], index: int, source: Source) -> Non
     ax.imshow(shown)
     ax.set_xticks([])
     ax.set_yticks([])
+    taken: list[Box] = []
     for instance, mask, colour in visible:
         ax.contour(mask, levels=[0.5], colors=[colour], linewidths=1.0)
-        _name(ax, instance, mask, colour)
+        box = free_place(mask, instance.told, taken)
+        taken.append(box)
+        ax.text(
+            (box[0] + box[2]) / 2,
+            (box[1] + box[3]) / 2,
+            instance.told,
+            fontsize=_FONT,
+            ha="center",
+            va="center",
+            color="black",
+            bbox={"facecolor": colour, "alpha": 0.75, "pad": 0.8, "linewidth": 0},
+            clip_on=True,
+        )
 
 
-def _name(ax: Axes, instance: Instance, mask: BoolArray, colour: str) -> None:
-    """The class and score beside the mask: above it, or below where there is no room."""
+def free_place(mask: BoolArray, told: str, taken: Sequence[Box]) -> Box:
+    """Where a label goes, in pixels of the frame: near its mask, inside the frame, on no other.
+
+    Above the mask if there is room, else below, at its middle, or further off; if all of that is
+    taken, where least is covered.
+    """
+    height, width = mask.shape
+    inch = width / _TILE_INCHES  # pixels
+    across, down = 0.62 * _FONT / 72 * inch * len(told) + 2, 1.6 * _FONT / 72 * inch
     rows, columns = np.nonzero(mask)
-    above = rows.min() > 0.12 * mask.shape[0]
-    ax.text(
-        float(np.clip(columns.mean(), 0.15 * mask.shape[1], 0.85 * mask.shape[1])),
-        float(rows.min() - 1 if above else rows.max() + 1),
-        instance.told,
-        fontsize=6,
-        ha="center",
-        va="bottom" if above else "top",
-        color="black",
-        bbox={"facecolor": colour, "alpha": 0.75, "pad": 0.8, "linewidth": 0},
-        clip_on=True,
+    left = float(np.clip(columns.mean() - across / 2, 0, max(width - across, 0)))
+    middle, above, below = rows.mean() - down / 2, rows.min() - down - 1, rows.max() + 1
+    tops = [
+        above,
+        below,
+        middle,
+        *(above - i * down for i in (1, 2)),
+        *(below + i * down for i in (1, 2)),
+    ]
+    boxes = [(left, top, left + across, top + down) for top in map(float, tops)]
+    inside = [box for box in boxes if box[1] >= 0 and box[3] <= height] or boxes[2:3]
+    return min(inside, key=lambda box: sum(_overlap(box, other) for other in taken))
+
+
+def _overlap(one: Box, other: Box) -> float:
+    """The area that two boxes share."""
+    sides = (
+        min(one[2], other[2]) - max(one[0], other[0]),
+        min(one[3], other[3]) - max(one[1], other[1]),
     )
+    return max(sides[0], 0) * max(sides[1], 0)

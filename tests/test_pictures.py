@@ -3,9 +3,19 @@
 import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
+from PIL import Image
 
 from ifc_bench.masks import encode
-from ifc_bench.pictures import COLOURS, Instance, Source, strip
+from ifc_bench.pictures import (
+    COLOURS,
+    Instance,
+    Source,
+    attention_strip,
+    free_place,
+    save,
+    strip,
+)
+from ifc_bench.png import title_of
 
 SIZE = (32, 48)
 
@@ -20,12 +30,16 @@ def tube(*lefts):
     return found
 
 
-@pytest.fixture
-def figure():
+def drawn():
     frames = np.zeros((2, *SIZE, 3), np.uint8)
     truth = Source("ground truth", [Instance(tube(2, 20), "disc"), Instance(tube(30, None), "box")])
     ours = Source("ours", [Instance(tube(2, 20), "disc", 0.876)])
     return strip(frames, [0, 1], [truth, ours], "video 1")
+
+
+@pytest.fixture
+def figure():
+    return drawn()
 
 
 def test_rows_are_sources_and_columns_are_frames(figure):
@@ -45,3 +59,54 @@ def test_a_track_keeps_its_colour(figure):
     assert np.allclose(pixels[0][15, 35], 0.45 * np.array(to_rgb(COLOURS[1])))
     assert np.allclose(pixels[0][0, 0], 0)
     assert len(figure.axes[0].collections) == 2, "a contour for each"
+
+
+def overlap(one, other):
+    across = min(one[2], other[2]) - max(one[0], other[0])
+    return max(across, 0) * max(min(one[3], other[3]) - max(one[1], other[1]), 0)
+
+
+def test_labels_of_instances_at_one_place_do_not_cover_each_other():
+    mask = np.zeros((64, 96), bool)
+    mask[20:40, 30:60] = True
+    boxes = []
+    for told in ("disc 0.91", "triangle 0.54", "box 0.33"):
+        boxes.append(free_place(mask, told, boxes))
+    for index, one in enumerate(boxes):
+        assert 0 <= one[0] < one[2] <= 96
+        assert 0 <= one[1] < one[3] <= 64
+        assert all(overlap(one, other) == 0 for other in boxes[:index])
+
+
+def test_a_label_at_the_upper_border_goes_below():
+    mask = np.zeros((64, 96), bool)
+    mask[0:20, 0:10] = True
+    left, top, *_ = free_place(mask, "disc", [])
+    assert left == 0
+    assert top >= 20
+
+
+def test_a_saved_picture_holds_its_title(tmp_path):
+    save(drawn(), tmp_path / "a" / "strip.png")
+    save(drawn(), tmp_path / "again.png")
+    assert title_of(tmp_path / "a" / "strip.png") == "video 1"
+    assert (tmp_path / "a" / "strip.png").read_bytes() == (tmp_path / "again.png").read_bytes()
+    with Image.open(tmp_path / "again.png") as picture:
+        assert picture.size[0] > 400
+
+
+def test_attention_is_drawn_under_the_clip_on_one_scale():
+    frames = np.full((2, *SIZE, 3), 90, np.uint8)
+    maps = np.zeros((2, 4, 6))
+    maps[0, 1, 1], maps[1, 2, 3] = 0.5, 0.25
+    figure = attention_strip(frames, [4, 5], [("token 1: 60%", maps), ("token 0: 9%", maps / 2)])
+    assert [ax.get_ylabel() for ax in figure.axes] == [
+        "clip",
+        "",
+        "token 1: 60%",
+        "",
+        "token 0: 9%",
+        "",
+    ]
+    scales = [ax.images[1].get_clim() for ax in figure.axes[2:]]
+    assert scales == [(0.0, 0.5), (0.0, 0.5), (0.0, 0.25), (0.0, 0.25)]

@@ -15,6 +15,7 @@ from ifc_bench.cli import (
     datasets,
     fitting,
     health,
+    inspecting,
     predicting,
     profiling,
     scoring,
@@ -80,6 +81,7 @@ def _app(recipes: Recipes) -> typer.Typer:
     fitting.add_to(app)
     comparing.add_to(app)
     predicting.add_to(app)
+    inspecting.add_to(app, recipes)
     scoring.add_to(app)
     submitting.add_to(app)
     datasets.add_to(app)

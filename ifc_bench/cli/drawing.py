@@ -62,12 +62,21 @@ def draw_strips(
             yield moving
 
 
-def _chosen(data: VideoDataset, choice: Choice) -> list[Video]:
+def video_of(data: VideoDataset, number: int) -> Video:
+    """The video that `--video` names.
+
+    Raises:
+        UserError: where it is not there.
+    """
     known = {video.id: video for video in data.videos}
-    for number in choice.videos or []:
-        if number not in known:
-            raise UserError(f"--video: {number} is not among {', '.join(map(str, known))}")
-    chosen = [known[number] for number in choice.videos or known]
+    if number not in known:
+        raise UserError(f"--video: {number} is not among {', '.join(map(str, known))}")
+    return known[number]
+
+
+def _chosen(data: VideoDataset, choice: Choice) -> list[Video]:
+    numbers = choice.videos or [video.id for video in data.videos]
+    chosen = [video_of(data, number) for number in numbers]
     if choice.situation is None:
         return chosen
     situations = sorted({video.situation for video in data.videos if video.situation})

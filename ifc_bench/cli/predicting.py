@@ -25,6 +25,10 @@ Videos = Annotated[
 Images = Annotated[
     Optional[Path], typer.Option(help="The frames' folder. Default: the usual places beside.")
 ]
+Checkpoint = Annotated[Optional[Path], typer.Option(help="A checkpoint of the released code.")]
+TrainingId = Annotated[
+    Optional[str], typer.Option(help="The id of one of your trainings, instead.")
+]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -35,12 +39,8 @@ def add_to(app: typer.Typer) -> None:
         data: Videos,
         out: Annotated[Path, typer.Option(help="The results.json to write.")],
         images: Images = None,
-        checkpoint: Annotated[
-            Optional[Path], typer.Option(help="A checkpoint of the released code.")
-        ] = None,
-        training: Annotated[
-            Optional[str], typer.Option(help="The id of one of your trainings, instead.")
-        ] = None,
+        checkpoint: Checkpoint = None,
+        training: TrainingId = None,
         window: Annotated[int, typer.Option(min=1, help="T.")] = 5,
         stride: Annotated[int, typer.Option(min=1, help="S.")] = 1,
         offline: Annotated[
@@ -60,14 +60,12 @@ def add_to(app: typer.Typer) -> None:
         Example: python run_ablations.py predict --checkpoint ifc_r50.pth --data clips --size 360
         --out results.json
         """
-        if (checkpoint is None) == (training is None):
-            raise UserError("--checkpoint, --training: exactly one of the two says which model")
         from ifc_bench.data.loading import VideoDataset  # torch: only where it is needed
         from ifc_bench.sweep.partial import Partial
         from ifc_bench.sweep.predict import predict, results_json
 
+        model = chosen_model(checkpoint, training, Store(results, runs), resolve_device(device))
         videos = VideoDataset(Files.at(data, images), unannotated=True)
-        model = _model(checkpoint, training, Store(results, runs), resolve_device(device))
         if model.classes != len(videos.category_ids):
             raise UserError(
                 f"{videos.files.annotations}: categories: has {len(videos.category_ids)}, the "
@@ -127,7 +125,14 @@ def add_to(app: typer.Typer) -> None:
             print(path)
 
 
-def _model(checkpoint: Path | None, training: str | None, store: Store, device: str) -> IFC:
+def chosen_model(checkpoint: Path | None, training: str | None, store: Store, device: str) -> IFC:
+    """The model that `--checkpoint` or `--training` names.
+
+    Raises:
+        UserError: where both or none are given, or what is named is not there.
+    """
+    if (checkpoint is None) == (training is None):
+        raise UserError("--checkpoint, --training: exactly one of the two says which model")
     if checkpoint is not None:
         import torch
 
