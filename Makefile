@@ -5,13 +5,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: ablations test lint format clean profile-gpu profile-cpu
+.PHONY: ablations test lint format clean report profile-gpu profile-cpu
 
 ablations: $(READY)
 	$(BIN)/python run_ablations.py
 
 test: $(READY)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile
 
 lint: $(READY)
 	$(BIN)/ruff format --check .
@@ -22,6 +22,11 @@ lint: $(READY)
 format: $(READY)
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+# The committed report of the committed records; `make test` checks that it is current.
+BASELINE := results/baseline
+report: $(READY)
+	$(BIN)/python run_ablations.py report table1 table2d table3a table3c table3d decoder --preset full --results $(BASELINE) --out $(BASELINE)/report
 
 # What a GPU's owner should run, about ten minutes (an estimate): leaves a folder of records to commit.
 # GPU="RTX 2080 Ti" refuses any other card.

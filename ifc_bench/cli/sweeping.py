@@ -91,6 +91,9 @@ def add_to(app: typer.Typer, recipes: Recipes) -> None:
             Optional[Path],
             typer.Option(help="Write tables in all formats, figures and index.html there instead."),
         ] = None,
+        machines: Annotated[
+            Path, typer.Option(help="Folders of profiles and footprints that --out adds.")
+        ] = Path("results/machines"),
     ) -> None:
         """Print tables from records alone, or write a whole report.
 
@@ -102,7 +105,9 @@ def add_to(app: typer.Typer, recipes: Recipes) -> None:
         if out is not None:
             from ifc_bench.report.publish import publish  # matplotlib: only where it is needed
 
-            for path in publish(recipes.chosen(tables, preset), preset, choice.store(), out):
+            folders = sorted(path for path in machines.glob("*") if path.is_dir())
+            chosen = recipes.chosen(tables, preset)
+            for path in publish(chosen, preset, choice.store(), out, folders):
                 print(path)
             return
         for table in recipes.chosen(tables, preset):

@@ -22,6 +22,11 @@ def verdict(peak: int | None, card: GpuModel) -> str:
 
 
 def render_fits(records: Iterable[Record], cards: Sequence[GpuModel], style: Format) -> str:
+    """`fit_grid`, written down."""
+    return write(fit_grid(records, cards), style)
+
+
+def fit_grid(records: Iterable[Record], cards: Sequence[GpuModel]) -> Grid:
     """One line for each predicted footprint, one column for each card."""
     head = [
         "predicted from the real modules on fake tensors: peak of torch's allocations, weights "
@@ -43,7 +48,7 @@ def render_fits(records: Iterable[Record], cards: Sequence[GpuModel], style: For
         grid.rows.append([*_place(work), *shown, *verdicts])
         fits = dict(zip((card.key for card in cards), verdicts, strict=True))
         grid.values.append({**_values(work), "peak_bytes": peak, **fits})
-    return write(grid, style)
+    return grid
 
 
 def render_largest(

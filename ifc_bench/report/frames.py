@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pandas as pd
 
-from ifc_bench.config import Evaluation
+from ifc_bench.config import Evaluation, Footprint
 from ifc_bench.recipe import Preset, Table
-from ifc_bench.records import EvaluationResult, TrainingResult
+from ifc_bench.records import EvaluationResult, FootprintResult, TrainingResult
 from ifc_bench.report.aggregate import collect
 from ifc_bench.report.statistics import bootstrap_interval, summarise
 from ifc_bench.store import Store
@@ -118,6 +118,25 @@ def errors_frame(table: Table, preset: Preset, store: Store) -> pd.DataFrame:
     return pd.DataFrame(found, columns=["row", "T", "seed", "error", "cost", "count"])
 
 
+def footprints_frame(store: Store) -> pd.DataFrame:
+    """Peak memory, predicted and measured: one row for each footprint.
+
+    `variant`, `attention`, `purpose`, `precision`, `height`, `width`, `frames`, `allocator` (whose
+    rules), `measured_on` (missing: predicted), `peak_bytes`.
+    """
+    from ifc_bench.report.speeds import variant
+
+    keys = ("purpose", "precision", "height", "width", "frames", "allocator", "measured_on")
+    found = []
+    for record in store.records("footprint"):
+        work, result = record.work, record.result
+        if isinstance(work, Footprint) and isinstance(result, FootprintResult):
+            named = {"variant": variant(work.model), "attention": record.attention}
+            told = {key: getattr(work, key) for key in keys}
+            found.append({**named, **told, "peak_bytes": result.peak_bytes})
+    return pd.DataFrame(found, columns=["variant", "attention", *keys, "peak_bytes"])
+
+
 def _evaluations(
     table: Table, preset: Preset, store: Store
 ) -> list[tuple[str, Evaluation, EvaluationResult]]:
@@ -134,6 +153,7 @@ def _evaluations(
 __all__ = [
     "curves_frame",
     "errors_frame",
+    "footprints_frame",
     "runs_frame",
     "situations_frame",
     "speeds_frame",

@@ -20,6 +20,7 @@ from ifc_bench.report.statistics import summarise
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+_LINES = ("-", "--", ":", "-.")
 _SMOOTHING = 0.03  # of a curve's length
 
 
@@ -126,10 +127,12 @@ def memory_against_cards(
     `footprints` has the columns `variant`, `attention`, `frames` and `peak_bytes`.
     """
     ax = _axes(ax)
-    for index, (name, group) in enumerate(footprints.groupby(["variant", "attention"], sort=True)):
+    variants = sorted(footprints["variant"].unique())
+    kernels = sorted(footprints["attention"].unique(), reverse=True)
+    for (variant, kernel), group in footprints.groupby(["variant", "attention"], sort=True):
         mine = group.sort_values("frames")
-        label = " ".join(str(part) for part in name) if isinstance(name, tuple) else str(name)
-        ax.plot(mine["frames"], mine["peak_bytes"] / 1e9, label=label, **_style(index))
+        style = _style(variants.index(variant)) | {"linestyle": _LINES[kernels.index(kernel)]}
+        ax.plot(mine["frames"], mine["peak_bytes"] / 1e9, label=f"{variant} {kernel}", **style)
     for card in cards:
         ax.axhline(card.usable_bytes / 1e9, color="#666666", linewidth=0.8, linestyle="--")
         ax.annotate(
@@ -230,6 +233,7 @@ def _style(index: int) -> dict[str, Any]:
     return {
         "color": COLOURS[index % len(COLOURS)],
         "marker": _MARKERS[index % len(_MARKERS)],
+        "linestyle": _LINES[index // len(COLOURS) % len(_LINES)],
         "linewidth": 1.4,
         "markersize": 5,
     }

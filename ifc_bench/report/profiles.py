@@ -22,6 +22,11 @@ _PAPER_SIZE = (360, 640)
 def render_profiles(
     records: Iterable[Record], style: Format = "github", paper: PaperNumbers | None = None
 ) -> str:
+    """`profile_grid`, written down."""
+    return write(profile_grid(records, paper), style)
+
+
+def profile_grid(records: Iterable[Record], paper: PaperNumbers | None = None) -> Grid:
     """All `records` that are profiles, by device, size, precision, T and variant.
 
     `paper` adds the published FPS, where a row is of the very card they were measured on.
@@ -37,7 +42,7 @@ def render_profiles(
         grid.columns = list(line)
         grid.rows.append(list(line.values()))
         grid.values.append(row)
-    return write(grid, style)
+    return grid
 
 
 def published(record: Record, paper: PaperNumbers) -> str:

@@ -6,180 +6,190 @@ The page needs no network: styles, script and pictures are inside.
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
 
 import jinja2
 import matplotlib as mpl
 import matplotlib.pyplot as plt
-from matplotlib.axes import Axes
 
-from ifc_bench.recipe import AnyTable, Preset, Table, TableOfCounts, TableOfMethods
-from ifc_bench.report import frames, plots
+from ifc_bench.cards import card, catalogue
+from ifc_bench.config import Footprint
+from ifc_bench.png import title_of, write_png
+from ifc_bench.recipe import AnyTable, Preset, TableOfCounts, TableOfMethods
+from ifc_bench.report.figures import Drawing, machine_drawings, table_drawings
+from ifc_bench.report.fits import fit_grid
 from ifc_bench.report.layout import Format, Grid, write
 from ifc_bench.report.paper import PaperNumbers
+from ifc_bench.report.profiles import profile_grid
 from ifc_bench.report.significance import compare_rows, paper_grid, significance_grid
 from ifc_bench.report.speeds import device_of
 from ifc_bench.report.tables import lay_out
 from ifc_bench.store import Store, write_text
 
-Draw = Callable[..., Axes]
-
 _ENDINGS: dict[Format, str] = {"github": "md", "latex": "tex", "csv": "csv", "json": "json"}
-_NO_DATE = {"png": {"Software": None}, "pdf": {"CreationDate": None, "Producer": None}}
 
 
 @dataclass(frozen=True)
-class Figure:
-    """A picture, as it lies under `figures/`."""
+class Picture:
+    """A picture of the page: its caption, and the PNG file in base64."""
 
-    name: str
     caption: str
     png: str
 
 
-@dataclass(frozen=True)
-class NamedGrid:
-    """A table of the page."""
+@dataclass
+class Section:
+    """A part of the page: tables by name, and the figures that belong to them."""
 
     name: str
-    grid: Grid
+    title: str
+    grids: dict[str, Grid] = field(default_factory=dict)
+    drawings: list[Drawing] = field(default_factory=list)
+    pictures: list[Picture] = field(default_factory=list)
 
 
-def publish(tables: Sequence[AnyTable], preset: Preset, store: Store, out: Path) -> list[Path]:
+def publish(
+    tables: Sequence[AnyTable],
+    preset: Preset,
+    store: Store,
+    out: Path,
+    machines: Sequence[Path] = (),
+) -> list[Path]:
     """Write tables in every format, figures as PNG and PDF, and `index.html`; gives the files.
 
-    The same records give the same files.
+    `machines` are more folders of records, with profiles and footprints. Pictures (PNG) under
+    `pictures/` of the store's results go into the page. The same records give the same files.
     """
-    grids = list(_grids(tables, preset, store))
+    stores = [store, *(Store(folder, store.runs) for folder in machines)]
+    sections = [_of_table(table, preset, store) for table in tables]
+    sections += [section for one in stores if (section := _of_machine(one)) is not None]
     written = []
-    for named in grids:
-        for style, ending in _ENDINGS.items():
-            path = out / "tables" / f"{named.name}.{ending}"
-            write_text(path, write(named.grid, style))
-            written.append(path)
-    figures = []
-    for table in tables:
-        if isinstance(table, Table) and not isinstance(table, TableOfMethods):
-            figures += _figures(table, preset, store, out / "figures")
-    for figure in figures:
-        written += [out / "figures" / f"{figure.name}.{ending}" for ending in ("png", "pdf")]
+    for section in sections:
+        for name, grid in section.grids.items():
+            for style, ending in _ENDINGS.items():
+                path = out / "tables" / f"{name}.{ending}"
+                write_text(path, write(grid, style))
+                written.append(path)
+        for drawing in section.drawings:
+            path = out / "figures" / f"{section.name}-{drawing.name}.png"
+            section.pictures.append(_drawn(drawing, path))
+            written += [path, path.with_suffix(".pdf")]
+    given = Section("pictures", "Pictures")
+    given.pictures += [
+        _picture(path, title_of(path)) for path in sorted(store.results.glob("pictures/**/*.png"))
+    ]
     page = out / "index.html"
-    write_text(page, _page(grids, figures, preset, store))
+    write_text(page, _page([*sections, given], preset, stores))
     return [*written, page]
 
 
-def _grids(tables: Sequence[AnyTable], preset: Preset, store: Store) -> Iterator[NamedGrid]:
-    for table in tables:
-        yield NamedGrid(table.name, lay_out(table, preset, store))
-        if isinstance(table, TableOfCounts | TableOfMethods) or table.baseline is None:
-            continue
+def _of_table(table: AnyTable, preset: Preset, store: Store) -> Section:
+    section = Section(table.name, table.title, {table.name: lay_out(table, preset, store)})
+    if isinstance(table, TableOfCounts | TableOfMethods):
+        return section
+    section.drawings += table_drawings(table, preset, store)
+    if table.baseline is not None:
         if compare_rows(table, preset, store):
             grid = significance_grid(table, preset, store)
-            yield NamedGrid(f"{table.name}-significance", grid)
+            section.grids[f"{table.name}-significance"] = grid
         paper = PaperNumbers()
         if paper.has_stds(table.paper_table):
-            yield NamedGrid(f"{table.name}-paper-significance", paper_grid(table, paper))
+            section.grids[f"{table.name}-paper-significance"] = paper_grid(table, paper)
+    return section
 
 
-def _figures(table: Table, preset: Preset, store: Store, folder: Path) -> list[Figure]:
-    """Every figure that the records of `table` can fill."""
-    return [
-        _drawn(f"{table.name}-{name}", f"{table.title}: {caption}", draw, folder)
-        for name, caption, draw in _drawings(table, preset, store)
+def _of_machine(store: Store) -> Section | None:
+    """Profiles and predicted footprints of one folder; None where it has neither.
+
+    Profiles of trainings are in their tables already.
+    """
+    profiles = [
+        record
+        for record in store.records("profile")
+        if record.work.kind == "profile" and record.work.weights.kind == "random"
     ]
+    predicted = [
+        record
+        for record in store.records("footprint")
+        if isinstance(record.work, Footprint)
+        and record.work.measured_on is None
+        and record.work.allocator == "cuda"
+    ]
+    if not profiles and not predicted:
+        return None
+    devices = ", ".join(sorted({device_of(record) for record in profiles}))
+    name = "".join(letter if letter.isalnum() else "-" for letter in store.results.name)
+    section = Section(name, f"Speed and memory: {devices or store.results.name}")
+    if profiles:
+        section.grids[f"{name}-profile"] = profile_grid(profiles, PaperNumbers())
+    if predicted:
+        section.grids[f"{name}-fit"] = fit_grid(predicted, [card(key) for key in catalogue()])
+    section.drawings += machine_drawings(store)
+    return section
 
 
-def _drawings(table: Table, preset: Preset, store: Store) -> Iterator[tuple[str, str, Draw]]:
-    """A name, a caption and what draws it on axes."""
-    summary = frames.summary_frame(table, preset, store)
-    if summary.empty:
-        return
-    own_windows = any(row.window for row in table.rows)
-    if summary["T"].nunique() > 1 and not own_windows:
-        yield "windows", "AP over T", partial(plots.accuracy_over_windows, summary)
-    if summary["row"].str.startswith("M=").all():
-        yield "tokens", "AP over memory tokens", partial(plots.accuracy_over_tokens, summary)
-    speeds = frames.speeds_frame(table, preset, store)
-    if speeds["device"].nunique() == 1:
-        draw = partial(plots.accuracy_against_speed, summary, speeds)
-        yield "speed", "AP against speed", draw
-    curves = frames.curves_frame(table, preset, store)
-    for curve in dict.fromkeys(curves["curve"]):
-        draw = partial(plots.training_curves, curves, curve)
-        yield curve.lower(), f"{curve} over the training", draw
-    differences = compare_rows(table, preset, store) if table.baseline else []
-    if differences and not own_windows:
-        draw = partial(plots.difference_map, differences, table.baseline or "")
-        yield "differences", "differences to the baseline", draw
-    for name, by, value, label, found in (
-        ("situations", "situation", "value", "AP (%)", frames.situations_frame),
-        ("errors", "error", "cost", "AP50 that the error costs (points)", frames.errors_frame),
-    ):
-        frame = found(table, preset, store)
-        if not frame.empty and not own_windows:
-            longest = frame["T"].max()
-            draw = partial(plots.grouped_bars, frame[frame["T"] == longest], by, value, label)
-            yield name, f"{name}, T = {longest:.0f}", draw
-
-
-def _drawn(name: str, caption: str, draw: Draw, folder: Path) -> Figure:
+def _drawn(drawing: Drawing, path: Path) -> Picture:
     """Draw into both formats; without dates, so that the same records give the same bytes."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with mpl.rc_context({"svg.hashsalt": "ifc-bench", "font.size": 9}):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with mpl.rc_context({"font.size": 9}):
         figure, ax = plt.subplots(figsize=(6.4, 4.0), layout="constrained")
-        draw(ax=ax)
-        for ending, metadata in _NO_DATE.items():
-            figure.savefig(folder / f"{name}.{ending}", dpi=110, metadata=metadata)
+        drawing.draw(ax=ax)
+        write_png(figure, path, dpi=110, title=drawing.caption)
+        nameless = {"CreationDate": None, "Producer": None}
+        figure.savefig(path.with_suffix(".pdf"), metadata=nameless)
         plt.close(figure)
-    png = base64.b64encode((folder / f"{name}.png").read_bytes()).decode("ascii")
-    return Figure(name, caption, png)
+    return _picture(path, drawing.caption)
 
 
-def _page(
-    grids: Sequence[NamedGrid], figures: Sequence[Figure], preset: Preset, store: Store
-) -> str:
+def _picture(path: Path, caption: str) -> Picture:
+    return Picture(caption, base64.b64encode(path.read_bytes()).decode("ascii"))
+
+
+def _page(sections: Sequence[Section], preset: Preset, stores: Sequence[Store]) -> str:
     """The page, with everything that it shows inside."""
     template = files("ifc_bench.report").joinpath("page.html.j2").read_text(encoding="utf-8")
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
     return environment.from_string(template).render(
         title="ifc-bench: does communication between frames help?",
         subtitle=f"Preset {preset.name}. Made from records alone; a click on a head sorts a table.",
-        tables=grids,
-        figures=figures,
-        warnings=list(dict.fromkeys(_warnings(grids))),
-        provenance=list(_provenance(store)),
+        sections=[s for s in sections if s.grids or s.pictures],
+        warnings=list(dict.fromkeys(_warnings(sections))),
+        provenance=list(_provenance(stores)),
     )
 
 
-def _warnings(grids: Iterable[NamedGrid]) -> Iterator[str]:
+def _warnings(sections: Iterable[Section]) -> Iterator[str]:
     """What every table's head warns of."""
     signs = ("warning", "incomplete", "! not to be trusted")
-    for named in grids:
-        for line in named.grid.head:
-            if line.startswith(signs):
-                yield f"{named.grid.title}: {line}"
+    for section in sections:
+        for grid in section.grids.values():
+            for line in grid.head:
+                if line.startswith(signs):
+                    yield f"{grid.title}: {line}"
 
 
-def _provenance(store: Store) -> Iterator[tuple[str, str]]:
+def _provenance(stores: Iterable[Store]) -> Iterator[tuple[str, str]]:
     """What the records were made with, each once."""
     found: dict[str, set[str]] = {}
     count = 0
-    for record in store.records("training", "evaluation", "profile"):
-        count += 1
-        origin = record.provenance
-        dirty = " (with changes)" if origin.git_dirty else ""
-        for name, value in (
-            ("code", (origin.git_revision or "no commit")[:12] + dirty),
-            ("device", device_of(record)),
-            ("platform", origin.platform),
-            ("python", origin.python),
-            *origin.packages.items(),
-        ):
-            found.setdefault(name, set()).add(value)
+    for store in stores:
+        for record in store.records("training", "evaluation", "profile", "footprint"):
+            count += 1
+            origin = record.provenance
+            dirty = " (with changes)" if origin.git_dirty else ""
+            for name, value in (
+                ("code", (origin.git_revision or "no commit")[:12] + dirty),
+                ("device", device_of(record)),
+                ("platform", origin.platform),
+                ("python", origin.python),
+                *origin.packages.items(),
+            ):
+                found.setdefault(name, set()).add(value)
     yield "records", str(count)
     for name, values in sorted(found.items()):
         yield name, ", ".join(sorted(values))

@@ -11,7 +11,7 @@ from ifc_bench.report.counts import count_grid
 from ifc_bench.report.layout import ABSENT, Format, Grid, describe, percent, write
 from ifc_bench.report.methods import method_grid
 from ifc_bench.report.paper import PaperNumbers
-from ifc_bench.report.significance import best_rows
+from ifc_bench.report.significance import best_rows, compare_rows, power_lines
 from ifc_bench.report.speeds import Speed
 from ifc_bench.store import Store
 
@@ -65,6 +65,8 @@ def _grid(
                 several = f" [{speeds.index(card) + 1}]" if card and len(speeds) > 1 else ""
                 columns.append(f"{f'T={window} ' if window else ''}{metric}{several}")
     grid = Grid(table.title, _head(table, preset, cells, speeds), columns)
+    if situation is None and table.baseline is not None and table.statistic == "mean":
+        grid.head += power_lines(compare_rows(table, preset, store))
     if situation is not None:
         grid.head.append(f"accuracies on the videos of situation {situation} alone")
     best: dict[str, set[tuple[str, int | None]]] = {
