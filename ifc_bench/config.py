@@ -60,7 +60,32 @@ class InterFrame(Strict):
     grouping: Literal["decomposed", "unified"] = "decomposed"
 
 
-Communication = Annotated[NoComm | FullTHW | DecompTHW | InterFrame, Field(discriminator="kind")]
+class OwnModule(Strict):
+    """A communication module of a user's own, as Python can import it: "package.module:Class".
+
+    `sha256` is of the module's source file, so that the same name with other code is other work.
+    `ifc_bench.models.own.own_module` makes one.
+    """
+
+    kind: Literal["own"] = "own"
+    source: Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")]
+    sha256: str
+    memory_tokens: NonNegativeInt = 0
+
+
+Communication = Annotated[
+    NoComm | FullTHW | DecompTHW | InterFrame | OwnModule, Field(discriminator="kind")
+]
+
+
+def spoken(communication: Communication) -> str:
+    """A communication module in a few words, for people."""
+    match communication:
+        case InterFrame(memory_tokens=tokens, grouping=grouping):
+            return f"ifc M={tokens}" + (f" {grouping}" if grouping != "decomposed" else "")
+        case OwnModule(source=source):
+            return source.partition(":")[2]
+    return communication.kind
 
 
 # --- the model ------------------------------------------------------------------------------------

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, Optional
+from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
 from ifc_bench.cli.predicting import Checkpoint, Images, TrainingId, Videos, chosen_model
 from ifc_bench.cli.recipes import Recipes
-from ifc_bench.cli.variants import COMMUNICATIONS, parse_size
+from ifc_bench.cli.variants import communication_of, parse_size
 from ifc_bench.data.files import Files
 from ifc_bench.errors import UserError
 from ifc_bench.store import Store
@@ -89,7 +89,7 @@ def add_to(app: typer.Typer, recipes: Recipes) -> None:
     def diagram_command(
         out: Picture,
         communication: Annotated[
-            Literal["none", "full", "decomposed", "ifc"], typer.Option(help="The variant.")
+            str, typer.Option(help="none, full, decomposed, ifc, or package.module:Class.")
         ] = "ifc",
         tokens: Annotated[int, typer.Option(min=0, help="Memory tokens M of ifc.")] = 8,
         frames: Annotated[int, typer.Option(min=1, help="T of the clip.")] = 5,
@@ -105,7 +105,7 @@ def add_to(app: typer.Typer, recipes: Recipes) -> None:
         from ifc_bench.pictures import save
 
         height, width = parse_size(size)
-        talk = COMMUNICATIONS[communication](tokens)
+        talk = communication_of(communication, tokens)
         model = recipes.preset(preset).model.model_copy(update={"communication": talk})
         found = parts(model, frames, height, width)
         named = f"M = {tokens}, " if communication == "ifc" else ""

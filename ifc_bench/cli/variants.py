@@ -18,6 +18,7 @@ from ifc_bench.config import (
     NoComm,
 )
 from ifc_bench.errors import UserError
+from ifc_bench.models.own import own_module
 
 COMMUNICATIONS: dict[str, Callable[[int], Communication]] = {
     "none": lambda tokens: NoComm(),
@@ -28,7 +29,10 @@ COMMUNICATIONS: dict[str, Callable[[int], Communication]] = {
 
 Kinds = Annotated[
     Optional[list[str]],
-    typer.Option("--communication", help="none, full, decomposed or ifc. Default: all."),
+    typer.Option(
+        "--communication",
+        help="none, full, decomposed, ifc, or your own as package.module:Class. Default: all four.",
+    ),
 ]
 Tokens = Annotated[
     Optional[list[int]], typer.Option("--tokens", min=0, help="Memory tokens M of ifc. Default: 8.")
@@ -80,11 +84,21 @@ def models(
     found = []
     for attention in attentions:
         for kind in kinds or list(COMMUNICATIONS):
-            _one_of("--communication", kind, tuple(COMMUNICATIONS))
             for count in tokens or [8]:
-                talk = COMMUNICATIONS[kind](count)
+                talk = communication_of(kind, count)
                 found.append(ModelConfig(communication=talk, attention=attention))
     return list(dict.fromkeys(found))
+
+
+def communication_of(kind: str, tokens: int) -> Communication:
+    """The variant of that name, or "package.module:Class" of the user's own, without memory tokens.
+
+    Raises:
+        UserError: where there is none.
+    """
+    if ":" in kind:
+        return own_module(kind)
+    return COMMUNICATIONS[_one_of("--communication", kind, tuple(COMMUNICATIONS))](tokens)
 
 
 def parse_size(text: str) -> tuple[int, int]:

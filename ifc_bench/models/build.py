@@ -11,6 +11,7 @@ from ifc_bench.models.decoder import Decoder, DecoderLayer
 from ifc_bench.models.encoder import EncoderLayer, FeedForward
 from ifc_bench.models.ifc import IFC
 from ifc_bench.models.mask_head import Heads, SpatialDecoder
+from ifc_bench.models.own import load_own
 
 
 def build_model(model: c.ModelConfig) -> IFC:
@@ -77,6 +78,8 @@ def build_communication(model: c.ModelConfig) -> communication.Communication:
         case c.InterFrame(grouping=grouping):
             talking = blocks if model.communication.memory_tokens else 0
             return communication.InterFrame(layer, blocks, talking, unified=grouping == "unified")
+        case c.OwnModule():
+            return load_own(model.communication)(layer, blocks)
 
 
 def build_decoder(model: c.ModelConfig) -> Decoder:

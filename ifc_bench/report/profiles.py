@@ -61,7 +61,8 @@ def published(record: Record, paper: PaperNumbers) -> str:
     )
     if not (alike and card and same_card(card, record.provenance.device.name)):
         return ABSENT
-    found = paper.find("3a", _PAPER_ROWS[talk.kind], work.window, "FPS")
+    row = _PAPER_ROWS.get(talk.kind)
+    found = paper.find("3a", row, work.window, "FPS") if row else None
     return ABSENT if found is None else f"{found[0]:.1f}"
 
 

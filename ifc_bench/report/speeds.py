@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ifc_bench.config import InterFrame, ModelConfig, NoiseFrames, Profile
+from ifc_bench.config import ModelConfig, NoiseFrames, Profile, spoken
 from ifc_bench.nvml import doubts, joules, remarks
 from ifc_bench.profiling.interval import median_interval
 from ifc_bench.records import ProcessSamples, ProfileResult, Record
@@ -91,11 +91,7 @@ def remarks_of(result: ProfileResult) -> tuple[str, ...]:
 
 def variant(model: ModelConfig) -> str:
     """The communication of a model in a few words."""
-    talk = model.communication
-    if not isinstance(talk, InterFrame):
-        return talk.kind
-    grouping = "" if talk.grouping == "decomposed" else f" {talk.grouping}"
-    return f"{talk.kind} M={talk.memory_tokens}{grouping}"
+    return spoken(model.communication)
 
 
 def profile_frame(store: Store) -> pd.DataFrame:

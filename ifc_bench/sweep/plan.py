@@ -10,10 +10,10 @@ from ifc_bench.config import (
     AnyWork,
     Count,
     Evaluation,
-    InterFrame,
     Profile,
     SyntheticData,
     Training,
+    spoken,
 )
 from ifc_bench.recipe import AnyTable, Preset, Table, TableOfCounts
 from ifc_bench.records import Device
@@ -117,11 +117,7 @@ def depth(training: Training) -> int:
 def label(training: Training) -> str:
     """A training in a few words, for people."""
     model = training.model
-    words: list[str] = [model.communication.kind]
-    if isinstance(model.communication, InterFrame):
-        words.append(f"M={model.communication.memory_tokens}")
-        if model.communication.grouping != "decomposed":
-            words.append(f"{model.communication.grouping} grouping")
+    words = [spoken(model.communication)]
     if model.decoder != "unified":
         words.append(f"{model.decoder} decoder")
     if training.optimisation.loss.matching != "masks":

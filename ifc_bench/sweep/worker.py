@@ -9,7 +9,16 @@ from collections.abc import Callable
 
 import torch
 
-from ifc_bench.config import AnyWork, Count, Data, Evaluation, Profile, Testing, Training
+from ifc_bench.config import (
+    AnyWork,
+    Count,
+    Data,
+    Evaluation,
+    Profile,
+    Testing,
+    Training,
+    spoken,
+)
 from ifc_bench.errors import UserError
 from ifc_bench.evaluation import as_result, score_images, score_videos
 from ifc_bench.models.ifc import IFC
@@ -90,7 +99,7 @@ class Worker:
             return []
 
         def tell(work: Profile, done: int, total: int) -> None:
-            self.tell(f"profile {work.model.communication.kind} T={work.window}", done, total)
+            self.tell(f"profile {spoken(work.model.communication)} T={work.window}", done, total)
 
         return list(measure_profiles(profiles, self.store, self.device, tell))
 
