@@ -1,6 +1,7 @@
 """What to run: the tables of the paper and our own, and the presets that size them. No logic."""
 
 from ablations.decoder import decoder
+from ablations.own import own
 from ablations.presets import PRESETS
 from ablations.table1 import table1
 from ablations.table2a import table2a
@@ -26,6 +27,7 @@ TABLES = {
         table3c,
         table3d,
         decoder,
+        own,
         table4a,
         table4b,
         table4c,

@@ -10,7 +10,7 @@ import typer
 from tabulate import tabulate
 
 from ifc_bench.cli.variants import Kinds, Sizes, Tokens, models, parse_size
-from ifc_bench.config import AttentionKernel, ModelConfig
+from ifc_bench.config import AttentionKernel, ModelConfig, spoken
 
 
 def add_to(app: typer.Typer) -> None:
@@ -73,7 +73,8 @@ def _scope_rows(model: ModelConfig, size: tuple[int, int], frames: int) -> list[
 def _place(model: ModelConfig, size: tuple[int, int], frames: int) -> dict[str, Any]:
     talk = model.communication
     memory = {"memory_tokens": talk.memory_tokens} if talk.kind == "ifc" else {}
-    place = {"communication": talk.kind, "memory_tokens": None, **memory}
+    kind = spoken(talk) if talk.kind == "own" else talk.kind
+    place = {"communication": kind, "memory_tokens": None, **memory}
     return {**place, "height": size[0], "width": size[1], "frames": frames}
 
 

@@ -17,7 +17,7 @@ from ifc_bench.cli.recipes import Recipes
 from ifc_bench.data.catalogue import LAYOUTS
 from ifc_bench.errors import UserError
 from ifc_bench.provenance import describe_device, resolve_device
-from ifc_bench.recipe import Preset
+from ifc_bench.recipe import AnyTable, Preset
 from ifc_bench.records import Device
 from ifc_bench.store import Store
 from ifc_bench.sweep.executors import Settings
@@ -91,11 +91,25 @@ class Choice:
         typer.Option(help="Arithmetic of training; other than float32 is mixed precision."),
     ] = None
     compiled: Annotated[bool, typer.Option("--compile", help="Train with torch.compile.")] = False
+    own: Annotated[
+        Optional[list[str]],
+        typer.Option(
+            help="Your communication module, package.module:Class, as a row; repeat for more."
+        ),
+    ] = None
     results: Annotated[Path, typer.Option(help="Where records and tables lie.")] = Path("results")
     runs: Annotated[Path, typer.Option(help="Where checkpoints and data lie.")] = Path("runs")
 
     def store(self) -> Store:
         return Store(self.results, self.runs)
+
+    def tables(self, recipes: Recipes, names: list[str] | None, preset: Preset) -> list[AnyTable]:
+        """The tables of `names` for `preset`, with a row for each module of `--own`.
+
+        Raises:
+            UserError: where an option names what is not there.
+        """
+        return recipes.chosen(names, preset, self.own or ())
 
     def resolved(self, recipes: Recipes) -> Preset:
         """The preset with everything that the options change.

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from ifc_bench.config import SyntheticData
+from ifc_bench.config import SyntheticData, spoken
 from ifc_bench.errors import UserError
-from ifc_bench.recipe import AnyTable, Preset
+from ifc_bench.models.own import own_module
+from ifc_bench.recipe import AnyTable, Preset, Row, Table
 
 Recipe = Callable[[Preset], AnyTable]
 
@@ -35,11 +36,34 @@ class Recipes:
         changes = {"seeds": seeds, "windows": tuple(windows) if windows else None}
         return preset.model_copy(update={k: v for k, v in changes.items() if v is not None})
 
-    def chosen(self, names: list[str] | None, preset: Preset) -> list[AnyTable]:
-        """Tables by name; the preset's own where no name is given."""
+    def chosen(
+        self, names: list[str] | None, preset: Preset, own: Sequence[str] = ()
+    ) -> list[AnyTable]:
+        """Tables by name; the preset's own where no name is given.
+
+        Tables of communication modules get a row for each of `own`, "package.module:Class".
+
+        Raises:
+            UserError: where a name is not known, or no chosen table has a place for `own`.
+        """
         found = []
         for name in names or preset.tables:
             if name not in self.tables:
                 raise UserError(f"TABLE: {name!r} is none of {', '.join(self.tables)}")
             found.append(self.tables[name](preset))
-        return found
+        if not own:
+            return found
+        fitting = [t for t in found if isinstance(t, Table) and t.factor == "communication"]
+        if not fitting:
+            raise UserError(f"--own: {own[0]}: goes into tables of communication, such as own")
+        rows = tuple(_row(preset, source) for source in own)
+        return [
+            table.model_copy(update={"rows": (*table.rows, *rows)}) if table in fitting else table
+            for table in found
+        ]
+
+
+def _row(preset: Preset, source: str) -> Row:
+    """A line for a user's module, under its class's name."""
+    talk = own_module(source)
+    return Row(label=spoken(talk), model=preset.model.model_copy(update={"communication": talk}))

@@ -73,7 +73,7 @@ def add_to(app: typer.Typer, recipes: Recipes) -> None:
         """
         preset, settings = choice.resolved(recipes), machine.settings()
         described = describe_device(settings.device, settings.threads)
-        plan = make_plan(recipes.chosen(tables, preset), preset, described)
+        plan = make_plan(choice.tables(recipes, tables, preset), preset, described)
         _print_plan(plan, choice.store(), settings.workers)
 
     @app.command("report")
@@ -106,11 +106,11 @@ def add_to(app: typer.Typer, recipes: Recipes) -> None:
             from ifc_bench.report.publish import publish  # matplotlib: only where it is needed
 
             folders = sorted(path for path in machines.glob("*") if path.is_dir())
-            chosen = recipes.chosen(tables, preset)
+            chosen = choice.tables(recipes, tables, preset)
             for path in publish(chosen, preset, choice.store(), out, folders):
                 print(path)
             return
-        for table in recipes.chosen(tables, preset):
+        for table in choice.tables(recipes, tables, preset):
             paper = PaperNumbers() if compare else None
             if paper is not None and isinstance(table, Table):
                 for device in measured_on(table, preset, choice.store()):
@@ -133,7 +133,7 @@ def add_to(app: typer.Typer, recipes: Recipes) -> None:
         """
         preset = choice.resolved(recipes)
         numbers = PaperNumbers() if paper else None
-        for table in recipes.chosen(tables, preset):
+        for table in choice.tables(recipes, tables, preset):
             if isinstance(table, Table) and table.baseline is not None:
                 grid = (
                     significance_grid(table, preset, choice.store())
@@ -156,7 +156,7 @@ def run_tables(
         UserError: where bad input stopped the sweep, or pieces of it failed.
     """
     preset = choice.resolved(recipes)
-    tables = recipes.chosen(names, preset)
+    tables = choice.tables(recipes, names, preset)
     settings, store = machine.settings(), choice.store()
     paper = PaperNumbers() if compare else None
     described = describe_device(settings.device, settings.threads)

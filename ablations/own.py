@@ -1,0 +1,19 @@
+"""Our own table: does a module of yours beat no communication, and IFC? (`--own`)"""
+
+from ablations.variants import COMMUNICATIONS, with_communication
+from ifc_bench.recipe import Preset, Table
+
+
+def own(preset: Preset) -> Table:
+    """No Comm and IFC; `--own package.module:Class` adds rows."""
+    return Table(
+        name="own",
+        title="A module of one's own",
+        factor="communication",
+        rows=tuple(
+            with_communication(preset.model, label, COMMUNICATIONS[label])
+            for label in ("No Comm", "IFC")
+        ),
+        metrics=("AP", "AP75", "FPS"),
+        baseline="No Comm",
+    )
