@@ -10,6 +10,7 @@ from typing import Literal
 from pydantic import PositiveInt
 
 from ifc_bench.config import (
+    Communication,
     Count,
     Data,
     Evaluation,
@@ -22,6 +23,7 @@ from ifc_bench.config import (
     Strict,
     Training,
     WeightsFile,
+    spoken,
 )
 from ifc_bench.records import Device
 
@@ -153,6 +155,12 @@ class Table(Strict):
     baseline: str | None = None
     statistic: Literal["mean", "std"] = "mean"
     paper_table: str | None = None
+
+    def with_communication(self, preset: Preset, communication: Communication) -> Table:
+        """This table with one more row: the preset's model with another communication module."""
+        model = preset.model.model_copy(update={"communication": communication})
+        row = Row(label=spoken(communication), model=model)
+        return self.model_copy(update={"rows": (*self.rows, row)})
 
     def windows(self, preset: Preset, row: Row) -> tuple[int | None, ...]:
         """The windows that `row` is tested with; None is the offline mode."""

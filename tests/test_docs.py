@@ -2,16 +2,20 @@
 
 import re
 import shlex
+import sys
 from pathlib import Path
 
 import pytest
+import torch
 import typer
 
 from ablations import PRESETS, TABLES
 from ifc_bench import cli
 from ifc_bench.cli.recipes import Recipes
 from ifc_bench.cli.repetition import repeated
-from tests.conftest import ROOT
+from ifc_bench.models.build import build_communication
+from ifc_bench.models.own import own_module
+from tests.conftest import ROOT, run_cli, tiny_model
 
 DOCUMENTS = [
     ROOT / "README.md",
@@ -26,7 +30,9 @@ def commands() -> list[tuple[str, str]]:
     found = []
     for document in DOCUMENTS:
         text = re.sub(r"\\\n\s*", " ", document.read_text(encoding="utf-8"))
-        for line in re.findall(r"^(?:python )run_ablations\.py (.+)$", text, re.MULTILINE):
+        for line in re.findall(
+            r"^(?:PYTHONPATH=\S+ )?python run_ablations\.py (.+)$", text, re.MULTILINE
+        ):
             found.append((document.name, re.split(r"\s{3,}", line)[0]))
     return found
 
@@ -62,6 +68,50 @@ def test_commands_have_the_options_that_are_told(document, line):
 def _known(command, word: str) -> bool:
     name = word.partition("=")[0]
     return any(name in (*p.opts, *p.secondary_opts) for p in command.params)
+
+
+def runnable() -> list[tuple[str, str]]:
+    """The blocks that documents mark as runnable, each as a whole."""
+    found = []
+    for document in DOCUMENTS:
+        text = document.read_text(encoding="utf-8")
+        pattern = r"<!-- runs in the tests -->\n```\n(.*?)```"
+        found += [(document.name, block) for block in re.findall(pattern, text, re.DOTALL)]
+    return found
+
+
+def test_there_are_blocks_to_run():
+    assert len(runnable()) >= 3
+
+
+@pytest.mark.parametrize(("document", "block"), runnable())
+def test_blocks_that_are_marked_run(document, block, tmp_path):
+    """Line by line, beside the clone's results, with what a line writes left for the next."""
+    (tmp_path / "results").symlink_to(ROOT / "results")
+    for line in block.strip().splitlines():
+        words = shlex.split(line)
+        assert words[:2] == ["python", "run_ablations.py"], line
+        done = run_cli(*words[2:], cwd=tmp_path)
+        assert done.returncode == 0, (line, done.stderr)
+        assert done.stdout.strip(), line
+
+
+def test_the_module_of_adding_a_variant_talks(tmp_path, monkeypatch):
+    """It is found by name, and its middle frame hears both neighbours."""
+    text = (ROOT / "docs" / "adding_a_variant.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    (tmp_path / "token_shift.py").write_text(code)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    module = build_communication(tiny_model(own_module("token_shift:TokenShift"))).eval()
+    sys.modules.pop("token_shift")
+    tokens, none = torch.randn(1, 3, 4, 16), torch.zeros(1, 3, 0, 16)
+    places = torch.zeros_like(tokens)
+    before, _ = module(tokens, none, places, none)
+    for other in (0, 2):
+        changed = tokens.clone()
+        changed[:, other] += 1
+        after, _ = module(changed, none, places, none)
+        assert not torch.allclose(before[:, 1], after[:, 1])
 
 
 def test_the_python_of_docs_analysis_runs():

@@ -6,7 +6,7 @@ from tests.conftest import run_cli
 
 COMMANDS = [
     "run", "plan", "report", "significance", "flops", "profile", "fit", "compare", "predict",
-    "visualize", "evaluate", "doctor", "submit pack", "submit check", "data validate",
+    "visualize", "attention", "diagram", "evaluate", "doctor", "submit pack", "submit check", "data validate",
     "data split", "data synthesize", "data convert-davis",
 ]  # fmt: skip
 

@@ -76,8 +76,8 @@ def add_to(app: typer.Typer) -> None:
     @group.command("synthesize")
     def synthesize_command(
         out: Annotated[Path, typer.Argument(help="The folder to write; must not be there.")],
-        train: Annotated[int, typer.Option(min=1, help="Training videos.")] = 200,
-        valid: Annotated[int, typer.Option(min=1, help="Validation videos.")] = 40,
+        train: Annotated[int, typer.Option(min=1, help="Training videos.")] = 240,
+        valid: Annotated[int, typer.Option(min=1, help="Validation videos.")] = 60,
         frames: Annotated[int, typer.Option(min=1, help="Frames of a video.")] = 24,
         seed: Annotated[int, typer.Option(min=0, help="Another seed, other scenes.")] = 0,
     ) -> None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from ifc_bench.config import SyntheticData, spoken
+from ifc_bench.config import OwnModule, SyntheticData
 from ifc_bench.errors import UserError
 from ifc_bench.models.own import own_module
-from ifc_bench.recipe import AnyTable, Preset, Row, Table
+from ifc_bench.recipe import AnyTable, Preset, Table
 
 Recipe = Callable[[Preset], AnyTable]
 
@@ -53,17 +53,19 @@ class Recipes:
             found.append(self.tables[name](preset))
         if not own:
             return found
-        fitting = [t for t in found if isinstance(t, Table) and t.factor == "communication"]
-        if not fitting:
+        modules = [own_module(source) for source in own]
+        if not any(_compares_modules(table) for table in found):
             raise UserError(f"--own: {own[0]}: goes into tables of communication, such as own")
-        rows = tuple(_row(preset, source) for source in own)
-        return [
-            table.model_copy(update={"rows": (*table.rows, *rows)}) if table in fitting else table
-            for table in found
-        ]
+        return [_with_rows(table, preset, modules) for table in found]
 
 
-def _row(preset: Preset, source: str) -> Row:
-    """A line for a user's module, under its class's name."""
-    talk = own_module(source)
-    return Row(label=spoken(talk), model=preset.model.model_copy(update={"communication": talk}))
+def _compares_modules(table: AnyTable) -> bool:
+    return isinstance(table, Table) and table.factor == "communication"
+
+
+def _with_rows(table: AnyTable, preset: Preset, modules: Sequence[OwnModule]) -> AnyTable:
+    """`table` with a row for each module, where that is what it compares."""
+    if isinstance(table, Table) and _compares_modules(table):
+        for module in modules:
+            table = table.with_communication(preset, module)
+    return table

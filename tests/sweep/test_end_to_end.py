@@ -1,6 +1,7 @@
 """The whole way, in real processes: run, stop, go on, report."""
 
 import json
+import re
 import shutil
 import signal
 import subprocess
@@ -177,6 +178,25 @@ def test_a_finished_training_predicts_and_is_drawn(finished, data_folder, tmp_pa
     assert "--situation: 'fog' is none of the data's: fast_motion" in one_line_error(fog)
     wrong = run_cli("visualize", f"--data={clips}", f"--out={tmp_path}", "--video=99")
     assert "--video: 99 is not among 1, 2, 3, 4, 5" in one_line_error(wrong)
+
+
+def test_the_attention_of_a_finished_training_is_drawn(finished, data_folder, tmp_path):
+    folder, clips, out = finished[0], data_folder / "valid", tmp_path / "attention.png"
+    by_kind = {r.work.model.communication.kind: r.id for r in stores(folder).records("training")}
+    options = [f"--results={folder / 'results'}", f"--runs={folder / 'runs'}", f"--data={clips}"]
+    given = [f"--training={by_kind['ifc']}", "--video=3", f"--out={out}", *options]
+    done = run_cli("attention", *given, "--window=3", "--first=4")
+    assert done.returncode == 0, done.stderr
+    found = re.search(r"of 8 tokens, \d has ([\d.]+)% .* \d has ([\d.]+)%", done.stdout)
+    assert found, done.stdout
+    assert 0 <= float(found[2]) <= float(found[1]) <= 100
+    with Image.open(out) as picture:
+        assert "memory tokens" in picture.info["Title"]
+        assert picture.size[0] > 400
+    late = run_cli("attention", *given, "--first=10")
+    assert "frames 10 to 14 are not all in video 3, which has 12" in one_line_error(late)
+    without = [f"--training={by_kind['none']}", "--video=3", f"--out={out}", *options]
+    assert "no memory tokens" in one_line_error(run_cli("attention", *without))
 
 
 def test_a_window_and_offline_predict_without_annotations(finished, data_folder, tmp_path):
