@@ -6,8 +6,8 @@ from tests.conftest import run_cli
 
 COMMANDS = [
     "run", "plan", "report", "significance", "flops", "profile", "fit", "compare", "predict",
-    "visualize", "attention", "diagram", "evaluate", "doctor", "submit pack", "submit check", "data validate",
-    "data split", "data synthesize", "data convert-davis",
+    "visualize", "attention", "diagram", "evaluate", "doctor", "submit pack", "submit check",
+    "data validate", "data split", "data synthesize", "data convert-davis",
 ]  # fmt: skip
 
 
