@@ -1,4 +1,4 @@
-"""Draws docs/situations.png: the five situations of the embedded benchmark, with their masks."""
+"""Draws docs/situations.png: the six situations of the embedded benchmark, with their masks."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ COLOURS = ("#ffffff", "#f0e442", "#56b4e9")
 
 def main() -> None:
     """Outline every instance in its own colour, one row for each situation."""
-    figure, axes = plt.subplots(len(SITUATIONS), len(SHOWN), figsize=(9.6, 5.6), squeeze=False)
+    figure, axes = plt.subplots(len(SITUATIONS), len(SHOWN), figsize=(9.6, 6.7), squeeze=False)
     for row, situation in enumerate(SITUATIONS):
         generator = np.random.default_rng([0, 1, row])
         frames, masks, _ = render(SyntheticData(), SITUATIONS[situation], generator)

@@ -7,7 +7,7 @@ this file only chooses what.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -19,8 +19,9 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image
+from scipy.optimize import linear_sum_assignment
 
-from ifc_bench.masks import BoolArray, Rle, decode
+from ifc_bench.masks import BoolArray, Rle, decode, tube_ious
 from ifc_bench.png import write_png
 
 Frames = NDArray[np.uint8]  # [F, H, W, 3]
@@ -30,17 +31,22 @@ COLOURS = ("#E69F00", "#56B4E9", "#009E73", "#F0E442", "#D55E00", "#CC79A7", "#0
 _TILE_INCHES = 2.0
 _VEIL = 0.45
 _FONT = 6.0
+_SAME = 0.1
 
 Box = tuple[float, float, float, float]  # left, top, right, bottom
 
 
 @dataclass(frozen=True)
 class Instance:
-    """One tube with its class; `score` None for the ground truth."""
+    """One tube with its class; `score` None for the ground truth.
+
+    `colour` counts into `COLOURS`; None takes the instance's place in its source.
+    """
 
     tube: Sequence[Rle | None]
     category: str
     score: float | None = None
+    colour: int | None = None
 
     @property
     def told(self) -> str:
@@ -53,6 +59,21 @@ class Source:
 
     label: str
     instances: Sequence[Instance]
+
+
+def coloured_alike(found: Sequence[Instance], truth: Sequence[Instance]) -> list[Instance]:
+    """`found` in the colours of the `truth` that they cover, one each; the rest in other colours.
+
+    By space-time IoU, from 0.1 on, as well as all pairs together can agree.
+    """
+    ious = tube_ious([one.tube for one in found], [one.tube for one in truth])
+    pairs = zip(*linear_sum_assignment(-ious), strict=True)
+    partner = {int(i): int(j) for i, j in pairs if ious[i, j] >= _SAME}
+    free = iter(range(len(truth), len(truth) + len(found)))
+    return [
+        replace(one, colour=partner[index] if index in partner else next(free))
+        for index, one in enumerate(found)
+    ]
 
 
 def strip(
@@ -153,7 +174,8 @@ def _draw(ax: Axes, frame: NDArray[np.uint8], index: int, source: Source) -> Non
         rle = instance.tube[index]
         mask = None if rle is None else decode(rle)
         if mask is not None and mask.any():
-            colour = COLOURS[number % len(COLOURS)]
+            chosen = number if instance.colour is None else instance.colour
+            colour = COLOURS[chosen % len(COLOURS)]
             shown[mask] += _VEIL * (np.array(to_rgb(colour)) - shown[mask])
             visible.append((instance, mask, colour))
     ax.imshow(shown)

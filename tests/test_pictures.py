@@ -11,6 +11,7 @@ from ifc_bench.pictures import (
     Instance,
     Source,
     attention_strip,
+    coloured_alike,
     free_place,
     save,
     strip,
@@ -110,3 +111,15 @@ def test_attention_is_drawn_under_the_clip_on_one_scale():
     ]
     scales = [ax.images[1].get_clim() for ax in figure.axes[2:]]
     assert scales == [(0.0, 0.5), (0.0, 0.5), (0.0, 0.25), (0.0, 0.25)]
+
+
+def test_what_is_found_has_the_colour_of_the_truth_that_it_covers():
+    truth = [Instance(tube(2, 20), "disc"), Instance(tube(30, None), "box")]
+    found = [
+        Instance(tube(30, None), "box", 0.9),
+        Instance(tube(30, None), "box", 0.8),
+        Instance(tube(3, 21), "disc", 0.7),
+    ]
+    assert [one.colour for one in coloured_alike(found, truth)] == [1, 2, 0]
+    assert [one.colour for one in coloured_alike(found, [])] == [0, 1, 2]
+    assert coloured_alike([], truth) == []

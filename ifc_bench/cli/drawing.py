@@ -10,7 +10,7 @@ from ifc_bench.data.loading import VideoDataset
 from ifc_bench.data.youtube_vis import Video
 from ifc_bench.errors import UserError
 from ifc_bench.evaluation import PredictedTrack, read_predictions
-from ifc_bench.pictures import Instance, Source, animate, save, strip
+from ifc_bench.pictures import Instance, Source, animate, coloured_alike, save, strip
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ def draw_strips(
         ]
         sources = [Source("ground truth", truth)] if truth else []
         sources += [
-            Source(label, _best(tracks, video.id, choice.threshold, names))
+            Source(label, coloured_alike(_best(tracks, video.id, choice.threshold, names), truth))
             for label, tracks in found.items()
         ]
         if not sources:
