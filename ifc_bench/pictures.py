@@ -141,7 +141,7 @@ def save(figure: Figure, path: Path) -> None:
     """Write a picture as a PNG of few colours; its title stands in the file, for the report."""
     path.parent.mkdir(parents=True, exist_ok=True)
     suptitle = figure.get_suptitle() or figure.axes[0].get_title()
-    write_png(figure, path, dpi=120, title=suptitle)
+    write_png(figure, path, dpi=100, title=suptitle)
 
 
 def animate(frames: Frames, sources: Sequence[Source], path: Path, fps: float = 6.0) -> None:
