@@ -90,7 +90,9 @@ def profile_over_windows(profiles: pd.DataFrame, what: str = "fps", ax: Axes | N
             **_style(index),
         )  # fmt: skip
     unit = "frames per second (± std between processes)" if what == "fps" else "peak memory (MB)"
-    ax.set(xlabel="window T (frames)", ylabel=unit, ylim=(0, None))
+    ax.set(
+        xlabel="window T (frames)", ylabel=unit, ylim=(0, None), xticks=sorted(data["T"].unique())
+    )
     ax.set_title(", ".join(sorted(set(data["device"]))), fontsize=10)
     ax.legend(frameon=False)
     return ax
@@ -140,8 +142,10 @@ def memory_against_cards(
             ha="right", va="bottom", fontsize=7, color="#444444",
         )  # fmt: skip
     ax.set_yscale("log")
-    ax.set(xlabel="window T (frames)", ylabel="peak memory (GB, predicted)")
-    ax.legend(frameon=False, fontsize=7)
+    ax.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    windows = sorted(footprints["frames"].unique())
+    ax.set(xlabel="window T (frames)", ylabel="peak memory (GB, predicted)", xticks=windows)
+    ax.legend(frameon=False, fontsize=7, handlelength=3.5)
     return ax
 
 
@@ -197,7 +201,10 @@ def difference_map(
 def grouped_bars(
     frame: pd.DataFrame, by: str, value: str, ylabel: str, ax: Axes | None = None
 ) -> Axes:
-    """Means over seeds of `value` for each `by`, a bar for each row, with 95% intervals."""
+    """Means over seeds of `value` for each `by`, a bar for each row, with 95% intervals.
+
+    What cannot be below zero is cut there, intervals too.
+    """
     ax = _axes(ax)
     groups, rows = list(dict.fromkeys(frame[by])), list(dict.fromkeys(frame["row"]))
     width = 0.8 / max(len(rows), 1)
@@ -214,8 +221,9 @@ def grouped_bars(
             places, heights, 0.9 * width, yerr=bars, label=row, color=COLOURS[index % len(COLOURS)],
             error_kw={"elinewidth": 0.8, "ecolor": "#333333"},
         )  # fmt: skip
-    ax.set_xticks(range(len(groups)), [str(group).replace("_", "\n") for group in groups])
-    ax.set(ylabel=ylabel)
+    names = [str(group).replace("_", "\n") for group in groups]
+    ax.set_xticks(range(len(groups)), names, fontsize=8)
+    ax.set(ylabel=ylabel, ylim=(min(0.0, 100 * frame[value].min()), None))
     ax.legend(
         frameon=False, fontsize=8, ncols=len(rows), loc="lower center", bbox_to_anchor=(0.5, 1)
     )
