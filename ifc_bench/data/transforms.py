@@ -14,8 +14,6 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torchvision.ops import box_convert, masks_to_boxes
-from torchvision.transforms.v2 import functional as tv
 
 from ifc_bench.config import Optimisation
 from ifc_bench.structures import Target
@@ -94,6 +92,8 @@ def resize_frames(frames: Tensor, size: list[int]) -> Tensor:
     """Frames uint8 [T, 3, H, W] at another size."""
     if list(frames.shape[-2:]) == size:
         return frames
+    from torchvision.transforms.v2 import functional as tv  # a second to import
+
     return tv.resize(frames, size, antialias=True)
 
 
@@ -130,6 +130,8 @@ def shrink_masks(masks: Tensor, stride: int) -> Tensor:
 
 def _boxes(masks: Tensor) -> Tensor:
     """Boxes [I, T, 4] of masks bool [I, T, H, W]: centre, width and height as fractions."""
+    from torchvision.ops import box_convert, masks_to_boxes  # a second to import
+
     height, width = masks.shape[-2:]
     boxes = torch.zeros(*masks.shape[:2], 4)
     visible = masks.flatten(2).any(2)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from torch import Tensor
-from torchvision.ops import box_convert, generalized_box_iou_loss
 
 
 def overlap_and_distance(boxes: Tensor, wanted: Tensor) -> tuple[Tensor, Tensor]:
@@ -13,6 +12,8 @@ def overlap_and_distance(boxes: Tensor, wanted: Tensor) -> tuple[Tensor, Tensor]
     instance is not visible (a box of no size) do not count. Returns two tensors [P], the means
     over visible frames; 0 where there is none.
     """
+    from torchvision.ops import box_convert, generalized_box_iou_loss  # a second to import
+
     visible = wanted[..., 2:].prod(-1) > 0
     count = visible.sum(1).clamp(min=1)
     distance = (boxes - wanted).abs().sum(-1) * visible

@@ -6,7 +6,7 @@ from ifc_bench import config as c
 from ifc_bench.errors import UserError
 from ifc_bench.models import communication
 from ifc_bench.models.attention import MultiHeadAttention
-from ifc_bench.models.backbone import FeatureExtractor, ResNet, SmallNet
+from ifc_bench.models.backbone import FeatureExtractor, SmallNet
 from ifc_bench.models.decoder import Decoder, DecoderLayer
 from ifc_bench.models.encoder import EncoderLayer, FeedForward
 from ifc_bench.models.ifc import IFC
@@ -56,6 +56,8 @@ def build_backbone(backbone: c.Backbone) -> FeatureExtractor:
     """A backbone with fresh weights."""
     match backbone:
         case c.ResNetBackbone():
+            from ifc_bench.models.resnet import ResNet
+
             return ResNet(backbone)
         case c.SmallBackbone():
             return SmallNet(backbone)

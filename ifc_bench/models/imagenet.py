@@ -15,14 +15,16 @@ import pickle
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from ifc_bench.errors import UserError
-from ifc_bench.models.backbone import ResNet
+
+if TYPE_CHECKING:
+    from ifc_bench.models.resnet import ResNet
 
 _BLOCK = re.compile(r"layer(\d)\.(\d+)\.(conv|bn|downsample\.)(\d)\.(\w+)")
 _STEM = re.compile(r"(conv|bn)1\.(\w+)")

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.error import URLError
 
 import torch
-import torchvision
 
 from ifc_bench.config import ImageNet, Training, WeightsFile
 from ifc_bench.errors import UserError
-from ifc_bench.models.backbone import ResNet
 from ifc_bench.models.checkpoint import Start, start_from_released
 from ifc_bench.models.ifc import IFC
 from ifc_bench.models.imagenet import load_imagenet_weights
 from ifc_bench.store import Store
 from ifc_bench.training.trainer import finished_weights
+
+if TYPE_CHECKING:
+    from ifc_bench.models.resnet import ResNet
 
 
 def start_model(model: IFC, work: Training, store: Store) -> list[str] | None:
@@ -57,6 +59,8 @@ def start_from_own(model: IFC, weights: dict[str, torch.Tensor]) -> Start:
 
 def fetched(backbone: ResNet) -> Path:
     """torchvision's ImageNet weights, fetched once into torch's own cache."""
+    import torchvision  # a second to import
+
     url = torchvision.models.get_weight(f"ResNet{backbone.depth}_Weights.IMAGENET1K_V1").url
     path = Path(torch.hub.get_dir()) / "checkpoints" / url.rpartition("/")[2]
     if not path.exists():
@@ -72,6 +76,8 @@ def fetched(backbone: ResNet) -> Path:
 
 
 def _resnet(model: IFC, work: Training) -> ResNet:
+    from ifc_bench.models.resnet import ResNet
+
     if not isinstance(model.backbone, ResNet):
         raise UserError(
             f"start: ImageNet weights are a ResNet's, model.backbone is {work.model.backbone.kind}"

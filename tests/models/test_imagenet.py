@@ -8,8 +8,8 @@ import torchvision
 
 from ifc_bench.config import ResNetBackbone
 from ifc_bench.errors import UserError
-from ifc_bench.models.backbone import ResNet
 from ifc_bench.models.imagenet import caffe2_name, detectron2_name, load_imagenet_weights
+from ifc_bench.models.resnet import ResNet
 
 
 @pytest.fixture(scope="module")

@@ -98,3 +98,13 @@ def test_every_command_has_help_with_an_example(command):
     done = run_cli(command, "--help")
     assert done.returncode == 0
     assert f"Example: python run_ablations.py {command}" in " ".join(done.stdout.split())
+
+
+def test_an_embedded_model_starts_without_torchvision():
+    """It takes a second to import, and every training and every measurement is a new process."""
+    code = (
+        "import sys; import ifc_bench.sweep.worker; from ablations import PRESETS; "
+        "from ifc_bench.models.build import build_model; build_model(PRESETS['full'].model); "
+        "sys.exit('torchvision' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0
