@@ -27,7 +27,7 @@ from ifc_bench.recipe import Table
 from ifc_bench.report import measured_on, render
 from ifc_bench.report.layout import write
 from ifc_bench.report.paper import PaperNumbers
-from ifc_bench.report.significance import paper_grid, significance_grid
+from ifc_bench.report.significance import paper_grid, significance_grid, situation_grid
 from ifc_bench.store import Store, write_text
 from ifc_bench.sweep.executors import Outcome, Settings, run
 from ifc_bench.sweep.plan import Plan, label, make_plan
@@ -126,19 +126,24 @@ def add_to(app: typer.Typer, recipes: Recipes) -> None:
         paper: Annotated[
             bool, typer.Option("--paper", help="The paper's own differences, from what it prints.")
         ] = False,
+        by_situation: Annotated[
+            bool, typer.Option("--by-situation", help="On the videos of each situation alone.")
+        ] = False,
     ) -> None:
         """Tell which differences of tables exceed noise, ours or the paper's; from records alone.
 
         Example: python run_ablations.py significance table3a --preset full
         """
+        if paper and by_situation:
+            raise UserError("--paper, --by-situation: the paper prints no numbers by situation")
         preset = choice.resolved(recipes)
-        numbers = PaperNumbers() if paper else None
+        ours = situation_grid if by_situation else significance_grid
         for table in choice.tables(recipes, tables, preset):
             if isinstance(table, Table) and table.baseline is not None:
                 grid = (
-                    significance_grid(table, preset, choice.store())
-                    if numbers is None
-                    else paper_grid(table, numbers)
+                    paper_grid(table, PaperNumbers())
+                    if paper
+                    else ours(table, preset, choice.store())
                 )
                 print(write(grid, style))
 

@@ -61,6 +61,18 @@ def collect(table: Table, preset: Preset, store: Store, situation: str | None = 
     ]
 
 
+def situations_of(table: Table, preset: Preset, store: Store) -> list[str]:
+    """The situations that every evaluation of `table` tells, in their own order."""
+    found: list[list[str]] = []
+    for row in table.rows:
+        for window in table.windows(preset, row):
+            for work in table.evaluations(preset, row, window):
+                record = store.load(work)
+                if record is not None and isinstance(record.result, EvaluationResult):
+                    found.append(list(record.result.by_situation))
+    return [name for name in found[0] if all(name in names for names in found)] if found else []
+
+
 def _cell(
     table: Table,
     preset: Preset,

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from ifc_bench.cards import card
 from ifc_bench.recipe import Preset, Table
 from ifc_bench.report import frames, plots
-from ifc_bench.report.significance import compare_rows
+from ifc_bench.report.significance import compare_rows, compare_situations
 from ifc_bench.report.speeds import profile_frame
 from ifc_bench.store import Store
 
@@ -54,6 +54,10 @@ def table_drawings(table: Table, preset: Preset, store: Store) -> Iterator[Drawi
     if differences:
         draw = partial(plots.difference_map, differences, table.baseline or "")
         yield Drawing("differences", "differences to the baseline", draw)
+        apart = compare_situations(table, preset, store)
+        if apart:
+            draw = partial(plots.difference_map, apart, table.baseline or "")
+            yield Drawing("situation-differences", "the same by situation", draw)
     yield from _breakdowns(table, preset, store)
 
 

@@ -175,17 +175,20 @@ def training_curves(curves: pd.DataFrame, curve: str = "loss", ax: Axes | None =
 def difference_map(
     comparisons: Sequence[Comparison], baseline: str, ax: Axes | None = None
 ) -> Axes:
-    """Differences to the baseline by row and T, in points; * where one exceeds noise."""
+    """Differences to the baseline by row and T, in points; * where one exceeds noise.
+
+    Comparisons by situation have a line for each situation and row.
+    """
     ax = _axes(ax)
-    rows = list(dict.fromkeys(one.row for one in comparisons))
+    rows = list(dict.fromkeys(one.label for one in comparisons))
     windows = list(dict.fromkeys(one.window for one in comparisons))
     grid = np.full((len(rows), len(windows)), np.nan)
     for one in comparisons:
-        grid[rows.index(one.row), windows.index(one.window)] = one.free.mean
+        grid[rows.index(one.label), windows.index(one.window)] = one.free.mean
     limit = max(1e-9, float(np.nanmax(np.abs(grid))) if grid.size else 1.0)
     image = ax.imshow(grid, cmap="PuOr", vmin=-limit, vmax=limit, aspect="auto")
     for one in comparisons:
-        place = (windows.index(one.window), rows.index(one.row))
+        place = (windows.index(one.window), rows.index(one.label))
         strong = abs(one.free.mean) > 0.6 * limit
         ax.text(
             *place, f"{one.free.mean:+.1f}{'*' if one.exceeds else ''}", ha="center", va="center",

@@ -24,7 +24,13 @@ from ifc_bench.report.fits import fit_grid
 from ifc_bench.report.layout import Format, Grid, write
 from ifc_bench.report.paper import PaperNumbers
 from ifc_bench.report.profiles import profile_grid
-from ifc_bench.report.significance import compare_rows, paper_grid, significance_grid
+from ifc_bench.report.significance import (
+    compare_rows,
+    compare_situations,
+    paper_grid,
+    significance_grid,
+    situation_grid,
+)
 from ifc_bench.report.speeds import device_of
 from ifc_bench.report.tables import lay_out
 from ifc_bench.store import Store, write_text
@@ -95,6 +101,9 @@ def _of_table(table: AnyTable, preset: Preset, store: Store) -> Section:
         if compare_rows(table, preset, store):
             grid = significance_grid(table, preset, store)
             section.grids[f"{table.name}-significance"] = grid
+        if compare_situations(table, preset, store):
+            grid = situation_grid(table, preset, store)
+            section.grids[f"{table.name}-situation-significance"] = grid
         paper = PaperNumbers()
         if paper.has_stds(table.paper_table):
             section.grids[f"{table.name}-paper-significance"] = paper_grid(table, paper)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from ifc_bench.errors import UserError
 from ifc_bench.recipe import Preset, Table
-from ifc_bench.report.aggregate import Cell, collect
+from ifc_bench.report.aggregate import Cell, collect, situations_of
 from ifc_bench.report.layout import ABSENT, Grid, describe
 from ifc_bench.report.paper import PaperNumbers
 from ifc_bench.report.statistics import (
@@ -46,6 +46,12 @@ class Comparison:
     matched: Difference | None
     improvement: tuple[float, tuple[float, float] | None] | None
     corrected: float | None
+    situation: str | None = None
+
+    @property
+    def label(self) -> str:
+        """The row, and the situation where it is one."""
+        return f"{self.situation.replace('_', ' ')}: {self.row}" if self.situation else self.row
 
     @property
     def exceeds(self) -> bool:
@@ -58,6 +64,20 @@ def significance_grid(table: Table, preset: Preset, store: Store) -> Grid:
     rows = compare_rows(table, preset, store)
     head = [f"data: {describe(preset.data)}", f"preset: {preset.name}", *power_lines(rows)]
     return _grid(f"{table.title}: what exceeds noise", table.baseline or "", rows, head)
+
+
+def situation_grid(table: Table, preset: Preset, store: Store) -> Grid:
+    """Which of our own differences exceed noise on the videos of one situation.
+
+    Raises:
+        UserError: where the data tell no situations.
+    """
+    rows = compare_situations(table, preset, store)
+    if not rows:
+        raise UserError(f"--by-situation: {table.name}: no record tells situations of its videos")
+    head = [f"data: {describe(preset.data)}", f"preset: {preset.name}"]
+    title = f"{table.title}: what exceeds noise, by situation"
+    return _grid(title, table.baseline or "", rows, head)
 
 
 def paper_grid(table: Table, paper: PaperNumbers) -> Grid:
@@ -98,37 +118,55 @@ def best_rows(
 def compare_rows(
     table: Table, preset: Preset, store: Store, metric: str = "AP"
 ) -> list[Comparison]:
-    """Every row of ours against `table.baseline`, from records."""
-    cells = {(cell.row, cell.window): cell for cell in collect(table, preset, store)}
+    """Every row of ours against `table.baseline`, from records; corrected over the table."""
+    return _corrected(_differences(table, collect(table, preset, store), metric))
 
-    def measured(row: str, window: int | None) -> tuple[Summary | None, dict[int, float]]:
-        cell: Cell | None = cells.get((row, window))
-        return (None, {}) if cell is None else (cell.summary(metric), cell.by_seed(metric))
 
-    windows = [cell.window for cell in cells.values() if cell.row == table.baseline]
-    found = []
-    for window in windows:
-        base, base_seeds = measured(table.baseline or "", window)
+def compare_situations(
+    table: Table, preset: Preset, store: Store, metric: str = "AP"
+) -> list[Comparison]:
+    """The same on the videos of each situation alone; corrected over all situations together.
+
+    Empty where the data tell no situations.
+    """
+    found: list[Comparison] = []
+    for situation in situations_of(table, preset, store):
+        cells = collect(table, preset, store, situation)
+        found += _differences(table, cells, metric, situation)
+    return _corrected(found)
+
+
+def _differences(
+    table: Table, found: list[Cell], metric: str, situation: str | None = None
+) -> list[Comparison]:
+    """Every row against the baseline at the same window, not corrected yet."""
+    cells = {(cell.row, cell.window): cell for cell in found}
+    comparisons = []
+    for window in [cell.window for cell in found if cell.row == table.baseline]:
+        base = cells[table.baseline or "", window]
         for row in table.rows:
-            other, seeds = measured(row.label, window)
-            if row.label == table.baseline or base is None or other is None:
+            other = cells.get((row.label, window))
+            if row.label == table.baseline or other is None:
                 continue
-            a, b = _points(base), _points(other)
-            found.append(
+            before, after = base.summary(metric), other.summary(metric)
+            if before is None or after is None:
+                continue
+            a, b = _points(before), _points(after)
+            x, y = base.by_seed(metric), other.by_seed(metric)
+            comparisons.append(
                 Comparison(
                     row=row.label,
                     window=window,
                     a=a,
                     b=b,
                     free=welch(a, b),
-                    matched=paired(_hundredfold(base_seeds), _hundredfold(seeds)),
-                    improvement=probability_of_improvement(
-                        list(base_seeds.values()), list(seeds.values())
-                    ),
+                    matched=paired(_hundredfold(x), _hundredfold(y)),
+                    improvement=probability_of_improvement(list(x.values()), list(y.values())),
                     corrected=None,
+                    situation=situation,
                 )
             )
-    return _corrected(found)
+    return comparisons
 
 
 def compare_paper(
@@ -154,11 +192,14 @@ def compare_paper(
 def _grid(title: str, baseline: str, rows: Sequence[Comparison], head: Sequence[str]) -> Grid:
     """The comparisons as a table; the last columns only where runs are known one by one."""
     ours = any(row.matched is not None for row in rows)
-    columns = ["T", "row", "difference [95%]", "p", "p (Holm)", "Hedges' g"]
+    placed = any(row.situation for row in rows)
+    columns = ["situation"] if placed else []
+    columns += ["T", "row", "difference [95%]", "p", "p (Holm)", "Hedges' g"]
     columns += ["paired [95%]", "p (paired)", "P(better) [95%]"] if ours else []
     grid = Grid(title, [*_explained(baseline, rows), *head], [*columns, "exceeds noise"])
     for row in rows:
-        line = [str(row.window or "video"), row.row, *_difference(row.free), _p(row.corrected)]
+        line = [str(row.situation)] if placed else []
+        line += [str(row.window or "video"), row.row, *_difference(row.free), _p(row.corrected)]
         line.append(ABSENT if row.free.effect is None else f"{row.free.effect:+.2f}")
         if ours:
             line += [*(_difference(row.matched) if row.matched else (ABSENT, ABSENT))]
@@ -241,6 +282,7 @@ def _share(found: tuple[float, tuple[float, float] | None] | None) -> str:
 
 def _values(row: Comparison) -> dict[str, object]:
     return {
+        **({"situation": row.situation} if row.situation else {}),
         "T": row.window,
         "row": row.row,
         "baseline_mean": row.a.mean,
