@@ -30,7 +30,7 @@ Frames = NDArray[np.uint8]  # [F, H, W, 3]
 COLOURS = ("#E69F00", "#56B4E9", "#009E73", "#F0E442", "#D55E00", "#CC79A7", "#0072B2")
 _TILE_INCHES = 2.0
 _VEIL = 0.45
-_FONT = 6.0
+_FONT = 7.0
 _SAME = 0.1
 
 Box = tuple[float, float, float, float]  # left, top, right, bottom

@@ -15,11 +15,15 @@ from ifc_bench.pictures import Instance, Source, animate, coloured_alike, save, 
 
 @dataclass(frozen=True)
 class Choice:
-    """What to draw: videos by id or situation, frames of a strip, the least score, and GIFs."""
+    """What to draw: videos by id or situation, the least score, and GIFs.
+
+    A strip has the frames of `frames`, or else `columns` of them, evenly spaced.
+    """
 
     videos: list[int] | None
     situation: str | None
     columns: int
+    frames: list[int] | None
     threshold: float
     gif: bool
 
@@ -47,8 +51,7 @@ def draw_strips(
         ]
         if not sources:
             raise UserError(f"{data.files.annotations}: has no truth; name a --predictions to draw")
-        count = min(choice.columns, video.length)
-        indices = [round(i * (video.length - 1) / max(count - 1, 1)) for i in range(count)]
+        indices = _frames(choice, video)
         folder = out / video.situation if video.situation else out
         picked = data.frames(video, indices).permute(0, 2, 3, 1).numpy()
         tagged = f" ({video.situation.replace('_', ' ')})" if video.situation else ""
@@ -60,6 +63,18 @@ def draw_strips(
             moving = folder / f"video-{video.id}.gif"
             animate(everything.permute(0, 2, 3, 1).numpy(), sources, moving)
             yield moving
+
+
+def _frames(choice: Choice, video: Video) -> list[int]:
+    if choice.frames is None:
+        count = min(choice.columns, video.length)
+        return [round(i * (video.length - 1) / max(count - 1, 1)) for i in range(count)]
+    for index in choice.frames:
+        if index >= video.length:
+            raise UserError(
+                f"--frame: {index} is not in video {video.id}, whose last is {video.length - 1}"
+            )
+    return choice.frames
 
 
 def video_of(data: VideoDataset, number: int) -> Video:

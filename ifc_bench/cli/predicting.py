@@ -102,6 +102,10 @@ def add_to(app: typer.Typer) -> None:
             Optional[str], typer.Option(help="Only the videos of one situation.")
         ] = None,
         columns: Annotated[int, typer.Option(min=1, help="Frames of a strip.")] = 6,
+        frame: Annotated[
+            Optional[list[int]],
+            typer.Option(min=0, help="These frames instead, from 0; repeat for more."),
+        ] = None,
         threshold: Annotated[float, typer.Option(help="Leave out tracks below this score.")] = 0.3,
         gif: Annotated[bool, typer.Option("--gif", help="Also a GIF of each whole video.")] = False,
     ) -> None:
@@ -119,7 +123,7 @@ def add_to(app: typer.Typer) -> None:
         from ifc_bench.data.loading import VideoDataset
 
         videos = VideoDataset(Files.at(data, images), unannotated=True)
-        choice = Choice(video, situation, columns, threshold, gif)
+        choice = Choice(video, situation, columns, frame or None, threshold, gif)
         what = dict(zip(names, predictions or [], strict=True))
         for path in draw_strips(videos, out, what, choice):
             print(path)

@@ -178,6 +178,13 @@ def test_a_finished_training_predicts_and_is_drawn(finished, data_folder, tmp_pa
     assert "--situation: 'fog' is none of the data's: fast_motion" in one_line_error(fog)
     wrong = run_cli("visualize", f"--data={clips}", f"--out={tmp_path}", "--video=99")
     assert "--video: 99 is not among 1, 2, 3, 4, 5" in one_line_error(wrong)
+    given = ["--video=2", "--frame", "3", "7", f"--out={tmp_path / 'q'}"]
+    two = run_cli("visualize", f"--data={clips}", *given)
+    assert two.returncode == 0, two.stderr
+    with Image.open(tmp_path / "q" / "fast_motion" / "video-2.png") as narrow:
+        assert narrow.size[0] < 0.6 * picture.shape[1], "two frames, not four"
+    late = run_cli("visualize", f"--data={clips}", *given, "--frame=12")
+    assert "--frame: 12 is not in video 2, whose last is 11" in one_line_error(late)
 
 
 def test_the_attention_of_a_finished_training_is_drawn(finished, data_folder, tmp_path):
