@@ -7,8 +7,10 @@ import pytest
 from PIL import Image
 
 from ablations import PRESETS, TABLES
-from ifc_bench.report import render
+from ifc_bench.report import collect, render
+from ifc_bench.report.layout import write
 from ifc_bench.report.publish import publish
+from ifc_bench.report.significance import compare_situations, situation_grid
 from ifc_bench.store import Store
 from tests.conftest import ROOT
 
@@ -67,6 +69,22 @@ def test_the_committed_page_is_current(again):
         return re.sub(r"data:image/png;base64,[^\"]+", "", text)
 
     assert without_pictures(again) == without_pictures(BASELINE / "report"), "run `make report`"
+
+
+def test_by_situation_the_control_shows():
+    """In lost frames only other frames tell what is there; the benchmark can show that."""
+    found = compare_situations(TABLES["table3a"](FULL), FULL, STORE)
+    assert len(found) == 6 * 3 * 4
+    assert all(one.free.p <= one.corrected for one in found)
+    showing = {(one.situation, one.row, one.window): one for one in found if one.exceeds}
+    decomposed = showing["lost_frames", "Decomp T-HW", 5]
+    cells = collect(TABLES["table3a"](FULL), FULL, STORE, "lost_frames")
+    means = {cell.row: cell.summary("AP").mean for cell in cells if cell.window == 5}
+    difference = 100 * (means["Decomp T-HW"] - means["No Comm"])
+    assert decomposed.free.mean == pytest.approx(difference)
+    assert difference > 5
+    told = write(situation_grid(TABLES["table3a"](FULL), FULL, STORE), "github")
+    assert f"{len(showing)} of 72 differences exceed noise" in told
 
 
 def test_table_3a_has_five_seeds_and_stands_in_the_readme():
