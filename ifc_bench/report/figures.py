@@ -62,16 +62,18 @@ def table_drawings(table: Table, preset: Preset, store: Store) -> Iterator[Drawi
 
 
 def _breakdowns(table: Table, preset: Preset, store: Store) -> Iterator[Drawing]:
-    """AP by situation and by kind of instance, and what errors cost, at the longest window."""
+    """AP by situation, class and kind of instance, and what errors cost, at the longest window."""
     strata = frames.strata_frame(table, preset, store)
     strata["stratum"] = [
         f"{part.attribute}_{part.low:.0f} to {part.high:.0f}" for part in strata.itertuples()
     ]
     situations = frames.situations_frame(table, preset, store)
+    classes = frames.classes_frame(table, preset, store)
     errors = frames.errors_frame(table, preset, store)
     costs = "AP50 that the error costs (points)"
     for name, found, by, value, label in (
         ("situations", situations, "situation", "value", "AP (%)"),
+        ("classes", classes, "class", "value", "AP (%)"),
         ("strata", strata, "stratum", "value", "AP (%)"),
         ("errors", errors, "error", "cost", costs),
     ):

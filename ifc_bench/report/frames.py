@@ -88,6 +88,16 @@ def situations_frame(table: Table, preset: Preset, store: Store) -> pd.DataFrame
     return pd.DataFrame(found, columns=["row", "T", "seed", "situation", "value"])
 
 
+def classes_frame(table: Table, preset: Preset, store: Store) -> pd.DataFrame:
+    """AP by class: `row`, `T`, `seed`, `class`, `value`."""
+    found = [
+        {"row": row, "T": work.window, "seed": work.training.seed, "class": name, "value": ap}
+        for row, work, result in _evaluations(table, preset, store)
+        for name, ap in result.by_class.items()
+    ]
+    return pd.DataFrame(found, columns=["row", "T", "seed", "class", "value"])
+
+
 def strata_frame(table: Table, preset: Preset, store: Store) -> pd.DataFrame:
     """AP by thirds of the instances: `attribute`, `low`, `high`, `truths`, `value`."""
     found = [
@@ -151,6 +161,7 @@ def _evaluations(
 
 
 __all__ = [
+    "classes_frame",
     "curves_frame",
     "errors_frame",
     "footprints_frame",
