@@ -48,7 +48,7 @@ def accuracy_over_windows(
     n = sorted({int(count) for count in data["n"]})
     ax.set(xlabel="window T (frames)", ylabel=f"{metric} (%)", xticks=windows)
     ax.set_title(f"{metric}, mean and 95% interval over seeds, n = {_range(n)}", fontsize=10)
-    ax.legend(frameon=False)
+    _legend(ax)
     return ax
 
 
@@ -73,7 +73,7 @@ def accuracy_over_tokens(summary: pd.DataFrame, metric: str = "AP", ax: Axes | N
     ax.set_xticks(ticks, [str(tick) for tick in ticks])
     ax.set(xlabel="memory tokens M", ylabel=f"{metric} (%)")
     ax.set_title(f"{metric} over memory tokens, 95% over seeds", fontsize=10)
-    ax.legend(frameon=False)
+    _legend(ax)
     return ax
 
 
@@ -94,7 +94,7 @@ def profile_over_windows(profiles: pd.DataFrame, what: str = "fps", ax: Axes | N
         xlabel="window T (frames)", ylabel=unit, ylim=(0, None), xticks=sorted(data["T"].unique())
     )
     ax.set_title(", ".join(sorted(set(data["device"]))), fontsize=10)
-    ax.legend(frameon=False)
+    _legend(ax)
     return ax
 
 
@@ -108,16 +108,18 @@ def accuracy_against_speed(
     )
     for index, (row, group) in enumerate(data.groupby("row", sort=False)):
         mine = group.sort_values("T")
-        ax.plot(mine["fps"], 100 * mine["mean"], label=str(row), **_style(index))
+        style = _style(index)
+        ax.plot(mine["fps"], 100 * mine["mean"], label=str(row), **style)
+        aside = ((5, 4), (5, -10), (-12, 4), (-12, -10))[index % 4]  # rows may lie close together
         for _, point in mine.iterrows():
             ax.annotate(
                 str(int(point["T"])), (point["fps"], 100 * point["mean"]), fontsize=7,
-                textcoords="offset points", xytext=(4, 4),
+                textcoords="offset points", xytext=aside, color=style["color"],
             )  # fmt: skip
     device = ", ".join(sorted(set(data["device"])))
     ax.set(xlabel=f"frames per second ({device})", ylabel=f"{metric} (%)")
     ax.set_title(f"{metric} against speed; numbers are T", fontsize=10)
-    ax.legend(frameon=False)
+    _legend(ax)
     return ax
 
 
@@ -168,7 +170,7 @@ def training_curves(curves: pd.DataFrame, curve: str = "loss", ax: Axes | None =
     if curve == "loss":
         ax.set_yscale("log")
     ax.set_title("mean over seeds; band: least to largest", fontsize=10)
-    ax.legend(frameon=False)
+    _legend(ax)
     return ax
 
 
@@ -227,9 +229,7 @@ def grouped_bars(
     names = [str(group).replace("_", "\n") for group in groups]
     ax.set_xticks(range(len(groups)), names, fontsize=8)
     ax.set(ylabel=ylabel, ylim=(min(0.0, 100 * frame[value].min()), None))
-    ax.legend(
-        frameon=False, fontsize=8, ncols=len(rows), loc="lower center", bbox_to_anchor=(0.5, 1)
-    )
+    _legend(ax)
     return ax
 
 
@@ -238,6 +238,15 @@ def _axes(ax: Axes | None) -> Axes:
         return ax
     _, made = plt.subplots(figsize=(6.4, 4.0), layout="constrained")
     return made
+
+
+def _legend(ax: Axes) -> None:
+    """Below the axes, where it covers nothing."""
+    names = ax.get_legend_handles_labels()[1]
+    columns = min(len(names), 5)
+    ax.legend(
+        frameon=False, fontsize=8, ncols=columns, loc="upper center", bbox_to_anchor=(0.5, -0.14)
+    )
 
 
 def _style(index: int) -> dict[str, Any]:
