@@ -59,8 +59,8 @@ def add_to(app: typer.Typer, recipes: Recipes) -> None:
         from ifc_bench.models.inspection import foreground_share, memory_attention
         from ifc_bench.pictures import attention_strip, save
 
-        model = chosen_model(checkpoint, training, Store(results, runs), "cpu").eval()
         videos = VideoDataset(Files.at(data, images), unannotated=True)
+        model = chosen_model(checkpoint, training, Store(results, runs), "cpu").eval()
         chosen = video_of(videos, video)
         if first + window > chosen.length:
             raise UserError(

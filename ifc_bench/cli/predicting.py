@@ -64,8 +64,8 @@ def add_to(app: typer.Typer) -> None:
         from ifc_bench.sweep.partial import Partial
         from ifc_bench.sweep.predict import predict, results_json
 
-        model = chosen_model(checkpoint, training, Store(results, runs), resolve_device(device))
         videos = VideoDataset(Files.at(data, images), unannotated=True)
+        model = chosen_model(checkpoint, training, Store(results, runs), resolve_device(device))
         if model.classes != len(videos.category_ids):
             raise UserError(
                 f"{videos.files.annotations}: categories: has {len(videos.category_ids)}, the "

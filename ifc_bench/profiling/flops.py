@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from ifc_bench.config import ModelConfig
+from ifc_bench.models.attention import require_kernel
 from ifc_bench.models.build import build_communication
 
 Counter = Callable[[tuple[Any, ...], Any], int]
@@ -121,6 +122,11 @@ class MacCounter(TorchDispatchMode):
         return output
 
 
+def probed(model: ModelConfig) -> None:
+    """Try the attention kernel before counting begins: the trial's products are not the model's."""
+    require_kernel(model.attention, torch.device("meta"), torch.float32)
+
+
 def encoder_macs(model: ModelConfig, frames: int, height: int, width: int) -> int:
     """Multiply-adds of the communication module for one clip (paper, Table 1).
 
@@ -133,6 +139,7 @@ def encoder_macs(model: ModelConfig, frames: int, height: int, width: int) -> in
         module = build_communication(model).eval()
         clip = torch.empty(1, frames, tokens, model.width)
         memory = torch.empty(1, frames, model.communication.memory_tokens, model.width)
+        probed(model)
         with MacCounter() as counter:
             module(clip, memory, torch.empty_like(clip), torch.empty_like(memory))
     return counter.total

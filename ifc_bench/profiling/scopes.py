@@ -29,7 +29,7 @@ from torch.utils._pytree import tree_leaves
 from ifc_bench.config import ModelConfig
 from ifc_bench.models.build import build_model
 from ifc_bench.models.ifc import IFC
-from ifc_bench.profiling.flops import MacCounter, attention_macs
+from ifc_bench.profiling.flops import MacCounter, attention_macs, probed
 from ifc_bench.watch import Watch
 
 SCOPES = ("backbone", "projection", "encoder", "decoder", "mask_head")
@@ -120,6 +120,8 @@ def model_costs(model: ModelConfig, frames: int, height: int, width: int) -> dic
         network = build_model(model).eval()
         clip = torch.empty(frames, 3, height, width)
         fused = model.attention in ("efficient", "flash")
+        with FusedAttention(ScopeCounter()) if fused else nullcontext():
+            probed(model)
         with ScopeCounter() as counter, FusedAttention(counter) if fused else nullcontext():
             with counter.within("backbone"):  # with the normalisation, which is no module
                 maps = [m[None] for m in network.features(clip)]

@@ -8,7 +8,9 @@ import torch
 import torch.nn.functional as F
 
 from ifc_bench.config import DecompTHW, FullTHW, InterFrame, ModelConfig, NoComm
+from ifc_bench.models.attention import require_kernel
 from ifc_bench.profiling.flops import MacCounter, encoder_macs
+from ifc_bench.profiling.scopes import model_costs
 from tests.conftest import ROOT, one_line_error, run_cli
 
 PRINTED = {
@@ -84,3 +86,20 @@ def test_an_unknown_operation_is_an_error():
 )
 def test_bad_options_get_one_line(arguments, message):
     assert message in one_line_error(run_cli("flops", *arguments))
+
+
+@pytest.mark.parametrize("kernel", ["materialised", "math", "efficient", "flash"])
+def test_the_first_count_of_a_process_counts_no_trial_of_the_kernel(kernel):
+    model = ModelConfig(communication=FullTHW(), attention=kernel)
+
+    def macs() -> int:
+        require_kernel.cache_clear()
+        return sum(cost.macs for cost in model_costs(model, 1, 96, 160).values())
+
+    first = macs()
+    model_costs(model, 1, 96, 160)
+    again = sum(cost.macs for cost in model_costs(model, 1, 96, 160).values())
+    assert first == again
+    if kernel in ("materialised", "math"):
+        require_kernel.cache_clear()
+        assert encoder_macs(model, 5, 96, 160) == encoder_macs(model, 5, 96, 160)

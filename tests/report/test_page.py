@@ -31,7 +31,8 @@ def test_every_format_and_figure_is_there(report):
     for ending in ("md", "tex", "csv", "json"):
         names = {path.stem for path in (report / "tables").glob(f"*.{ending}")}
         assert names == {
-            "table1", "table3a", "table3a-significance", "table3a-paper-significance",
+            "table1", "table3a", "table3a-significance", "table3a-situation-significance",
+            "table3a-paper-significance",
             "amd-epyc-2-cores-profile", "amd-epyc-2-cores-fit",
         }  # fmt: skip
     for ending in ("png", "pdf"):
