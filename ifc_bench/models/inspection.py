@@ -50,12 +50,12 @@ def memory_attention(model: IFC, clip: Tensor, block: int = -1) -> Tensor:
     handle = attention.register_forward_pre_hook(listen)
     try:
         with torch.no_grad():
-            coarse = model.features(clip)[-1]
-            model(clip[None])
+            maps = model.features(clip)
+            model.decode([m[None] for m in maps])
     finally:
         handle.remove()
     found = seen[0][..., :-tokens]  # [T, M, N]: the memory tokens stand last
-    return (found / found.sum(-1, keepdim=True)).unflatten(-1, coarse.shape[-2:])
+    return (found / found.sum(-1, keepdim=True)).unflatten(-1, maps[-1].shape[-2:])
 
 
 def _weights(attention: MultiHeadAttention, query: Tensor, key: Tensor, queries: int) -> Tensor:

@@ -1,6 +1,7 @@
 """Communication modules of a user's own, found by name: nothing of this package has to change.
 
-Naming a module runs no code of it; building a network with it does, as any import would.
+Naming a module runs no code of it (of a package around it, its `__init__`); building a network with
+it does, as any import would.
 """
 
 from __future__ import annotations
