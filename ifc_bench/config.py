@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveFloat
 AttentionKernel = Literal["materialised", "math", "efficient", "flash"]
 Precision = Literal["float32", "bfloat16", "float16"]
 Arithmetic = Literal["fp32", "tf32", "bf16", "fp16"]
+NUMBER_BYTES: dict[Arithmetic, int] = {"fp32": 4, "tf32": 4, "bf16": 2, "fp16": 2}
 DecoderKind = Literal["unified", "decomposed"]
 
 
@@ -399,6 +400,19 @@ class Profile(Work):
         """The network that is measured."""
         return self.weights.model
 
+    @property
+    def clip_count(self) -> Count | None:
+        """What one of its clips costs, scope by scope; None for real clips, whose sizes vary."""
+        if not isinstance(self.footage, NoiseFrames):
+            return None
+        return Count(
+            model=self.model,
+            frames=min(self.window or self.footage.frames, self.footage.frames),
+            height=self.footage.height,
+            width=self.footage.width,
+            scopes=True,
+        )
+
 
 class Footprint(Work):
     """Peak memory of one clip of a network: predicted from its modules, or measured.
@@ -428,13 +442,17 @@ class Footprint(Work):
 
 
 class Count(Work):
-    """Multiply-adds of the encoder (the communication module) for one clip; paper, Table 1."""
+    """Multiply-adds of the encoder (the communication module) for one clip; paper, Table 1.
+
+    With `scopes` those of every part of the network, and the bytes that each moves.
+    """
 
     kind: Literal["count"] = "count"
     model: ModelConfig
     frames: PositiveInt
     height: PositiveInt
     width: PositiveInt
+    scopes: bool = False
 
 
 class External(Work):

@@ -248,11 +248,23 @@ class FootprintResult(Strict):
     asked_bytes: int | None = None
 
 
+class ScopeCost(Strict):
+    """What one part of the network costs for one clip; bytes as of separate kernels in float32."""
+
+    macs: int
+    parameters: int
+    bytes_moved: int
+
+
 class CountResult(Strict):
-    """Multiply-adds, exact, with 5 for each element of a normalisation."""
+    """Multiply-adds, exact, with 5 for each element of a normalisation.
+
+    `scopes` has every part of the network, where they were asked for.
+    """
 
     kind: Literal["count"] = "count"
     encoder_macs: int
+    scopes: dict[str, ScopeCost] | None = None
 
 
 Result = Annotated[

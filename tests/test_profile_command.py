@@ -27,6 +27,7 @@ def test_profile_on_this_processor(tmp_path):
     assert "paper FPS" not in done.stdout
     assert (tmp_path / "r" / "tables" / "profile.md").read_text() == done.stdout.rstrip("\n") + "\n"
     assert len(list((tmp_path / "r" / "profiles").glob("*.json"))) == 2
+    assert len(list((tmp_path / "r" / "counts").glob("*.json"))) == 2, "what a clip costs"
     again = run_cli("profile", *options, "--format", "json")
     assert "processes" not in again.stderr, "what has a record is not measured again"
     rows = json.loads(again.stdout)["values"]

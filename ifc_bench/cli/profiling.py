@@ -160,7 +160,8 @@ def add_to(app: typer.Typer) -> None:
 
 
 def measure(works: list[Profile], store: Store, device: str) -> list[Record]:
-    """Measure what has no record yet, with a bar."""
+    """Measure what has no record yet, with a bar; count what a clip of each costs."""
+    from ifc_bench.sweep.counting import count_all
     from ifc_bench.sweep.profiles import measure_profiles
 
     left = [work for work in works if not store.done(work)]
@@ -180,6 +181,7 @@ def measure(works: list[Profile], store: Store, device: str) -> list[Record]:
 
         for record in measure_profiles(left, store, device, show):
             made.append(record)
+    count_all([clip for work in works if (clip := work.clip_count)], store)
     return made
 
 

@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from ifc_bench.cards import card
 from ifc_bench.recipe import Preset, Table
 from ifc_bench.report import frames, plots
+from ifc_bench.report.roofline import roofline_frame
 from ifc_bench.report.significance import compare_rows, compare_situations
 from ifc_bench.report.speeds import profile_frame
 from ifc_bench.store import Store
@@ -85,7 +86,7 @@ def _breakdowns(table: Table, preset: Preset, store: Store) -> Iterator[Drawing]
 
 
 def machine_drawings(store: Store) -> Iterator[Drawing]:
-    """Speed and memory over T for each device and frame size, and memory against cards."""
+    """Speed and memory over T, rooflines, for each device and frame size; memory against cards."""
     profiles = profile_frame(store)
     if not profiles.empty:
         for (_, size, precision), rows in profiles.groupby(["device", "size", "precision"]):
@@ -97,6 +98,10 @@ def machine_drawings(store: Store) -> Iterator[Drawing]:
             yield Drawing(f"fps-{name}", f"FPS over T, {told}", draw)
             draw = partial(plots.profile_over_windows, rows, "peak_bytes")
             yield Drawing(f"memory-{name}", f"peak memory over T, {told}", draw)
+    roofs = roofline_frame(store)
+    for (_, size, precision), rows in roofs.groupby(["device", "size", "precision"]):
+        draw = partial(plots.roofline, rows)
+        yield Drawing(f"roofline-{size}-{precision}", f"roofline, {size}, {precision}", draw)
     footprints = frames.footprints_frame(store)
     predicted = footprints[
         footprints["measured_on"].isna()

@@ -14,15 +14,21 @@ from functools import lru_cache
 from statistics import fmean, median
 
 from ifc_bench.cards import GpuModel
-from ifc_bench.config import Footprint, ModelConfig, NoiseFrames, Profile, RandomWeights
+from ifc_bench.config import (
+    NUMBER_BYTES,
+    Footprint,
+    ModelConfig,
+    NoiseFrames,
+    Profile,
+    RandomWeights,
+)
 from ifc_bench.errors import UserError
 from ifc_bench.profiling.scopes import SCOPES, Cost, model_costs
 from ifc_bench.records import ProcessSamples, ProfileResult, Rates, Record
-from ifc_bench.tracking.video import windows
+from ifc_bench.windows import windows
 
 COUNTED = tuple(scope for scope in SCOPES if scope != "projection")  # a watched run times these
 FORECAST_FRAMES = 36  # the longest video of YouTube-VIS 2019
-_BYTES = {"fp32": 1.0, "tf32": 1.0, "bf16": 0.5, "fp16": 0.5}
 
 
 @dataclass(frozen=True)
@@ -168,7 +174,9 @@ def _bounds(
             costs = _costs(work.model, clip, *size)
             for scope in COUNTED:
                 share = length / len(seen) / clip if scope == "backbone" else 1.0
-                bounds[scope] += share * _bound(costs[scope], rates, _BYTES[work.precision])
+                bounds[scope] += share * _bound(
+                    costs[scope], rates, NUMBER_BYTES[work.precision] / 4
+                )
     return bounds, count
 
 

@@ -22,10 +22,8 @@ from ifc_bench.config import (
 from ifc_bench.errors import UserError
 from ifc_bench.evaluation import as_result, score_images, score_videos
 from ifc_bench.models.ifc import IFC
-from ifc_bench.profiling.flops import encoder_macs
 from ifc_bench.provenance import provenance
 from ifc_bench.records import (
-    CountResult,
     Record,
     Result,
     Status,
@@ -33,6 +31,7 @@ from ifc_bench.records import (
     attention_of,
 )
 from ifc_bench.store import Store, write_text
+from ifc_bench.sweep.counting import counted
 from ifc_bench.sweep.plan import Job
 from ifc_bench.sweep.predict import predict, results_json
 from ifc_bench.sweep.profiles import measure_profiles
@@ -89,8 +88,7 @@ class Worker:
         if not self.processes.first:
             return records
         for count in counts:
-            macs = encoder_macs(count.model, count.frames, count.height, count.width)
-            records.append(self._save(count, None, "ok", CountResult(encoder_macs=macs)))
+            records.append(self._save(count, None, "ok", counted(count)))
         return records
 
     def profiles(self, profiles: list[Profile]) -> list[Record]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -11,22 +11,9 @@ from ifc_bench.models.ifc import IFC
 from ifc_bench.structures import Track
 from ifc_bench.tracking.clip_tracker import ClipTracker
 from ifc_bench.watch import Watch, unwatched
+from ifc_bench.windows import windows
 
 FrameReader = Callable[[list[int]], Tensor]
-
-
-def windows(length: int, window: int | None, stride: int) -> Iterator[range]:
-    """The windows over `length` frames; the last one is shifted back to end with the video.
-
-    `window` None is the offline mode: one window holds the whole video. A video shorter than the
-    window is one window of its own length.
-    """
-    size = length if window is None else window
-    for start in range(0, length, stride):
-        if start + size >= length:
-            yield range(max(0, length - size), length)
-            return
-        yield range(start, start + size)
 
 
 @torch.inference_mode()

@@ -6,6 +6,7 @@ from ifc_bench.config import Footprint
 from ifc_bench.records import FootprintResult
 from ifc_bench.report.paper import PaperNumbers
 from ifc_bench.report.profiles import render_profiles
+from ifc_bench.report.roofline import roofline_frame
 from ifc_bench.store import Store
 from tests.conftest import ROOT
 
@@ -15,10 +16,12 @@ MACHINES = sorted((ROOT / "results" / "machines").iterdir())
 @pytest.mark.parametrize("folder", MACHINES, ids=lambda folder: folder.name)
 def test_records_are_clean_and_tables_are_current(folder):
     store = Store(folder, ROOT / "runs")
-    records = list(store.records("profile", "footprint"))
+    records = list(store.records("profile", "footprint", "count"))
     assert records
     assert not [r.id for r in records if r.provenance.git_dirty]
     assert {r.status for r in records} <= {"ok", "out_of_memory"}
+    roofs = roofline_frame(store)
+    assert len(roofs) == 4 * len(list(store.records("profile"))), "four scopes of each"
     text = render_profiles(store.records("profile"), paper=PaperNumbers())
     assert text == (folder / "tables" / "profile.md").read_text(encoding="utf-8")
     kinds = {r.provenance.device.kind for r in store.records("profile")}

@@ -39,7 +39,8 @@ def test_every_format_and_figure_is_there(report):
         names = {path.stem for path in (report / "figures").glob(f"*.{ending}")}
         wanted = {"windows", "speed", "loss", "ap", "differences", "situations", "strata", "errors"}
         assert {f"table3a-{name}" for name in wanted} <= names
-        wanted = {"fps-96x160-fp32", "memory-96x160-fp32", "cards-360x640-fp32"}
+        wanted = {"fps-96x160-fp32", "memory-96x160-fp32", "cards-360x640-fp32",
+                  "roofline-96x160-fp32"}  # fmt: skip
         assert {f"amd-epyc-2-cores-{name}" for name in wanted} <= names
     assert r"\toprule" in (report / "tables" / "table3a.tex").read_text()
 

@@ -2,6 +2,7 @@
 
 import json
 
+import pandas as pd
 import pytest
 
 from ifc_bench.config import (
@@ -15,6 +16,7 @@ from ifc_bench.config import (
     RandomWeights,
 )
 from ifc_bench.errors import UserError
+from ifc_bench.profiling.scopes import model_costs
 from ifc_bench.records import (
     CardFacts,
     CardLog,
@@ -27,12 +29,15 @@ from ifc_bench.records import (
     Rates,
     Record,
 )
+from ifc_bench.report import plots
 from ifc_bench.report.compare import compare, read_side, render_comparison
 from ifc_bench.report.forecast import render_forecast
 from ifc_bench.report.paper import PaperNumbers
 from ifc_bench.report.profiles import published, render_profiles
+from ifc_bench.report.roofline import roofline_frame
 from ifc_bench.report.speeds import row_of, speed_of
 from ifc_bench.store import Store
+from ifc_bench.sweep.counting import count_all
 from ifc_bench.sweep.roofline import COUNTED, forecasts, learn
 from tests.conftest import one_line_error, run_cli
 
@@ -314,6 +319,37 @@ def test_the_roofline_learns_efficiency_and_predicts_what_it_has_not_seen():
     assert efficiency.host_seconds == pytest.approx(0.01)
     assert efficiency.error == pytest.approx([0.0] * 4, abs=1e-9)
     assert learn([record([process(1.0, scope_seconds=None)])]) is None
+
+
+def test_the_roofline_of_a_measured_network(tmp_path):
+    store = Store(tmp_path, tmp_path / "runs")
+    done = measured(InterFrame(), 5, "a processor")
+    store.save(done)
+    assert roofline_frame(store).empty, "nothing is counted yet"
+    count_all([done.work.clip_count], store)
+    roofs = roofline_frame(store).set_index("scope")
+    clip = model_costs(ModelConfig(communication=InterFrame()), 5, 360, 640)
+    assert roofs["macs"]["encoder"] == 16 * clip["encoder"].macs, "20 frames are 16 windows of 5"
+    assert roofs["macs"]["backbone"] == 4 * clip["backbone"].macs, "each frame once"
+    assert roofs["share"].tolist() == pytest.approx([0.5] * 4)
+    assert (roofs["macs_per_second"] <= 0.5 * 1e12 * (1 + 1e-9)).all()
+    ax = plots.roofline(roofline_frame(store))
+    names = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert names == ["ifc M=8", *COUNTED]
+
+
+def test_a_variant_looks_the_same_in_every_figure():
+    four = pd.DataFrame(
+        [
+            {"variant": v, "T": t, "fps": 9.0, "fps_std": 1.0, "status": "ok", "device": "x"}
+            for v in ("decomposed", "full", "ifc M=8", "none")
+            for t in (5, 10)
+        ]
+    )
+    handles = plots.profile_over_windows(four).get_legend_handles_labels()
+    colours = {name: bars.lines[0].get_color() for bars, name in zip(*handles, strict=True)}
+    in_the_table = dict(zip(("none", "full", "decomposed", "ifc M=8"), plots.COLOURS, strict=False))
+    assert colours == in_the_table, "No Comm, Full, Decomp, IFC, as Table 3(a) has them"
 
 
 def test_a_forecast_never_passes_for_a_measurement():

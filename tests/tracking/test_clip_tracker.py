@@ -8,7 +8,8 @@ import torch
 
 from ifc_bench.errors import UserError
 from ifc_bench.masks import decode
-from ifc_bench.tracking import ClipTracker, windows
+from ifc_bench.tracking import ClipTracker
+from ifc_bench.windows import windows
 from tests.conftest import GOLDEN
 
 

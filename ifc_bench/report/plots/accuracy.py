@@ -1,26 +1,17 @@
-"""Figures from frames; every function draws on the axes it is given and gives them back.
-
-Colours are Okabe and Ito's, which colour-blind readers tell apart; every series also has a marker
-of its own. Bands and bars are Student's 95% intervals over seeds unless a title says otherwise.
-"""
+"""Figures of a table: accuracy, differences, curves and breakdowns."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from ifc_bench.cards import GpuModel
+from ifc_bench.report.plots.style import COLOURS, axes, legend, style
 from ifc_bench.report.significance import Comparison
 from ifc_bench.report.statistics import summarise
 
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-_MARKERS = ("o", "s", "^", "D", "v", "P", "X")
-_LINES = ("-", "--", ":", "-.")
 _SMOOTHING = 0.03  # of a curve's length
 
 
@@ -28,7 +19,7 @@ def accuracy_over_windows(
     summary: pd.DataFrame, metric: str = "AP", ax: Axes | None = None
 ) -> Axes:
     """Mean and interval of each row over T, side by side so that intervals do not cover."""
-    ax = _axes(ax)
+    ax = axes(ax)
     data = summary[(summary["metric"] == metric) & summary["T"].notna()]
     rows = list(dict.fromkeys(data["row"]))
     windows = sorted(data["T"].unique())
@@ -43,18 +34,18 @@ def accuracy_over_windows(
             yerr=None if np.isnan(bars).any() else bars,
             capsize=3,
             label=row,
-            **_style(index),
+            **style(index),
         )
     n = sorted({int(count) for count in data["n"]})
     ax.set(xlabel="window T (frames)", ylabel=f"{metric} (%)", xticks=windows)
     ax.set_title(f"{metric}, mean and 95% interval over seeds, n = {_range(n)}", fontsize=10)
-    _legend(ax)
+    legend(ax)
     return ax
 
 
 def accuracy_over_tokens(summary: pd.DataFrame, metric: str = "AP", ax: Axes | None = None) -> Axes:
     """AP over the number of memory tokens, one line for each T; rows are labelled M=..."""
-    ax = _axes(ax)
+    ax = axes(ax)
     data = summary[summary["metric"] == metric].copy()
     data["M"] = data["row"].str.removeprefix("M=").astype(int)
     for index, (window, group) in enumerate(data.groupby("T")):
@@ -66,94 +57,45 @@ def accuracy_over_tokens(summary: pd.DataFrame, metric: str = "AP", ax: Axes | N
             yerr=None if np.isnan(bars).any() else bars,
             capsize=3,
             label=f"T = {int(float(str(window)))}",
-            **_style(index),
+            **style(index),
         )
     ax.set_xscale("log", base=2)
     ticks = sorted(data["M"].unique())
     ax.set_xticks(ticks, [str(tick) for tick in ticks])
     ax.set(xlabel="memory tokens M", ylabel=f"{metric} (%)")
     ax.set_title(f"{metric} over memory tokens, 95% over seeds", fontsize=10)
-    _legend(ax)
-    return ax
-
-
-def profile_over_windows(profiles: pd.DataFrame, what: str = "fps", ax: Axes | None = None) -> Axes:
-    """FPS ("fps") or peak memory ("peak_bytes") over T, a line for each variant of one device."""
-    ax = _axes(ax)
-    data = profiles[(profiles["status"] == "ok") & profiles["T"].notna()]
-    for index, (name, group) in enumerate(data.groupby("variant", sort=True)):
-        mine = group.sort_values("T")
-        scale, spread = (1.0, mine["fps_std"]) if what == "fps" else (1e-6, None)
-        bars = None if spread is None or spread.isna().any() else spread
-        ax.errorbar(
-            mine["T"].astype(float), scale * mine[what], yerr=bars, capsize=3, label=str(name),
-            **_style(index),
-        )  # fmt: skip
-    unit = "frames per second (± std between processes)" if what == "fps" else "peak memory (MB)"
-    ax.set(
-        xlabel="window T (frames)", ylabel=unit, ylim=(0, None), xticks=sorted(data["T"].unique())
-    )
-    ax.set_title(", ".join(sorted(set(data["device"]))), fontsize=10)
-    _legend(ax)
+    legend(ax)
     return ax
 
 
 def accuracy_against_speed(
     summary: pd.DataFrame, speeds: pd.DataFrame, metric: str = "AP", ax: Axes | None = None
 ) -> Axes:
-    """The trade-off: one point for each row and T, numbered by T, of one device."""
-    ax = _axes(ax)
+    """The trade-off: one point for each row and T, the ends numbered by T, of one device."""
+    ax = axes(ax)
     data = summary[summary["metric"] == metric].merge(
         speeds, on=["row", "T"], suffixes=("", "_fps")
     )
     for index, (row, group) in enumerate(data.groupby("row", sort=False)):
         mine = group.sort_values("T")
-        style = _style(index)
-        ax.plot(mine["fps"], 100 * mine["mean"], label=str(row), **style)
+        look = style(index)
+        ax.plot(mine["fps"], 100 * mine["mean"], label=str(row), **look)
         aside = ((5, 4), (5, -10), (-12, 4), (-12, -10))[index % 4]  # rows may lie close together
-        for _, point in mine.iterrows():
+        for _, point in mine.iloc[[0, -1][: len(mine)]].iterrows():  # between them T only grows
             ax.annotate(
                 str(int(point["T"])), (point["fps"], 100 * point["mean"]), fontsize=7,
-                textcoords="offset points", xytext=aside, color=style["color"],
+                textcoords="offset points", xytext=aside, color=look["color"],
             )  # fmt: skip
     device = ", ".join(sorted(set(data["device"])))
     ax.set(xlabel=f"frames per second ({device})", ylabel=f"{metric} (%)")
-    ax.set_title(f"{metric} against speed; numbers are T", fontsize=10)
-    _legend(ax)
-    return ax
-
-
-def memory_against_cards(
-    footprints: pd.DataFrame, cards: Sequence[GpuModel], ax: Axes | None = None
-) -> Axes:
-    """Predicted peaks over T, and what cards can hold.
-
-    `footprints` has the columns `variant`, `attention`, `frames` and `peak_bytes`.
-    """
-    ax = _axes(ax)
-    variants = sorted(footprints["variant"].unique())
-    kernels = sorted(footprints["attention"].unique(), reverse=True)
-    for (variant, kernel), group in footprints.groupby(["variant", "attention"], sort=True):
-        mine = group.sort_values("frames")
-        style = _style(variants.index(variant)) | {"linestyle": _LINES[kernels.index(kernel)]}
-        ax.plot(mine["frames"], mine["peak_bytes"] / 1e9, label=f"{variant} {kernel}", **style)
-    for card in cards:
-        ax.axhline(card.usable_bytes / 1e9, color="#666666", linewidth=0.8, linestyle="--")
-        ax.annotate(
-            card.key, (0.99, card.usable_bytes / 1e9), xycoords=("axes fraction", "data"),
-            ha="right", va="bottom", fontsize=7, color="#444444",
-        )  # fmt: skip
-    ax.set_yscale("log")
-    ax.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
-    windows = sorted(footprints["frames"].unique())
-    ax.set(xlabel="window T (frames)", ylabel="peak memory (GB, predicted)", xticks=windows)
-    ax.legend(frameon=False, fontsize=7, handlelength=3.5)
+    ax.set_title(f"{metric} against speed; numbers are the least and largest T", fontsize=10)
+    legend(ax)
     return ax
 
 
 def training_curves(curves: pd.DataFrame, curve: str = "loss", ax: Axes | None = None) -> Axes:
     """Mean over seeds with a band from the least to the largest seed, smoothed alike."""
-    ax = _axes(ax)
+    ax = axes(ax)
     data = curves[curves["curve"] == curve]
     for index, (row, group) in enumerate(data.groupby("row", sort=False)):
         table = group.pivot(index="iteration", columns="seed", values="value").astype(float)
@@ -170,7 +112,7 @@ def training_curves(curves: pd.DataFrame, curve: str = "loss", ax: Axes | None =
     if curve == "loss":
         ax.set_yscale("log")
     ax.set_title("mean over seeds; band: least to largest", fontsize=10)
-    _legend(ax)
+    legend(ax)
     return ax
 
 
@@ -181,7 +123,7 @@ def difference_map(
 
     Comparisons by situation have a line for each situation and row.
     """
-    ax = _axes(ax)
+    ax = axes(ax)
     rows = list(dict.fromkeys(one.label for one in comparisons))
     windows = list(dict.fromkeys(one.window for one in comparisons))
     grid = np.full((len(rows), len(windows)), np.nan)
@@ -210,7 +152,7 @@ def grouped_bars(
 
     What cannot be below zero is cut there, intervals too.
     """
-    ax = _axes(ax)
+    ax = axes(ax)
     groups, rows = list(dict.fromkeys(frame[by])), list(dict.fromkeys(frame["row"]))
     width = 0.8 / max(len(rows), 1)
     for index, row in enumerate(rows):
@@ -229,34 +171,8 @@ def grouped_bars(
     names = [str(group).replace("_", "\n") for group in groups]
     ax.set_xticks(range(len(groups)), names, fontsize=8)
     ax.set(ylabel=ylabel, ylim=(min(0.0, 100 * frame[value].min()), None))
-    _legend(ax)
+    legend(ax)
     return ax
-
-
-def _axes(ax: Axes | None) -> Axes:
-    if ax is not None:
-        return ax
-    _, made = plt.subplots(figsize=(6.4, 4.0), layout="constrained")
-    return made
-
-
-def _legend(ax: Axes) -> None:
-    """Below the axes, where it covers nothing."""
-    names = ax.get_legend_handles_labels()[1]
-    columns = min(len(names), 5)
-    ax.legend(
-        frameon=False, fontsize=8, ncols=columns, loc="upper center", bbox_to_anchor=(0.5, -0.14)
-    )
-
-
-def _style(index: int) -> dict[str, Any]:
-    return {
-        "color": COLOURS[index % len(COLOURS)],
-        "marker": _MARKERS[index % len(_MARKERS)],
-        "linestyle": _LINES[index // len(COLOURS) % len(_LINES)],
-        "linewidth": 1.4,
-        "markersize": 5,
-    }
 
 
 def _range(counts: Sequence[int]) -> str:

@@ -1,0 +1,28 @@
+"""Figures from frames; every function draws on the axes it is given and gives them back.
+
+Bands and bars are Student's 95% intervals over seeds unless a title says otherwise.
+"""
+
+from ifc_bench.report.plots.accuracy import (
+    accuracy_against_speed,
+    accuracy_over_tokens,
+    accuracy_over_windows,
+    difference_map,
+    grouped_bars,
+    training_curves,
+)
+from ifc_bench.report.plots.machines import memory_against_cards, profile_over_windows, roofline
+from ifc_bench.report.plots.style import COLOURS
+
+__all__ = [
+    "COLOURS",
+    "accuracy_against_speed",
+    "accuracy_over_tokens",
+    "accuracy_over_windows",
+    "difference_map",
+    "grouped_bars",
+    "memory_against_cards",
+    "profile_over_windows",
+    "roofline",
+    "training_curves",
+]

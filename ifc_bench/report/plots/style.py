@@ -1,0 +1,46 @@
+"""What all figures share.
+
+Colours are Okabe and Ito's, which colour-blind readers tell apart; every series also has a marker
+of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import matplotlib.pyplot as plt
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+LINES = ("-", "--", ":", "-.")
+
+
+def axes(ax: Axes | None) -> Axes:
+    """The given axes, or new ones."""
+    if ax is not None:
+        return ax
+    _, made = plt.subplots(figsize=(6.4, 4.0), layout="constrained")
+    return made
+
+
+def legend(ax: Axes, handles: Sequence[Artist] | None = None) -> None:
+    """Below the axes, where it covers nothing; of the labelled series, or of `handles`."""
+    handles = ax.get_legend_handles_labels()[0] if handles is None else handles
+    ax.legend(
+        handles=handles, frameon=False, fontsize=8, ncols=min(len(handles), 5), loc="upper center",
+        bbox_to_anchor=(0.5, -0.14),
+    )  # fmt: skip
+
+
+def style(index: int) -> dict[str, Any]:
+    """The look of the series at `index`, as keywords of `Axes.plot`."""
+    return {
+        "color": COLOURS[index % len(COLOURS)],
+        "marker": MARKERS[index % len(MARKERS)],
+        "linestyle": LINES[index // len(COLOURS) % len(LINES)],
+        "linewidth": 1.4,
+        "markersize": 5,
+    }
