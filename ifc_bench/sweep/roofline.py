@@ -2,8 +2,9 @@
 
 A scope cannot be faster than its multiply-adds at the device's peak rate, nor than its bytes at
 the device's bandwidth (the roofline). How near a scope comes to that bound, its efficiency, is
-taken from measured profiles, where peak rates are those measured in the same process. What has no
-multiply-adds (tracker, output, the host) is taken as measured, for each window.
+taken from measured profiles, where peak rates are those measured in the same process; against the
+peak that a card's maker states it is 1 at most. What has no multiply-adds (tracker, output, the
+host) is taken as measured, for each window.
 """
 
 from __future__ import annotations
@@ -36,7 +37,8 @@ class Efficiency:
     """How a device uses its peak rates.
 
     Attributes:
-        share: bound over measured time, by scope.
+        share: bound over measured time, by scope; over 1 where a scope's kernels are faster than
+            the large product that stands for the peak.
         host_seconds: time for each window that no counted scope holds.
         learned_from: the devices behind it.
         error: relative errors of the profiles, each predicted from all others.
@@ -109,7 +111,8 @@ def _on(card: GpuModel, work: Footprint, efficiency: Efficiency) -> float | None
     )
     bounds, count = _bounds(profile, [length], (work.height, work.width), rates)
     seconds = count * efficiency.host_seconds
-    seconds += sum(bound / efficiency.share[scope] for scope, bound in bounds.items())
+    for scope, bound in bounds.items():
+        seconds += bound / min(1.0, efficiency.share[scope])  # a catalogue's peak is a peak
     return length / seconds
 
 

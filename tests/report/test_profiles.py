@@ -296,14 +296,16 @@ def test_the_command_exits_with_1_on_a_regression(sides, tmp_path):
     assert "holds no folder profiles" in one_line_error(run_cli("compare", a, "nowhere"))
 
 
-def measured(talk, window: int, device: str) -> Record:
-    """Every scope takes twice what a device of 1e12 multiply-adds and bytes a second needs."""
+def measured(talk, window: int, device: str, slower: float = 2) -> Record:
+    """A scope takes `slower` times what a device of 1e12 multiply-adds and bytes a second needs."""
     from ifc_bench.sweep.roofline import _bounds
 
     made = record([], device=device, model=ModelConfig(communication=talk), window=window)
     rates = Rates(macs_per_second=1e12, bytes_per_second=1e12)
     bounds, count = _bounds(made.work, [20], (360, 640), rates)
-    scopes = {scope: [2 * bound] for scope, bound in bounds.items()} | {"tracker": [0.01 * count]}
+    scopes = {scope: [slower * bound] for scope, bound in bounds.items()} | {
+        "tracker": [0.01 * count]
+    }
     whole = sum(seconds[0] for seconds in scopes.values())
     result = ProfileResult(frames=[20], processes=[process(whole, scope_seconds=scopes)])
     return made.model_copy(update={"result": result})
@@ -368,5 +370,10 @@ def test_a_forecast_never_passes_for_a_measurement():
     assert 1 < found.fps[0][0] < found.fps[0][1] < 1e4, "the V100 has the higher peak rates"
     with pytest.raises(UserError, match="run profile first"):
         forecasts(works, cards, [])
+    exact, quick = (
+        forecasts(works, cards, [measured(InterFrame(), 5, "a processor", slower=times)]).fps
+        for times in (1, 0.5)
+    )
+    assert quick[0] == pytest.approx(exact[0]), "no card beats its peak"
     on_card = forecasts(works, cards, [measured(InterFrame(), 5, "x"), measured(NoComm(), 5, V100)])
     assert on_card.efficiency.learned_from == (V100,), "cards teach more than processors"

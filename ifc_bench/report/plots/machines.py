@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from ifc_bench.cards import GpuModel
 from ifc_bench.report.plots.style import LINES, MARKERS, axes, legend, style
@@ -86,6 +87,10 @@ def roofline(roofs: pd.DataFrame, ax: Axes | None = None) -> Axes:
     roof = np.minimum(peak, copy * intensity) / 1e9
     ax.plot(intensity, roof, color=_GREY, linewidth=1.2)
     ax.set(xscale="log", yscale="log", ylabel="multiply-adds a second (G)")
+    for axis in (ax.xaxis, ax.yaxis):
+        axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axis.set_major_formatter(lambda value, _: f"{value:g}")
+        axis.set_minor_formatter(NullFormatter())
     ax.set_xlabel("multiply-adds for each byte moved (kernel by kernel)")
     title = f"{', '.join(sorted(set(data['device'])))}, T = {data['T'].max():.0f}"
     ax.set_title(f"{title}; line: one large product, one copy", fontsize=10)
