@@ -209,12 +209,17 @@ def _grid(title: str, baseline: str, rows: Sequence[Comparison], head: Sequence[
     return grid
 
 
+def pooled_std(rows: Sequence[Comparison]) -> float | None:
+    """The std behind both sides of all comparisons, in points; None where none has one."""
+    stds = [summary.std for row in rows for summary in (row.a, row.b) if summary.std]
+    return (sum(std**2 for std in stds) / len(stds)) ** 0.5 if stds else None
+
+
 def power_lines(rows: Sequence[Comparison]) -> list[str]:
     """How many seeds a row would need to find differences worth finding, from the stds seen."""
-    stds = [summary.std for row in rows for summary in (row.a, row.b) if summary.std]
-    if not stds:
+    pooled = pooled_std(rows)
+    if pooled is None:
         return []
-    pooled = (sum(std**2 for std in stds) / len(stds)) ** 0.5
     needed = [f"{100 * d:.0f} AP: {seeds_needed(100 * d, pooled)}" for d in _WORTH_FINDING]
     return [
         f"seeds a row for 80% power at 5% (t-test, std {pooled:.1f}, without correction): "
