@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: ablations test lint format clean report profile-gpu profile-cpu
+.PHONY: ablations test lint format clean report pictures profile-gpu profile-cpu
 
 ablations: $(READY)
 	$(BIN)/python run_ablations.py
@@ -27,6 +27,20 @@ format: $(READY)
 BASELINE := results/baseline
 report: $(READY)
 	$(BIN)/python run_ablations.py report table1 table3a --preset full --results $(BASELINE) --out $(BASELINE)/report
+
+# The committed strips, from committed tracks of seed 0 (windows of 5, and of 20) over the scenes.
+PICTURES := $(BASELINE)/pictures
+TRACKS := $(BASELINE)/pictures/tracks
+SCENES := runs/scenes
+STRIP := $(BIN)/python run_ablations.py visualize --data $(SCENES)/valid --out $(PICTURES)
+pictures: $(SCENES)
+	$(STRIP) --video 6 --frame 9 14 18 23 --threshold 0.6 --label "No Comm" "Decomp T-HW" IFC \
+		--predictions $(TRACKS)/T5/none.json $(TRACKS)/T5/decomposed.json $(TRACKS)/T5/ifc.json
+	$(STRIP) --video 4 --columns 4 --label "No Comm" "Full THW" IFC \
+		--predictions $(TRACKS)/T20/none.json $(TRACKS)/T20/full.json $(TRACKS)/T20/ifc.json
+
+$(SCENES): | $(READY)
+	$(BIN)/python run_ablations.py data synthesize $(SCENES) --train 1
 
 # What a GPU's owner should run, about ten minutes (an estimate): leaves a folder of records to commit.
 # GPU="RTX 2080 Ti" refuses any other card.

@@ -31,6 +31,17 @@ class Store:
         """The file of a piece of work: `results/<kind>s/<id>.json`."""
         return self.results / f"{work.kind}s" / f"{work.id}.json"
 
+    def prepare(self) -> None:
+        """Make the folders and try to write there: better now than after an hour's work.
+
+        Raises:
+            OSError: where that is not possible.
+        """
+        for folder in (self.results, self.runs):
+            folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=folder):
+                pass
+
     def checkpoint_path(self, training: Training) -> Path:
         return self.runs / "checkpoints" / f"{training.id}.pt"
 
@@ -136,7 +147,11 @@ class Store:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a whole file aside, then move it into place."""
+    """Write a whole file aside, then move it into place.
+
+    Raises:
+        OSError: where it cannot be written, also for want of space; it names the file.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, aside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
@@ -144,8 +159,10 @@ def write_text(path: Path, text: str) -> None:
             file.write(text)
         os.chmod(aside, 0o644)
         os.replace(aside, path)
-    except BaseException:
+    except BaseException as error:
         Path(aside).unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            raise OSError(error.errno, error.strerror, str(path)) from None
         raise
 
 

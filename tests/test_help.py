@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.conftest import run_cli
+from tests.conftest import one_line_error, run_cli
 
 COMMANDS = [
     "run", "plan", "report", "significance", "flops", "profile", "fit", "compare", "predict",
@@ -29,3 +29,29 @@ def test_doctor_reports_what_is_there_and_what_is_not():
     assert done.returncode == 0, done.stderr
     for part in ("torch", "detectron2", "tensorboard", "device", "CUDA in torch"):
         assert part in done.stdout
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "report table1 --results results/baseline --out {}/report",
+        "diagram --out {}/network.png",
+        "data synthesize {}/scenes --train 1 --valid 1",
+        "flops --communication none --size 64x64 --frames 2 --format json",
+        "profile --communication none --frames 2 --length 2 --device cpu --results {}/r",
+        "fit --communication none --frames 2 --size 64x64 --results {}/r",
+        "run table1 --preset smoke --results {}/r --runs {}/runs",
+        "plan table3a --preset smoke --results {}/r",
+        "doctor --results {}/r",
+    ],
+)
+def test_an_output_folder_that_is_a_file(command, tmp_path):
+    """One line that names the place. Commands that write nothing there do their work."""
+    taken = tmp_path / "taken"
+    taken.write_text("mine")
+    done = run_cli(*command.format(*[taken] * 2).split())
+    if command.startswith(("flops", "plan")):
+        assert done.returncode == 0, done.stderr
+    else:
+        assert str(taken) in one_line_error(done)
+    assert taken.read_text() == "mine"

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from ifc_bench.config import Count, ModelConfig
-from ifc_bench.errors import UserError
+from ifc_bench.errors import UserError, told
 from ifc_bench.provenance import describe_device, provenance, resolve_device
 from ifc_bench.records import CountResult, Record
 from ifc_bench.store import Store, write_text
@@ -99,3 +99,19 @@ def test_the_processor_has_a_name():
     assert device.threads == 2
     assert device.memory_bytes
     assert "cores" in device.name
+
+
+def test_a_full_disk_is_told_by_the_file_and_leaves_nothing(tmp_path, monkeypatch):
+    def full(*arguments: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    kept = tmp_path / "kept.json"
+    write_text(kept, "before")
+    monkeypatch.setattr("ifc_bench.store.os.replace", full)
+    with pytest.raises(OSError, match="No space left") as caught:
+        write_text(kept, "after")
+    assert told(caught.value) == (
+        f"{kept}: no space left on device; mend that, or name another file or folder"
+    )
+    assert [path.name for path in tmp_path.iterdir()] == ["kept.json"]
+    assert kept.read_text() == "before"

@@ -25,7 +25,7 @@ from ifc_bench.cli import (
 from ifc_bench.cli.options import Choice, Machine
 from ifc_bench.cli.recipes import Recipe, Recipes
 from ifc_bench.cli.repetition import repeated
-from ifc_bench.errors import UserError
+from ifc_bench.errors import UserError, told
 from ifc_bench.recipe import Preset
 
 # typer carries click inside itself and exports only some of its errors; this is their base.
@@ -50,6 +50,11 @@ def main(
         return _fail(" ".join(error.format_message().split()), 2)
     except UserError as error:
         return _fail(str(error), 2)
+    except OSError as error:
+        message = told(error)
+        if message is None:
+            raise
+        return _fail(message, 2)
     if code == _INTERRUPTED:
         return _fail("stopped; nothing is lost, the same command goes on from here", code)
     return code if isinstance(code, int) else 0

@@ -111,6 +111,7 @@ def add_to(app: typer.Typer) -> None:
             raise UserError("--emulate: needs a CUDA device; this is a processor")
         results = results_for(results, described)
         store = Store(results, Path("runs"))
+        store.prepare()
         from ifc_bench.sweep import fitting  # torch: only where it is needed
 
         with bar("predict") as tell:

@@ -164,6 +164,7 @@ def measure(works: list[Profile], store: Store, device: str) -> list[Record]:
     from ifc_bench.sweep.counting import count_all
     from ifc_bench.sweep.profiles import measure_profiles
 
+    store.prepare()
     left = [work for work in works if not store.done(work)]
     _require_kernels(left, device)
     console = Console(stderr=True, highlight=False)

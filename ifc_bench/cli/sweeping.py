@@ -185,6 +185,7 @@ def run_tables(
 
 def _do(plan: Plan, store: Store, settings: Settings, device: str) -> Outcome | None:
     """Do what is left of `plan`; None in all but the first of the processes of torchrun."""
+    store.prepare()
     together = int(os.environ.get("WORLD_SIZE", "1")) > 1
     if together:
         from ifc_bench.sweep.distributed import first_process, run_together  # torch: only here

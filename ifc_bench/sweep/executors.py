@@ -17,7 +17,7 @@ from multiprocessing.connection import wait
 from typing import Any
 
 from ifc_bench.config import Count, Profile, Training
-from ifc_bench.errors import UserError
+from ifc_bench.errors import UserError, told
 from ifc_bench.provenance import provenance
 from ifc_bench.records import Record, attention_of
 from ifc_bench.store import Store
@@ -176,8 +176,10 @@ def _work(number: int, task: Task, store: Store, settings: Settings, channel: An
         channel.put(Event(number, "end", records=tuple(do(worker, task, store))))
     except UserError as error:
         channel.put(Event(number, "end", error=str(error)))
-    except Exception:
-        channel.put(Event(number, "end", error=f"internal error\n{traceback.format_exc()}"))
+    except Exception as error:
+        known = told(error) if isinstance(error, OSError) else None
+        message = known or f"internal error\n{traceback.format_exc()}"
+        channel.put(Event(number, "end", error=message))
 
 
 def do(worker: Any, task: Task, store: Store) -> list[Record]:

@@ -1,6 +1,9 @@
 """The committed records are clean and whole, and the committed report is what they say."""
 
 import re
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -35,6 +38,14 @@ def again(tmp_path_factory):
     return out
 
 
+def alike(fresh: Path, committed: Path, remedy: str) -> None:
+    """To the eye: another matplotlib may place a letter elsewhere by a pixel."""
+    with Image.open(fresh) as a, Image.open(committed) as b:
+        assert a.size == b.size
+        difference = np.abs(np.asarray(a.convert("L"), int) - np.asarray(b.convert("L"), int))
+    assert difference.mean() < 2, f"{committed.name}: run `{remedy}`"
+
+
 def test_every_record_is_readable_and_from_a_clean_tree():
     records = list(STORE.records())
     assert len(records) > 100
@@ -52,15 +63,21 @@ def test_the_committed_tables_are_current(again):
 
 
 def test_the_committed_figures_are_current(again):
-    """To the eye: another matplotlib may place a letter elsewhere by a pixel."""
     committed = BASELINE / "report" / "figures"
     names = {path.name for path in (again / "figures").glob("*.png")}
     assert names == {path.name for path in committed.glob("*.png")}, "run `make report`"
     for name in sorted(names):
-        with Image.open(again / "figures" / name) as a, Image.open(committed / name) as b:
-            assert a.size == b.size
-            difference = np.abs(np.asarray(a.convert("L"), int) - np.asarray(b.convert("L"), int))
-        assert difference.mean() < 2, f"{name}: run `make report`"
+        alike(again / "figures" / name, committed / name, "make report")
+
+
+def test_the_committed_strips_are_current(tmp_path):
+    bin_folder = Path(sys.executable).parent
+    values = f"BIN={bin_folder}", "READY=", f"SCENES={tmp_path}/scenes", f"PICTURES={tmp_path}/new"
+    subprocess.run(["make", "pictures", *values], cwd=ROOT, check=True, capture_output=True)
+    fresh = sorted((tmp_path / "new").rglob("*.png"))
+    assert len(fresh) == 2
+    for path in fresh:
+        alike(path, BASELINE / "pictures" / path.relative_to(tmp_path / "new"), "make pictures")
 
 
 def test_the_committed_page_is_current(again):
