@@ -202,24 +202,28 @@ def _draw(ax: Axes, frame: NDArray[np.uint8], index: int, source: Source) -> Non
 def free_place(mask: BoolArray, told: str, taken: Sequence[Box]) -> Box:
     """Where a label goes, in pixels of the frame: near its mask, inside the frame, on no other.
 
-    Above the mask if there is room, else below, at its middle, or further off; if all of that is
-    taken, where least is covered.
+    Above the mask if there is room, else below, beside, at its middle, or further off; if all of
+    that is taken, where least is covered.
     """
     height, width = mask.shape
     inch = width / _TILE_INCHES  # pixels
     across, down = 0.62 * _FONT / 72 * inch * len(told) + 2, 1.6 * _FONT / 72 * inch
     rows, columns = np.nonzero(mask)
     left = float(np.clip(columns.mean() - across / 2, 0, max(width - across, 0)))
-    middle, above, below = rows.mean() - down / 2, rows.min() - down - 1, rows.max() + 1
-    tops = [
-        above,
-        below,
-        middle,
-        *(above - i * down for i in (1, 2)),
-        *(below + i * down for i in (1, 2)),
+    middle = float(np.clip(rows.mean() - down / 2, 0, max(height - down, 0)))
+    above, below = rows.min() - down - 1, rows.max() + 1
+    corners = [
+        (left, above),
+        (left, below),
+        (columns.max() + 2, middle),
+        (columns.min() - across - 2, middle),
+        (left, middle),
+        *((left, above - i * down) for i in (1, 2)),
+        *((left, below + i * down) for i in (1, 2)),
     ]
-    boxes = [(left, top, left + across, top + down) for top in map(float, tops)]
-    inside = [box for box in boxes if box[1] >= 0 and box[3] <= height] or boxes[2:3]
+    boxes = [(float(x), float(y), float(x + across), float(y + down)) for x, y in corners]
+    frame = (0.0, 0.0, float(width), float(height))
+    inside = [box for box in boxes if _overlap(box, frame) > 0.99 * across * down] or [boxes[4]]
     return min(inside, key=lambda box: sum(_overlap(box, other) for other in taken))
 
 
