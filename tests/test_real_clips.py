@@ -89,6 +89,18 @@ def test_strips_are_drawn(predicted):
     assert (truth[: len(offline)] != offline).mean() > 0.01
 
 
+def test_attention_is_drawn(folder):
+    out = folder / "attention.png"
+    done = run_cli(
+        "attention", f"--data={CLIPS}", f"--checkpoint={folder / 'ifc.pth'}", "--video=1",
+        "--size=96", f"--out={out}",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "of 8 tokens" in done.stdout
+    with Image.open(out) as picture:
+        assert picture.width > 5 * 100, "five frames side by side"
+
+
 def test_another_number_of_classes_is_one_line(folder):
     torch.save({"model": released.released_checkpoint()}, folder / "forty.pth")
     done = run_cli(
