@@ -12,7 +12,7 @@ from ifc_bench.report.layout import write
 from ifc_bench.report.paper import PaperNumbers
 from ifc_bench.report.significance import compare_paper, compare_rows, paper_grid, significance_grid
 from ifc_bench.store import Store
-from tests.conftest import one_line_error, run_cli
+from tests.conftest import ROOT, one_line_error, run_cli
 from tests.report.test_tables import accuracy, save
 
 A, B = [30.1, 31.4, 29.2, 30.8, 31.9], [33.0, 32.1, 34.4, 33.3, 31.7]
@@ -144,6 +144,9 @@ def test_the_command():
     done = run_cli("significance", "table3a", "--paper")
     assert done.returncode == 0, done.stderr
     assert "0 of 12 differences exceed noise" in done.stdout
+    document = (ROOT / "docs" / "paper_significance.md").read_text(encoding="utf-8")
+    everything = run_cli("significance", "table3a", "table3c", "table3d", "--paper").stdout
+    assert everything.strip() in document, "what the documentation shows is what comes out"
     refused = run_cli("significance", "decoder", "--paper")
     assert "--paper: decoder: the paper prints no stds for it" in one_line_error(refused)
     preset = PRESETS["full"]
