@@ -26,7 +26,7 @@ format: $(READY)
 # The committed report of the committed records; `make test` checks that it is current.
 BASELINE := results/baseline
 report: $(READY)
-	$(BIN)/python run_ablations.py report table1 table3a --preset full --results $(BASELINE) --out $(BASELINE)/report
+	$(BIN)/python run_ablations.py report table1 table2d table3a table3c table3d decoder --preset full --results $(BASELINE) --out $(BASELINE)/report
 
 # The committed strips, from committed tracks of seed 0 (windows of 5, and of 20) over the scenes.
 PICTURES := $(BASELINE)/pictures

@@ -45,12 +45,12 @@ def table_drawings(table: Table, preset: Preset, store: Store) -> Iterator[Drawi
     if speeds["device"].nunique() == 1:
         draw = partial(plots.accuracy_against_speed, summary, speeds)
         yield Drawing("speed", "AP against speed", draw)
+    if own_windows:  # the same trainings in every row
+        return
     curves = frames.curves_frame(table, preset, store)
     for curve in dict.fromkeys(curves["curve"]):
         draw = partial(plots.training_curves, curves, curve)
         yield Drawing(curve.lower(), f"{curve} over the training", draw)
-    if own_windows:
-        return
     differences = compare_rows(table, preset, store) if table.baseline else []
     if differences:
         draw = partial(plots.difference_map, differences, table.baseline or "")

@@ -9,7 +9,7 @@ from ifc_bench.cards import CONTEXT_BYTES, DRIVER_SHARE, TIGHT_SHARE, GpuModel
 from ifc_bench.config import Footprint
 from ifc_bench.records import FootprintResult, Record
 from ifc_bench.report.layout import ABSENT, Format, Grid, write
-from ifc_bench.report.speeds import variant
+from ifc_bench.report.speeds import paper_order, variant
 
 
 def verdict(peak: int | None, card: GpuModel) -> str:
@@ -123,5 +123,5 @@ def _of(record: Record) -> tuple[Footprint, int | None]:
 
 def _order(record: Record) -> tuple[object, ...]:
     work, _ = _of(record)
-    kind = work.model.communication.kind
-    return (work.height, work.frames, work.precision, work.model.attention, kind, record.id)
+    asked = (work.height, work.frames, work.precision, work.model.attention)
+    return (*asked, paper_order(variant(work.model)), record.id)

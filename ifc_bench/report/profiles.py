@@ -12,7 +12,7 @@ from ifc_bench.config import InterFrame, NoiseFrames, Profile
 from ifc_bench.records import ProfileResult, Record
 from ifc_bench.report.layout import ABSENT, Format, Grid, write
 from ifc_bench.report.paper import PaperNumbers
-from ifc_bench.report.speeds import row_of
+from ifc_bench.report.speeds import paper_order, row_of
 
 _SHOWN_SCOPES = ("backbone", "encoder", "decoder", "mask_head", "tracker", "output")
 _PAPER_ROWS = {"none": "No Comm", "full": "Full THW", "decomposed": "Decomp T-HW", "ifc": "IFC"}
@@ -68,7 +68,8 @@ def published(record: Record, paper: PaperNumbers) -> str:
 
 def _order(row: dict[str, Any]) -> tuple[Any, ...]:
     t = row["T"] if row["T"] is not None else 1 << 30
-    return (row["device"], row["size"], row["precision"], row["attention"], row["S"], t, row["id"])
+    asked = (row["device"], row["size"], row["precision"], row["attention"], row["S"], t)
+    return (*asked, paper_order(row["variant"]), row["id"])
 
 
 def _head(pairs: list[tuple[dict[str, Any], Record]]) -> list[str]:

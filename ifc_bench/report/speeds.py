@@ -19,6 +19,7 @@ from ifc_bench.records import ProcessSamples, ProfileResult, Record
 from ifc_bench.report.statistics import summarise
 from ifc_bench.store import Store
 
+_PAPER = ("none", "full", "decomposed", "ifc")
 SCOPES = ("backbone", "projection", "encoder", "decoder", "mask_head", "tracker", "output", "other")
 
 
@@ -92,6 +93,12 @@ def remarks_of(result: ProfileResult) -> tuple[str, ...]:
 def variant(model: ModelConfig) -> str:
     """The communication of a model in a few words."""
     return spoken(model.communication)
+
+
+def paper_order(name: str) -> tuple[int, str]:
+    """What sorts variants by their words as the paper's tables have them; others follow."""
+    kind = name.split()[0]
+    return (_PAPER.index(kind) if kind in _PAPER else len(_PAPER), name)
 
 
 def profile_frame(store: Store) -> pd.DataFrame:

@@ -13,8 +13,8 @@ from matplotlib.ticker import LogLocator, NullFormatter
 
 from ifc_bench.cards import GpuModel
 from ifc_bench.report.plots.style import LINES, MARKERS, axes, legend, style
+from ifc_bench.report.speeds import paper_order
 
-_ORDER = ("none", "full", "decomposed", "ifc")  # as in the paper's tables
 _GREY = "#444444"
 
 
@@ -104,12 +104,8 @@ def roofline(roofs: pd.DataFrame, ax: Axes | None = None) -> Axes:
 
 def _looks(variants: Iterable[str]) -> dict[str, dict[str, Any]]:
     """The look of each variant, the same in every figure that has the same variants."""
-
-    def place(name: str) -> tuple[int, str]:
-        kind = name.split()[0]
-        return (_ORDER.index(kind) if kind in _ORDER else len(_ORDER), name)
-
-    return {name: style(index) for index, name in enumerate(sorted(set(variants), key=place))}
+    ordered = sorted(set(variants), key=paper_order)
+    return {name: style(index) for index, name in enumerate(ordered)}
 
 
 def _key(ax: Axes, looks: dict[str, dict[str, Any]]) -> None:
