@@ -13,13 +13,14 @@ from ablations import PRESETS, TABLES
 from ifc_bench.report import collect, render
 from ifc_bench.report.layout import write
 from ifc_bench.report.publish import publish
-from ifc_bench.report.significance import compare_situations, situation_grid
+from ifc_bench.report.significance import compare_rows, compare_situations, situation_grid
 from ifc_bench.store import Store
 from tests.conftest import ROOT
 
 BASELINE = ROOT / "results" / "baseline"
 STORE = Store(BASELINE, ROOT / "runs")
 FULL = PRESETS["full"]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
 MACHINES = sorted((ROOT / "results" / "machines").iterdir())
 
 
@@ -108,4 +109,16 @@ def test_table_3a_has_five_seeds_and_stands_in_the_readme():
     text = render(TABLES["table3a"](FULL), FULL, STORE)
     assert "n = 5 trainings" in text
     assert "incomplete" not in text
-    assert text in (ROOT / "README.md").read_text(encoding="utf-8")
+    assert text in README
+
+
+@pytest.mark.parametrize("name", ["table2d", "table3c", "table3d", "decoder"])
+def test_the_other_tables_have_five_seeds_and_no_difference(name):
+    text = render(TABLES[name](FULL), FULL, STORE)
+    assert "n = 5 trainings" in text
+    assert "incomplete" not in text
+    if name != "decoder":
+        rows = "\n".join(line for line in text.splitlines() if line.startswith("|"))
+        assert rows in README
+    if name != "table2d":
+        assert not [c for c in compare_rows(TABLES[name](FULL), FULL, STORE) if c.exceeds]
