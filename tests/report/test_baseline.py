@@ -112,6 +112,15 @@ def test_table_3a_has_five_seeds_and_stands_in_the_readme():
     assert text in README
 
 
+@pytest.mark.parametrize("name", ["table2c", "table3b"])
+def test_the_tables_at_quick_have_five_seeds(name):
+    """`report table2c table3b --preset quick --seeds 5 --results results/baseline`."""
+    quick = PRESETS["quick"].model_copy(update={"seeds": 5})
+    text = render(TABLES[name](quick), quick, STORE)
+    assert "n = 5 trainings" in text
+    assert "incomplete" not in text
+
+
 @pytest.mark.parametrize("name", ["table2d", "table3c", "table3d", "decoder"])
 def test_the_other_tables_have_five_seeds_and_no_difference(name):
     text = render(TABLES[name](FULL), FULL, STORE)
