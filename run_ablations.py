@@ -1,9 +1,9 @@
 """The command line with the recipes of `ablations/`: `python run_ablations.py --help`."""
 
-import sys
+if __name__ == "__main__":  # every worker process reads this file again, and needs none of it
+    import sys
 
-from ablations import PRESETS, TABLES
-from ifc_bench.cli import main
+    from ablations import PRESETS, TABLES
+    from ifc_bench.cli import main
 
-if __name__ == "__main__":
     sys.exit(main(TABLES, PRESETS))
