@@ -185,8 +185,10 @@ def run_tables(
 
 def _do(plan: Plan, store: Store, settings: Settings, device: str) -> Outcome | None:
     """Do what is left of `plan`; None in all but the first of the processes of torchrun."""
-    store.prepare()
     together = int(os.environ.get("WORLD_SIZE", "1")) > 1
+    if not together:
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # schedulers ask this way
+    store.prepare()
     if together:
         from ifc_bench.sweep.distributed import first_process, run_together  # torch: only here
 
@@ -204,7 +206,6 @@ def _do(plan: Plan, store: Store, settings: Settings, device: str) -> Outcome | 
     with SweepDisplay(console, pieces) as display:
         if together:
             return run_together(plan, store, settings, display.tell)
-        signal.signal(signal.SIGTERM, signal.default_int_handler)  # schedulers ask this way
         return run(plan, store, settings, display.tell)
 
 

@@ -229,7 +229,10 @@ def test_a_window_and_offline_predict_without_annotations(finished, data_folder,
 
 
 def start(folder: Path, *options: str) -> subprocess.Popen[str]:
-    """A sweep of two trainings in the background."""
+    """A sweep of two trainings in the background, which hears an interrupt.
+
+    A shell that starts the tests with "&" has them ignore it, and what they start inherits that.
+    """
     command = [sys.executable, str(ROOT / "run_ablations.py"), "run", "table3d"]
     command += ["--preset=smoke", f"--results={folder / 'results'}", f"--runs={folder / 'runs'}"]
     return subprocess.Popen(
@@ -239,6 +242,7 @@ def start(folder: Path, *options: str) -> subprocess.Popen[str]:
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
 
 
