@@ -1,4 +1,4 @@
-"""How windows move over a video, near-online or offline (paper, sections 3.4 and 4.1)."""
+"""How windows move over a video, near-online or offline."""
 
 from __future__ import annotations
 
