@@ -189,7 +189,7 @@ class Memory(Strict):
 
 
 class Rates(Strict):
-    """What the device did just before: a matrix product in this precision, and a copy."""
+    """What the device did just after: its fastest arithmetic in this precision, and a copy."""
 
     macs_per_second: float
     bytes_per_second: float

@@ -17,7 +17,7 @@ from typing import Any
 
 import psutil
 import torch
-from torch.profiler import ProfilerActivity, profile, record_function
+from torch.autograd.profiler import profile, record_function  # torch.profiler imports a compiler
 
 from ifc_bench.nvml import Card
 from ifc_bench.profiling.scopes import watching
@@ -74,7 +74,7 @@ def cpu_peaks(
         with record_function(_MARK + scope):
             yield
 
-    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
+    with profile(use_kineto=True, profile_memory=True) as profiler:
         action(watch)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "trace.json"

@@ -6,13 +6,17 @@ Nothing watches while end to end is measured; scopes have passes of their own.
 
 from __future__ import annotations
 
+import os
+import platform
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import median
 from typing import Any, Literal
 
 import torch
+import torch.nn.functional as F
 
 from ifc_bench.config import Arithmetic, Protocol
 from ifc_bench.models.ifc import IFC
@@ -114,17 +118,31 @@ def by_scope(subject: Subject, seconds: float) -> dict[str, list[float]] | None:
 
 
 def device_rates(device: torch.device, precision: Arithmetic) -> Rates:
-    """Multiply-adds and bytes a second of one large product and one large copy, best of several."""
+    """What arithmetic and memory reach at their best, each the fastest of several tries.
+
+    Arithmetic is one large matrix product or, on a processor, one large 3x3 convolution if that is
+    faster: torch's two libraries need not use the same instructions. Memory is one large copy
+    between tensors that are there already, too large for caches.
+    """
     large = device.type == "cuda"
-    side, numbers = (4096, 1 << 26) if large else (768, 1 << 23)
-    a = torch.ones(side, side, device=device, dtype=DTYPES[precision])
-    data = torch.ones(numbers, device=device)
-    product = min(_for(0.1, lambda: _timed(device, lambda: a @ a)))
-    copy = min(_for(0.1, lambda: _timed(device, lambda: data.clone())))
-    return Rates(
-        macs_per_second=side**3 / product,
-        bytes_per_second=2 * data.numel() * data.element_size() / copy,
-    )
+    side, numbers = (4096, 1 << 26) if large else (768, 1 << 25)
+
+    def fastest(action: Callable[[], object]) -> float:
+        return min(_for(0.1, lambda: _timed(device, action)))
+
+    with torch.inference_mode():
+        a = torch.ones(side, side, device=device, dtype=DTYPES[precision])
+        rate = side**3 / fastest(lambda: a @ a)
+        if not large:
+            maps = torch.ones(1, 256, 34, 34, dtype=a.dtype).to(memory_format=torch.channels_last)
+            kernels = torch.ones(256, 256, 3, 3, dtype=a.dtype)
+            rate = max(rate, 32**2 * 256**2 * 9 / fastest(lambda: F.conv2d(maps, kernels)))
+        source, target = (torch.ones(numbers, device=device) for _ in range(2))
+        copied = 2 * source.numel() * source.element_size()
+        return Rates(
+            macs_per_second=rate,
+            bytes_per_second=copied / fastest(lambda: target.copy_(source)),
+        )
 
 
 def settings(device: torch.device) -> dict[str, str | int | bool]:
@@ -143,6 +161,10 @@ def settings(device: torch.device) -> dict[str, str | int | bool]:
         found["cuda"] = torch.version.cuda or ""
     else:
         found["cpu_capability"] = backends.cpu.get_cpu_capability()
+        kept = os.environ.get("MALLOC_MMAP_MAX_") == "0" and platform.libc_ver()[0] == "glibc"
+        found["keeps_memory"] = kept  # freed tensors stay with the process (sweep/isolation.py)
+        preloaded = os.environ.get("LD_PRELOAD", "").split()
+        found["preloaded"] = " ".join(Path(library).name for library in preloaded)
     return found
 
 

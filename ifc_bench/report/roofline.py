@@ -27,10 +27,10 @@ def roofline_frame(store: Store) -> pd.DataFrame:
 
     `macs` and `bytes_moved` are counted (`profile` writes those counts), `seconds` measured, a
     mean over processes of the median pass. `intensity` is multiply-adds for each byte that
-    separate kernels move: fused kernels move less, so it is a lower bound. The peaks are what one
-    large matrix product and one large copy reached in the same processes. `share` is the least
-    time that the peaks allow over the measured one. It can exceed 1: caches, which the count does
-    not know, are faster than the copy, and a library's convolutions may beat its matrix product.
+    separate kernels move: fused kernels move less, so it is a lower bound. The peaks are what a
+    large matrix product or convolution and a large copy reached in the same processes. `share` is
+    the least time that the peaks allow over the measured one. It can exceed 1, for caches, which
+    the count does not know, are faster than the copy.
     """
     rows = [row for record in store.records("profile") for row in _rows(record, store)]
     return pd.DataFrame(rows, columns=_COLUMNS)

@@ -6,7 +6,6 @@ goes on. Profiles come last and alone, so that nothing else loads the machine.
 
 from __future__ import annotations
 
-import multiprocessing
 import queue
 import signal
 import traceback
@@ -21,7 +20,7 @@ from ifc_bench.errors import UserError, told
 from ifc_bench.provenance import provenance
 from ifc_bench.records import Record, attention_of
 from ifc_bench.store import Store
-from ifc_bench.sweep.isolation import end_with_parent
+from ifc_bench.sweep.isolation import CONTEXT, end_with_parent, start
 from ifc_bench.sweep.plan import Job, Plan, depth, label
 
 Task = Job | tuple[Profile, ...] | tuple[Count, ...]
@@ -112,8 +111,7 @@ def _run_tasks(
     tasks: list[Task], store: Store, settings: Settings
 ) -> Generator[tuple[Task, Event], None, None]:
     """Events of all tasks; closing the generator kills what still runs."""
-    context = multiprocessing.get_context("spawn")
-    channel = context.Queue()
+    channel = CONTEXT.Queue()
     waiting = list(enumerate(tasks))
     running: dict[int, Any] = {}
     ended: set[int] = set()
@@ -121,12 +119,7 @@ def _run_tasks(
         while waiting or running:
             while waiting and len(running) < settings.workers:
                 number, task = waiting.pop(0)
-                # No daemon, for a daemon may have no loader processes of its own.
-                process = context.Process(
-                    target=_work, args=(number, task, store, settings, channel)
-                )
-                process.start()
-                running[number] = process
+                running[number] = start(_work, number, task, store, settings, channel)
             for event in _drain(channel):
                 if event.stage == "end":
                     ended.add(event.task)

@@ -10,6 +10,7 @@ from ifc_bench.config import (
     AnyWork,
     Count,
     Evaluation,
+    FullTHW,
     Profile,
     SyntheticData,
     Training,
@@ -114,6 +115,12 @@ def depth(training: Training) -> int:
     return 1 + depth(training.start) if isinstance(training.start, Training) else 0
 
 
+def _place(training: Training) -> tuple[int, int, bool]:
+    """The key of the order in which trainings are started."""
+    longest = isinstance(training.model.communication, FullTHW)
+    return depth(training), training.seed, not longest
+
+
 def label(training: Training) -> str:
     """A training in a few words, for people."""
     model = training.model
@@ -130,7 +137,8 @@ def label(training: Training) -> str:
 def make_plan(tables: Iterable[AnyTable], preset: Preset, device: Device) -> Plan:
     """The work behind `tables`; speeds are keyed by `device`.
 
-    Seeds come first in the order, so that a sweep stopped early has all variants at n seeds.
+    Seeds come first in the order, so that a sweep stopped early has all variants at n seeds; of a
+    seed the longest comes first, so that at the end no worker waits long for another.
     """
     trainings: dict[str, Training] = {}
     evaluations: dict[str, Evaluation] = {}
@@ -156,7 +164,7 @@ def make_plan(tables: Iterable[AnyTable], preset: Preset, device: Device) -> Pla
     return Plan(
         preset=preset,
         counts=tuple(counts.values()),
-        trainings=tuple(sorted(trainings.values(), key=lambda t: (depth(t), t.seed))),
+        trainings=tuple(sorted(trainings.values(), key=_place)),
         evaluations=tuple(evaluations.values()),
         profiles=tuple(profiles.values()),
         needed_by={key: tuple(dict.fromkeys(names)) for key, names in needed.items()},

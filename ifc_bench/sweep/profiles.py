@@ -111,7 +111,6 @@ def _measure(
     settle(work)
     subject = make_subject(work, store, device)
     frames += subject.frames
-    rates = speed.device_rates(subject.device, work.precision)
     warmup = speed.warm_up(subject)
     if sampler is not None:
         with sampler:
@@ -128,8 +127,8 @@ def _measure(
         scope_seconds=speed.by_scope(subject, seconds) if detailed else None,
         stopped=times.stopped,
         settings=speed.settings(subject.device),
-        rates=rates,
         memory=memory.measure_memory(subject, sampler.card if sampler else None),
+        rates=speed.device_rates(subject.device, work.precision),  # last: its tensors are no one's
         card=sampler.log() if sampler else None,
     )
     return Measured(list(subject.frames), samples)

@@ -1,5 +1,8 @@
 """Profiles: taking turns, in processes, interrupted, out of memory; processes are faked here."""
 
+import platform
+import resource
+
 import pytest
 
 from ifc_bench.config import InterFrame, NoComm, NoiseFrames, Profile, Protocol, RandomWeights
@@ -186,6 +189,41 @@ def _exits():
     import os
 
     os._exit(3)
+
+
+def _faults_of_a_large_tensor() -> int:
+    """Pages faulted in by a tensor of 64 MiB, once there have been others."""
+    import torch
+
+    faults = []
+    for _ in range(8):
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+        torch.ones(1 << 24)
+        faults.append(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+    return min(faults[4:])
+
+
+@pytest.mark.skipif(
+    platform.libc_ver()[0] != "glibc", reason="other allocators have other settings"
+)
+def test_a_process_keeps_the_memory_of_large_tensors(monkeypatch):
+    monkeypatch.delenv("MALLOC_MMAP_MAX_", raising=False)
+    pages = (64 << 20) // resource.getpagesize()
+    assert in_process(_faults_of_a_large_tensor) < pages / 100
+    monkeypatch.setenv("MALLOC_MMAP_MAX_", "65536")  # what the user sets stays
+    assert in_process(_faults_of_a_large_tensor) > pages / 2
+
+
+def test_measuring_imports_no_compiler(store):
+    """Torch's takes more than a second to import, in every process that measures."""
+    assert in_process(_modules_after_measuring, profile(2), store) == []
+
+
+def _modules_after_measuring(work, store):
+    import sys
+
+    measure_once(work, store, "cpu", 0)
+    return [name for name in ("torch._dynamo", "torch._inductor") if name in sys.modules]
 
 
 def test_what_becomes_of_a_process():
