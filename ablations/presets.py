@@ -78,12 +78,8 @@ QUICK = Preset(
 FULL = QUICK.model_copy(
     update={
         "name": "full",
-        "optimisation": EMBEDDED_SCHEDULE.model_copy(
-            update={"iterations": 1000, "drop_at": (800,), "curve_every": 500}
-        ),
-        "image_optimisation": EMBEDDED_IMAGE_SCHEDULE.model_copy(
-            update={"iterations": 1000, "drop_at": (800,)}
-        ),
+        "optimisation": EMBEDDED_SCHEDULE.of_length(1000),
+        "image_optimisation": EMBEDDED_IMAGE_SCHEDULE.of_length(1000),
         "data": SyntheticData(),
         "seeds": 5,
         "seconds_per_evaluation": 13,

@@ -205,6 +205,20 @@ class Optimisation(Strict):
     precision: Precision = "float32"
     compiled: bool = False
 
+    def of_length(self, iterations: int) -> Optimisation:
+        """The same schedule stretched or shortened: drops and curve points move in proportion."""
+
+        def moved(at: int) -> int:
+            return max(1, round(at * iterations / self.iterations))
+
+        return self.model_copy(
+            update={
+                "iterations": iterations,
+                "drop_at": tuple(moved(at) for at in self.drop_at),
+                "curve_every": moved(self.curve_every) if self.curve_every else 0,
+            }
+        )
+
 
 # --- data -----------------------------------------------------------------------------------------
 

@@ -100,8 +100,12 @@ class Preset(Strict):
         short_side: int | None = None,
         precision: Precision | None = None,
         compiled: bool = False,
+        iterations: int | None = None,
     ) -> Preset:
-        """The same with frames of another shorter side, and trained in another arithmetic."""
+        """The same with frames of another shorter side, trained in another arithmetic, or longer.
+
+        `iterations` are those on videos; a schedule on images stays as it is.
+        """
         changes: dict[str, object] = {}
         if short_side is not None:
             changes["sizes"] = (short_side,)
@@ -109,10 +113,11 @@ class Preset(Strict):
             changes["precision"] = precision
         if compiled:
             changes["compiled"] = True
+        schedule = self.optimisation.of_length(iterations or self.optimisation.iterations)
         return self.model_copy(
             update={
                 "size": self.size if short_side is None else short_side,
-                "optimisation": self.optimisation.model_copy(update=changes),
+                "optimisation": schedule.model_copy(update=changes),
                 "image_optimisation": self.image_optimisation.model_copy(update=changes),
             }
         )

@@ -55,6 +55,15 @@ def test_ids_depend_on_seed_schedule_and_data():
     assert len(ids) == 10
 
 
+def test_a_stretched_schedule_keeps_its_shape():
+    short = Optimisation(iterations=340, warmup=50, drop_at=(272,), curve_every=170)
+    long = short.of_length(1000)
+    assert (long.iterations, long.drop_at, long.curve_every) == (1000, (800,), 500)
+    assert (long.warmup, long.learning_rate) == (short.warmup, short.learning_rate)
+    assert long.of_length(340) == short
+    assert Optimisation(iterations=4).of_length(2).curve_every == 0
+
+
 def test_an_id_survives_a_round_trip_through_json():
     work = Evaluation(training=training(), window=5)
     text = work.model_dump_json()

@@ -90,6 +90,10 @@ class Choice:
         Optional[Literal["float32", "bfloat16", "float16"]],
         typer.Option(help="Arithmetic of training; other than float32 is mixed precision."),
     ] = None
+    iterations: Annotated[
+        Optional[int],
+        typer.Option(min=1, help="Iterations on videos; the rate drops in proportion."),
+    ] = None
     compiled: Annotated[bool, typer.Option("--compile", help="Train with torch.compile.")] = False
     own: Annotated[
         Optional[list[str]],
@@ -122,7 +126,7 @@ class Choice:
         preset = recipes.preset(self.preset, self.seeds, self.window)
         preset = with_start(preset, self.start, self.store())  # it may make images unnecessary
         preset = with_data(preset, self.data, self.dataset, self.store())
-        return preset.with_options(self.size, self.precision, self.compiled)
+        return preset.with_options(self.size, self.precision, self.compiled, self.iterations)
 
 
 @dataclass(frozen=True)

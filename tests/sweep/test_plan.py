@@ -45,6 +45,21 @@ def test_seeds_come_before_rows():
     assert seeds == sorted(seeds)
 
 
+def test_the_longest_training_of_a_seed_comes_first():
+    kinds = [t.model.communication.kind for t in plan_of("full", "table3a").trainings]
+    assert kinds == ["full", "none", "decomposed", "ifc"] * 5
+
+
+def test_a_longer_schedule_is_other_work(tmp_path):
+    """`--iterations`, of a preset that has three times fewer."""
+    longer = PRESETS["quick"].with_options(iterations=1000)
+    assert longer.optimisation == PRESETS["full"].optimisation
+    assert PRESETS["quick"].with_options() == PRESETS["quick"]
+    done = run_cli("report", "table3a", "--iterations", "5000", "--results", str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    assert "preset: quick (5000 iterations of 8 clips of T=5)" in done.stdout
+
+
 def test_all_of_it_is_left_in_an_empty_store(store):
     plan = plan_of("quick", "table1", "table3a")
     assert len(plan.jobs(store)) == 8
@@ -82,6 +97,7 @@ def test_plan_command_lists_the_work(tmp_path):
         (["plan", "--preset", "huge"], "'huge' is none of smoke, quick, full"),
         (["run", "--sed", "3"], "No such option: --sed"),
         (["plan", "--seeds", "0"], "'--seeds'"),
+        (["plan", "--iterations", "0"], "'--iterations'"),
         (["run", "--device", "tpu"], "'tpu' is none of auto, cpu, cuda:N"),
         (["report", "--format", "pdf"], "--format"),
         (["run", "--window", "30"], "T = 30 is longer than the videos of preset quick"),

@@ -69,7 +69,7 @@ def memory_against_cards(
 
 
 def roofline(roofs: pd.DataFrame, ax: Axes | None = None) -> Axes:
-    """What each scope reached, under what the device reached on one large product and one copy.
+    """What each scope reached, under what the device reached at its best, in arithmetic and in a copy.
 
     `roofs` is `ifc_bench.report.roofline.roofline_frame`'s, of one device and frame size; the
     longest window is drawn. A colour is a variant, a marker a scope.
@@ -93,7 +93,7 @@ def roofline(roofs: pd.DataFrame, ax: Axes | None = None) -> Axes:
         axis.set_minor_formatter(NullFormatter())
     ax.set_xlabel("multiply-adds for each byte moved (kernel by kernel)")
     title = f"{', '.join(sorted(set(data['device'])))}, T = {data['T'].max():.0f}"
-    ax.set_title(f"{title}; line: one large product, one copy", fontsize=10)
+    ax.set_title(f"{title}; line: the device at its best", fontsize=10)
     markers = {
         scope: {"linestyle": "none", "marker": MARKERS[index]} for index, scope in enumerate(scopes)
     }
