@@ -67,7 +67,7 @@ QUICK = Preset(
     seeds=2,
     tables=("table1", "table3a"),
     profile_videos=1,
-    profile_protocol=Protocol(processes=2, min_seconds=0.5, max_seconds=2.0, scopes=False),
+    profile_protocol=Protocol(processes=1, min_seconds=0.5, max_seconds=2.0, scopes=False),
     seconds_per_iteration=0.25,
     seconds_per_image_iteration=0.27,
     seconds_per_evaluation=8,

@@ -69,7 +69,7 @@ def memory_against_cards(
 
 
 def roofline(roofs: pd.DataFrame, ax: Axes | None = None) -> Axes:
-    """What each scope reached, under what the device reached at its best, in arithmetic and in a copy.
+    """What each scope reached, under the best of the device, in arithmetic and in a copy.
 
     `roofs` is `ifc_bench.report.roofline.roofline_frame`'s, of one device and frame size; the
     longest window is drawn. A colour is a variant, a marker a scope.
