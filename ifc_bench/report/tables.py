@@ -100,8 +100,7 @@ def _head(
 ) -> list[str]:
     """What the numbers are: data, preset, n, device; and what is missing."""
     splits = sorted({split for cell in cells for split in cell.splits})
-    counts = sorted({len(v) for cell in cells for v in cell.values.values()})
-    n = str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
+    n = _range([len(v) for cell in cells for v in cell.values.values()])
     shown = ", ".join("+".join(part[:8] for part in s.split("+")) for s in splits) or "none"
     spread = "numbers are sample stds" if table.statistic == "std" else "± is the sample std"
     images = table.rows[0].images
@@ -120,9 +119,14 @@ def _head(
         f"T={schedule.clip_frames}{started}); {protocol}",
         f"n = {n} trainings; {spread} over seeds",
     ]
-    for index, (device, attention) in enumerate(speeds):
+    for index, card in enumerate(speeds):
+        device, attention = card
         mark = f" [{index + 1}]" if len(speeds) > 1 else ""
-        lines.append(f"FPS{mark}: end to end, {device}, attention {attention}")
+        measured = [s.n for cell in cells for s in cell.speeds if (s.device, s.attention) == card]
+        variance = f"; ± is the sample std between processes (n = {_range(measured)})"
+        if max(measured) == 1:
+            variance = "; one process each, so no ±"
+        lines.append(f"FPS{mark}: end to end, {device}, attention {attention}{variance}")
     lost: dict[str, int] = {}
     for cell in cells:
         for reason, count in cell.lost.items():
@@ -133,6 +137,12 @@ def _head(
     if len(splits) > 1:
         lines.append("warning: more than one split is mixed here; run the table again")
     return lines
+
+
+def _range(counts: list[int]) -> str:
+    """ "5", or "3 to 5"."""
+    least, most = min(counts), max(counts)
+    return str(least) if least == most else f"{least} to {most}"
 
 
 def _bold(text: str, best: bool) -> str:

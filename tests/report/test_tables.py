@@ -131,6 +131,7 @@ def test_speeds_with_other_threads_are_other_devices(store):
     text = render(TABLE, PRESET, store)
     assert "FPS [1]: end to end, a processor, 1 thread, attention" in text
     assert "FPS [2]: end to end, a processor, 2 threads, attention" in text
+    assert text.count("; one process each, so no ±") == 2
 
 
 def speed(*seconds: float) -> ProfileResult:
@@ -146,6 +147,7 @@ def test_speeds_of_two_devices_never_share_a_column(store):
     text = render(TABLE, PRESET, store)
     assert "T=5 FPS [1]" in text
     assert "T=5 FPS [2]" in text
+    assert text.count("; ± is the sample std between processes (n = 2)") == 2
     values = json.loads(render(TABLE, PRESET, store, "json"))["values"]
     fps = {v["device"]: v["mean"] for v in values if v["metric"] == "FPS"}
     assert fps == {"card A": 20.0, "card B V100": 10.0}

@@ -83,7 +83,8 @@ def roofline(roofs: pd.DataFrame, ax: Axes | None = None) -> Axes:
         look = looks[str(variant)] | {"linestyle": "none", "marker": marker, "alpha": 0.85}
         ax.plot(mine["intensity"], mine["macs_per_second"] / 1e9, **look)
     peak, copy = data["peak_macs_per_second"].mean(), data["peak_bytes_per_second"].mean()
-    intensity = np.geomspace(0.5 * data["intensity"].min(), 2 * data["intensity"].max(), 200)
+    least = min(data["intensity"].min(), peak / copy)  # where the roof bends is in the picture
+    intensity = np.geomspace(0.5 * least, 2 * data["intensity"].max(), 200)
     roof = np.minimum(peak, copy * intensity) / 1e9
     ax.plot(intensity, roof, color=_GREY, linewidth=1.2)
     ax.set(xscale="log", yscale="log", ylabel="multiply-adds a second (G)")
