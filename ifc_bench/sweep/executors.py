@@ -7,7 +7,6 @@ goes on. Profiles come last and alone, so that nothing else loads the machine.
 from __future__ import annotations
 
 import queue
-import signal
 import traceback
 from collections.abc import Callable, Generator, Iterable
 from contextlib import closing, nullcontext
@@ -20,7 +19,7 @@ from ifc_bench.errors import UserError, told
 from ifc_bench.provenance import provenance
 from ifc_bench.records import Record, attention_of
 from ifc_bench.store import Store
-from ifc_bench.sweep.isolation import CONTEXT, end_with_parent, start
+from ifc_bench.sweep.isolation import CONTEXT, start, uninterrupted
 from ifc_bench.sweep.plan import Job, Plan, depth, label
 
 Task = Job | tuple[Profile, ...] | tuple[Count, ...]
@@ -119,7 +118,8 @@ def _run_tasks(
         while waiting or running:
             while waiting and len(running) < settings.workers:
                 number, task = waiting.pop(0)
-                running[number] = start(_work, number, task, store, settings, channel)
+                with uninterrupted():
+                    running[number] = start(_work, number, task, store, settings, channel)
             for event in _drain(channel):
                 if event.stage == "end":
                     ended.add(event.task)
@@ -153,8 +153,6 @@ def _drain(channel: Any) -> Iterable[Event]:
 
 def _work(number: int, task: Task, store: Store, settings: Settings, channel: Any) -> None:
     """The body of a process."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what an interrupt means
-    end_with_parent()
     from ifc_bench.sweep.worker import Worker
 
     def tell(stage: str, done: int, total: int) -> None:

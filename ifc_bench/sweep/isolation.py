@@ -13,7 +13,8 @@ import os
 import signal
 import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
@@ -46,44 +47,77 @@ def in_process(function: Callable[..., Any], *arguments: Any) -> Any:
         UserError: where `function` raised one.
     """
     here, there = CONTEXT.Pipe(duplex=False)
-    process = start(_body, there, function, arguments)
-    there.close()
+    started: list[SpawnProcess] = []
     try:
+        with uninterrupted():
+            started.append(start(_answer, there, function, arguments))
+        there.close()
         answer = here.recv()
+        started[0].join(timeout=10)
     except EOFError:
-        process.join()
+        started[0].join()
         return Died(
-            f"the process ended with exit code {process.exitcode} and no report "
+            f"the process ended with exit code {started[0].exitcode} and no report "
             "(-9: killed, often for lack of memory)"
         )
     finally:
-        if process.is_alive():
-            process.join(timeout=10)
-        process.kill()
-        process.join()
+        for process in started:
+            process.kill()
+            process.join()
     if isinstance(answer, UserError):
         raise answer
     return answer
 
 
 def start(body: Callable[..., None], *arguments: Any) -> SpawnProcess:
-    """A process that runs `body(*arguments)` and keeps its memory; what the user set stays."""
+    """A process that runs `body(*arguments)` and keeps its memory; what the user set stays.
+
+    It ends with this one, for nobody would read its work. Interrupts are not for it: this process
+    decides what they mean.
+    """
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)  # read when a process starts, so too late for this one
     # No daemon, for a daemon may have no loader processes of its own.
-    process = CONTEXT.Process(target=body, args=arguments)
-    process.start()
+    process = CONTEXT.Process(target=_begin, args=(body, arguments))
+    # Inherited, so that an interrupt from the terminal cannot meet it before it ignores them.
+    held = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        process.start()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, held)
     return process
 
 
-def end_with_parent() -> None:
-    """Let this process end when the one that started it does; nobody would read its work."""
+@contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Let an interrupt wait until the block is over, so that what it starts is not lost half-way.
+
+    Only the main thread is ever interrupted; elsewhere this does nothing.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[int] = []
+    usual = {
+        number: signal.signal(number, lambda number, _: came.append(number))
+        for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        yield
+    finally:
+        for number, handler in usual.items():
+            signal.signal(number, handler)
+        for late in came:
+            signal.raise_signal(late)
+
+
+def _begin(body: Callable[..., None], arguments: tuple[Any, ...]) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_wait_for_parent, daemon=True).start()
+    body(*arguments)
 
 
-def _body(channel: Connection, function: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what an interrupt means
-    end_with_parent()
+def _answer(channel: Connection, function: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
     try:
         answer = function(*arguments)
     except UserError as error:
