@@ -37,8 +37,8 @@ class Efficiency:
     """How a device uses its peak rates.
 
     Attributes:
-        share: bound over measured time, by scope; over 1 where a scope's kernels are faster than
-            the large product that stands for the peak.
+        share: bound over measured time, by scope; over 1 where caches give a scope more than
+            the large copy that stands for the peak.
         host_seconds: time for each window that no counted scope holds.
         learned_from: the devices behind it.
         error: relative errors of the profiles, each predicted from all others.
