@@ -20,7 +20,7 @@ from torch.utils.data import DataLoader
 from ifc_bench.config import Optimisation, Training
 from ifc_bench.data.loading import TrainingBatches, VideoDataset
 from ifc_bench.data.transforms import Batch
-from ifc_bench.errors import UserError
+from ifc_bench.errors import Stopped, UserError
 from ifc_bench.models.build import build_model
 from ifc_bench.models.criterion import losses
 from ifc_bench.models.ifc import IFC
@@ -40,7 +40,7 @@ class Curves:
         parts: the weighted losses at each point, by name.
         accuracy: (iteration, AP) pairs on the validation split.
         seconds: wall time spent, over all sessions of the training.
-        diverged_at: the iteration whose loss was not finite, or None.
+        diverged_at: the iteration whose loss, gradient or weights were not finite, or None.
         new_parameters: what the weights it started from did not have; None without such weights.
     """
 
@@ -66,6 +66,7 @@ class Hooks:
         checkpoint_every: seconds between checkpoints; large ones are written less often, so that
             writing takes 2% of the time, up to 30 times as long between them.
         loaders: processes that read batches ahead; 0 reads them in this one.
+        stopping: asked after every iteration whether to write a checkpoint and stop.
     """
 
     start: Callable[[IFC], list[str] | None] | None = None
@@ -74,6 +75,7 @@ class Hooks:
     log: Callable[[int, dict[str, float]], None] | None = None
     checkpoint_every: float = 20.0
     loaders: int = 0
+    stopping: Callable[[], bool] | None = None
 
 
 class Trainer:
@@ -114,7 +116,13 @@ class Trainer:
         self._forward = self._wrapped()
 
     def run(self) -> Curves:
-        """Train to the end, or until the loss is not finite; leaves the final checkpoint."""
+        """Train to the end, or until loss, gradient or weights are not finite.
+
+        Leaves the final checkpoint.
+
+        Raises:
+            Stopped: where `hooks.stopping` says so; the checkpoint of this moment is written.
+        """
         schedule = self.work.optimisation
         saved = begun = time.monotonic()
         pause = 0.0
@@ -125,11 +133,18 @@ class Trainer:
             self._score(schedule)
             self.curves.seconds += time.monotonic() - begun
             begun = time.monotonic()
+            if self.curves.diverged_at is not None:
+                break
             self._tell()
+            if self.hooks.stopping and self.hooks.stopping():
+                self._save()
+                raise Stopped(f"kept at iteration {self.iteration} of {schedule.iterations}")
             if time.monotonic() - saved > max(self.hooks.checkpoint_every, pause):
                 saved = time.monotonic()
                 self._save()
                 pause = min(50 * (time.monotonic() - saved), 30 * self.hooks.checkpoint_every)
+        if self.curves.diverged_at is None and not self._finite():
+            self.curves.diverged_at = self.iteration
         self._save()
         self.processes.wait()
         return self.curves
@@ -176,8 +191,11 @@ class Trainer:
         self.optimiser.zero_grad()
         self.scaler.scale(loss).backward()
         self.scaler.unscale_(self.optimiser)
-        nn.utils.clip_grad_norm_(self.model.parameters(), schedule.clip_norm)
-        self.scaler.step(self.optimiser)
+        norm = nn.utils.clip_grad_norm_(self.model.parameters(), schedule.clip_norm)
+        if not self.scaler.is_enabled() and not math.isfinite(norm):
+            self.curves.diverged_at = self.iteration
+            return
+        self.scaler.step(self.optimiser)  # which skips a gradient that its scale made infinite
         self.scaler.update()
         self.iteration += 1
 
@@ -221,11 +239,19 @@ class Trainer:
         every = schedule.curve_every
         if not (every and self.hooks.score) or self.iteration % every:
             return
+        if not self._finite():
+            self.curves.diverged_at = self.iteration
+            return
         if self.processes.first:
             self.model.eval()
             self.curves.accuracy.append((self.iteration, self.hooks.score(self.model)))
             self.model.train()
         self.processes.wait()
+
+    def _finite(self) -> bool:
+        """Whether every weight is a number; a step can make them infinite by itself."""
+        state = self.model.state_dict().values()
+        return all(bool(torch.isfinite(v).all()) for v in state if v.is_floating_point())
 
     def _save(self) -> None:
         """Write the checkpoint aside and move it into place; the first process does."""

@@ -12,7 +12,7 @@ import torch
 
 from ifc_bench.config import Optimisation, SyntheticData, Training
 from ifc_bench.data.loading import VideoDataset, draw_batch
-from ifc_bench.errors import UserError
+from ifc_bench.errors import Stopped, UserError
 from ifc_bench.training.trainer import Hooks, Trainer, trained_model
 from tests.conftest import ROOT, tiny_model
 
@@ -192,3 +192,37 @@ def test_an_unfinished_training_gives_no_model(data, tmp_path):
     torch.save(state, tmp_path / "x.pt")
     with pytest.raises(UserError, match="stopped at 2 of 6"):
         trained_model(tmp_path / "x.pt", work(), "cpu")
+
+
+@pytest.mark.parametrize("at", [3, 5])
+def test_a_gradient_that_is_not_finite_is_diverged_and_makes_no_step(at, data, tmp_path):
+    """Iteration 5 is the last of six: nothing after it would notice weights that are no numbers."""
+    trainer = Trainer(work(), data, tmp_path / "x.pt", "cpu", Hooks())
+    parameter = next(p for p in trainer.model.parameters() if p.requires_grad)
+    parameter.register_hook(lambda g: g * math.nan if trainer.iteration == at else g)
+    curves = trainer.run()
+    assert curves.diverged_at == at
+    assert len(curves.loss) == at + 1
+    assert all(math.isfinite(loss) for loss in curves.loss)
+    state = torch.load(tmp_path / "x.pt", weights_only=True)["model"]
+    assert all(value.isfinite().all() for value in state.values())
+
+
+@pytest.mark.parametrize("curve_every", [0, 1])
+def test_weights_that_are_not_finite_are_diverged(curve_every, data, tmp_path):
+    """The only step is so long that it leaves float32; no loss follows it."""
+    scored = []
+    endless = work(iterations=1, learning_rate=3e37, weight_decay=10.0, curve_every=curve_every)
+    curves = train(endless, data, tmp_path / "x.pt", score=lambda model: scored.append(1) or 0.0)
+    assert math.isfinite(curves.loss[0])
+    assert curves.diverged_at == 1
+    assert not scored, "a model without numbers has no AP"
+
+
+def test_a_training_that_is_asked_to_stop_keeps_what_it_has(data, tmp_path):
+    whole = train(work(), data, tmp_path / "whole.pt")
+    asked = iter([False, False, True])
+    with pytest.raises(Stopped, match="kept at iteration 3 of 6"):
+        train(work(), data, tmp_path / "x.pt", stopping=lambda: next(asked))
+    assert torch.load(tmp_path / "x.pt", weights_only=True)["iteration"] == 3
+    assert train(work(), data, tmp_path / "x.pt").loss == whole.loss
