@@ -290,11 +290,6 @@ class Record(Strict):
     result: Result | None = None
     error: str | None = None
 
-    @property
-    def final(self) -> bool:
-        """Whether doing the work again could tell anything new; only a failure is tried again."""
-        return self.status != "failed"
-
 
 def attention_of(work: AnyWork) -> str:
     """The attention implementation behind a piece of work."""

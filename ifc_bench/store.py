@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from filelock import FileLock
@@ -14,17 +14,23 @@ from pydantic import ValidationError
 
 from ifc_bench.config import AnyWork, Data, FolderData, Profile, Training, WeightsFile
 from ifc_bench.errors import UserError
-from ifc_bench.records import Record, plain
+from ifc_bench.records import Record, Status, plain
 
 _KINDS = ("count", "training", "evaluation", "profile", "footprint", "external")
 
 
 class Store:
-    """Records under `results`, everything large or temporary under `runs`."""
+    """Records under `results`, everything large or temporary under `runs`.
 
-    def __init__(self, results: Path, runs: Path) -> None:
+    Work whose record has a status of `retry` counts as not done, and its record gives way.
+    """
+
+    def __init__(
+        self, results: Path, runs: Path, retry: Collection[Status] = frozenset({"failed"})
+    ) -> None:
         self.results = results
         self.runs = runs
+        self.retry = retry
         self._read: dict[str, tuple[tuple[int, int], Record]] = {}
 
     def record_path(self, work: AnyWork) -> Path:
@@ -109,11 +115,13 @@ class Store:
     def done(self, work: AnyWork) -> bool:
         """Whether `work` has a record that need not be made again."""
         record = self.load(work)
-        return record is not None and record.final
+        return record is not None and record.status not in self.retry
 
     def save(self, record: Record) -> Path:
-        """Write a record aside and move it into place."""
+        """Write a record aside and move it into place; a record that is there already stands."""
         path = self.record_path(record.work)
+        if self.done(record.work):
+            return path
         write_text(path, json.dumps(plain(record), separators=(",", ":"), allow_nan=False) + "\n")
         return path
 

@@ -47,6 +47,24 @@ def test_a_failure_is_not_done(store):
     assert store.done(WORK)
 
 
+def test_a_record_that_is_there_stands(store):
+    """Another runner that did the same work meanwhile writes over nothing."""
+    store.save(record(macs=7))
+    store.save(record(macs=8))
+    assert store.load(WORK).result == CountResult(encoder_macs=7)
+
+
+@pytest.mark.parametrize("status", ["out_of_memory", "diverged"])
+def test_what_is_to_be_tried_again_gives_way(store, status):
+    store.save(record(status=status))
+    assert store.done(WORK)
+    again = Store(store.results, store.runs, retry=("failed", status))
+    assert not again.done(WORK)
+    again.save(record())
+    assert again.done(WORK)
+    assert store.load(WORK).status == "ok"
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

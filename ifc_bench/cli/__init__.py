@@ -56,7 +56,7 @@ def main(
             raise
         return _fail(message, 2)
     if code == _INTERRUPTED:
-        return _fail("stopped; nothing is lost, the same command goes on from here", code)
+        return _fail("stopped; what was finished is kept, the same command goes on from here", code)
     return code if isinstance(code, int) else 0
 
 

@@ -18,7 +18,7 @@ from ifc_bench.data.catalogue import LAYOUTS
 from ifc_bench.errors import UserError
 from ifc_bench.provenance import describe_device, resolve_device
 from ifc_bench.recipe import AnyTable, Preset
-from ifc_bench.records import Device
+from ifc_bench.records import Device, Status
 from ifc_bench.store import Store
 from ifc_bench.sweep.executors import Settings
 from ifc_bench.sweep.sources import with_data, with_start
@@ -52,6 +52,21 @@ def results_for(results: Path, device: Device) -> Path:
     """`results` with `{device}` replaced by the device's name, fit for a folder."""
     name = "".join(c if c.isalnum() else "-" for c in device.name.lower())
     return Path(str(results).replace("{device}", "-".join(filter(None, name.split("-")))))
+
+
+Retry = Literal["oom", "diverged", "all"]
+_RETRIED: dict[Retry, tuple[Status, ...]] = {
+    "oom": ("out_of_memory",),
+    "diverged": ("diverged",),
+    "all": ("out_of_memory", "diverged"),
+}
+RetryOption = Annotated[
+    Optional[Retry],
+    typer.Option(
+        "--retry",
+        help="Do again what ran out of memory (oom), diverged, or all; what failed always is.",
+    ),
+]
 
 
 @dataclass(frozen=True)
@@ -104,8 +119,10 @@ class Choice:
     results: Annotated[Path, typer.Option(help="Where records and tables lie.")] = Path("results")
     runs: Annotated[Path, typer.Option(help="Where checkpoints and data lie.")] = Path("runs")
 
-    def store(self) -> Store:
-        return Store(self.results, self.runs)
+    def store(self, retry: Retry | None = None) -> Store:
+        """The records; those of what failed, or of what `retry` names, give way to new ones."""
+        more = _RETRIED[retry] if retry else ()
+        return Store(self.results, self.runs, frozenset({"failed", *more}))
 
     def tables(self, recipes: Recipes, names: list[str] | None, preset: Preset) -> list[AnyTable]:
         """The tables of `names` for `preset`, with a row for each module of `--own`.

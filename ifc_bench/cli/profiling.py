@@ -174,7 +174,10 @@ def measure(works: list[Profile], store: Store, device: str) -> list[Record]:
     made = []
     with bar("profile") as tell:
 
-        def show(work: Profile, done: int, total: int) -> None:
+        def show(work: Profile | None, done: int, total: int) -> None:
+            if work is None:
+                console.print("another runner measures on this machine; waiting for its end")
+                return
             tell(done, total)
             if not console.is_terminal and done % 10 == 0:
                 window = work.window or "video"

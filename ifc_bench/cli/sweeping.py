@@ -14,6 +14,8 @@ from ifc_bench.cli.options import (
     Choice,
     ExpectGpu,
     Machine,
+    Retry,
+    RetryOption,
     Style,
     refuse_other_card,
     spread,
@@ -47,11 +49,16 @@ def add_to(app: typer.Typer, recipes: Recipes) -> None:
     @app.command("run")
     @spread
     def run_command(
-        choice: Choice, machine: Machine, tables: Tables = None, compare: Compare = None
+        choice: Choice,
+        machine: Machine,
+        tables: Tables = None,
+        compare: Compare = None,
+        retry: RetryOption = None,
     ) -> None:
         """Train, evaluate and measure what tables need, then print them.
 
-        What has a record is not done again; a stopped run goes on where it was.
+        What has a record is not done again; a stopped run goes on where it was. The exit code is
+        2 while anything that the tables ask for is missing (failed, diverged, out of memory).
 
         Example: python run_ablations.py run table3a table3d --preset full
 
@@ -60,11 +67,13 @@ def add_to(app: typer.Typer, recipes: Recipes) -> None:
         Several GPUs: torchrun --nproc-per-node 8 run_ablations.py run table3a --preset paper
         --data ROOT
         """
-        run_tables(choice, machine, recipes, tables, bool(compare))
+        run_tables(choice, machine, recipes, tables, bool(compare), retry)
 
     @app.command("plan")
     @spread
-    def plan_command(choice: Choice, machine: Machine, tables: Tables = None) -> None:
+    def plan_command(
+        choice: Choice, machine: Machine, tables: Tables = None, retry: RetryOption = None
+    ) -> None:
         """List the work behind tables: what exists, what is shared, what the rest takes.
 
         Starts nothing.
@@ -74,7 +83,7 @@ def add_to(app: typer.Typer, recipes: Recipes) -> None:
         preset, settings = choice.resolved(recipes), machine.settings()
         described = describe_device(settings.device, settings.threads)
         plan = make_plan(choice.tables(recipes, tables, preset), preset, described)
-        _print_plan(plan, choice.store(), settings.workers)
+        _print_plan(plan, choice.store(retry), settings.workers)
 
     @app.command("report")
     @spread
@@ -154,32 +163,40 @@ def run_tables(
     recipes: Recipes,
     names: list[str] | None = None,
     compare: bool = False,
+    retry: Retry | None = None,
 ) -> None:
     """The main job: plan, do, print the tables and write them.
 
     Raises:
-        UserError: where bad input stopped the sweep, or pieces of it failed.
+        UserError: where anything that the tables ask for is missing at the end.
     """
     preset = choice.resolved(recipes)
     tables = choice.tables(recipes, names, preset)
-    settings, store = machine.settings(), choice.store()
+    settings, store = machine.settings(), choice.store(retry)
     paper = PaperNumbers() if compare else None
     described = describe_device(settings.device, settings.threads)
     plan = make_plan(tables, preset, described)
     outcome = _do(plan, store, settings, described.name)
     if outcome is None:
         return
-    if outcome.error:
-        raise UserError(outcome.error)
+    shown: list[AnyWork] = [*plan.counts, *plan.evaluations]
+    if outcome.errors and not any(store.load(work) for work in shown):
+        raise UserError("; also: ".join(outcome.errors))
     for table in tables:
         text = render(table, preset, store, "github", paper)
         print(text)
         write_text(choice.results / "tables" / f"{table.name}-{preset.name}.md", text)
-    failed = sum(record.status == "failed" for record in outcome.records)
-    if failed:
+    _refuse_incomplete(plan, store, outcome.errors)
+
+
+def _refuse_incomplete(plan: Plan, store: Store, errors: list[str]) -> None:
+    missing = plan.missing(store)
+    if errors:
+        raise UserError(f"{'; also: '.join(errors)} (so far: {', '.join(missing)})")
+    if missing:
         raise UserError(
-            f"{failed} pieces of work failed; their records under {choice.results} hold the "
-            "tracebacks, and the same command tries them again"
+            f"incomplete: {', '.join(missing)}; the records under {store.results} tell why. The "
+            "same command tries again what failed, and with --retry oom, diverged or all the rest"
         )
 
 
@@ -187,7 +204,9 @@ def _do(plan: Plan, store: Store, settings: Settings, device: str) -> Outcome | 
     """Do what is left of `plan`; None in all but the first of the processes of torchrun."""
     together = int(os.environ.get("WORLD_SIZE", "1")) > 1
     if not together:
-        signal.signal(signal.SIGTERM, signal.default_int_handler)  # schedulers ask this way
+        for sign in (signal.SIGTERM, signal.SIGHUP):  # of schedulers, and of a closed terminal
+            if signal.getsignal(sign) != signal.SIG_IGN:  # as nohup sets it
+                signal.signal(sign, signal.default_int_handler)
     store.prepare()
     if together:
         from ifc_bench.sweep.distributed import first_process, run_together  # torch: only here
@@ -203,7 +222,7 @@ def _do(plan: Plan, store: Store, settings: Settings, device: str) -> Outcome | 
         f"{plan.seconds(store, settings.workers) / 60:.0f} min (an estimate)",
         soft_wrap=True,
     )
-    with SweepDisplay(console, pieces) as display:
+    with SweepDisplay(console, pieces, store) as display:
         if together:
             return run_together(plan, store, settings, display.tell)
         return run(plan, store, settings, display.tell)

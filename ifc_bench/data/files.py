@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,3 +41,17 @@ class Files:
         if not files.images.is_dir():
             raise UserError(f"--images: {files.images}: no such folder; name the frames' folder")
         return files
+
+
+def split_digest(
+    annotations: Path, frames: Iterable[tuple[str, Path]], every_byte: bool = True
+) -> str:
+    """SHA-256 over an annotation file and its frames, (name, file) pairs, in their order.
+
+    `every_byte` reads all frames; without it, their names and sizes must do (large sets).
+    """
+    digest = hashlib.sha256(annotations.read_bytes())
+    for name, path in frames:
+        known = f"{name} {path.stat().st_size}".encode()
+        digest.update(path.read_bytes() if every_byte else known)
+    return digest.hexdigest()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -13,7 +12,7 @@ from torch import Tensor
 
 from ifc_bench.config import Optimisation
 from ifc_bench.data.annotations import read_instances
-from ifc_bench.data.files import Files
+from ifc_bench.data.files import Files, split_digest
 from ifc_bench.data.transforms import Batch, Sample, augment, collate, resize_frames, resized
 from ifc_bench.data.youtube_vis import Annotation, Video, frame_path, read_frame
 from ifc_bench.errors import UserError
@@ -65,12 +64,12 @@ class VideoDataset:
 
         `every_byte` reads all frames; without it, their names and sizes must do (large sets).
         """
-        digest = hashlib.sha256(self.files.annotations.read_bytes())
-        for video in self.videos:
-            for name, path in zip(video.file_names, self._paths[video.id], strict=True):
-                known = f"{name} {path.stat().st_size}".encode()
-                digest.update(path.read_bytes() if every_byte else known)
-        return digest.hexdigest()
+        frames = [
+            (name, path)
+            for video in self.videos
+            for name, path in zip(video.file_names, self._paths[video.id], strict=True)
+        ]
+        return split_digest(self.files.annotations, frames, every_byte)
 
     def sample(self, video: Video, indices: list[int]) -> Sample:
         """These frames, and the instances visible in any of them; no crowds."""

@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ifc_bench.config import SyntheticData
+from ifc_bench.data.files import split_digest
 from ifc_bench.data.youtube_vis import written_annotation
 
 Floats = NDArray[np.float64]
@@ -60,6 +61,7 @@ SITUATIONS = {
     "lost_frames": Situation(speed=(1.0, 4.0), lost=0.2),
 }
 _SPLITS = ("train", "valid")
+DIGEST = "digest.txt"
 
 
 @dataclass(frozen=True)
@@ -104,7 +106,8 @@ def synthesize(
 ) -> None:
     """Write both splits under `folder`, unless they are there; aside first, then moved into place.
 
-    `folder` gets `train/` and `valid/`, each with `instances.json` and `JPEGImages/`. Safe to call
+    `folder` gets `train/` and `valid/`, each with `instances.json` and `JPEGImages/`, and their
+    hashes in `digest.txt`: the ids of work hold the parameters alone. Safe to call
     from several processes. `progress` is told of videos done and their total.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -117,7 +120,16 @@ def synthesize(
         for split, count in enumerate(counts):
             for_split = _tell(progress, sum(counts[:split]), sum(counts))
             _write_split(config, split, count, aside / _SPLITS[split], for_split)
+        (aside / DIGEST).write_text("+".join(_digest(aside / name) for name in _SPLITS))
         os.replace(aside, folder)
+
+
+def _digest(split: Path) -> str:
+    """The hash of a split as it was written, frames in the order of the annotations."""
+    annotations = split / "instances.json"
+    videos = json.loads(annotations.read_text())["videos"]
+    names = [name for video in videos for name in video["file_names"]]
+    return split_digest(annotations, [(n, split / "JPEGImages" / n) for n in names])
 
 
 def _tell(

@@ -6,6 +6,7 @@ Counters are reset only where a scope opens or closes, never while they are read
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -27,7 +28,13 @@ from ifc_bench.watch import Watch
 
 _MARK = "scope:"
 _UNITS = {"GiB": 1 << 30, "MiB": 1 << 20, "KiB": 1 << 10, "GB": 1 << 30, "MB": 1 << 20, "bytes": 1}
-_FULL = ("can't allocate memory", "ALLOC_FAILED", "out of memory")  # the host, cuDNN, the driver
+_FULL = (  # as the host's allocators, cuDNN and the driver say it
+    "can't allocate memory",
+    "annot allocate memory",
+    "not enough memory",
+    "ALLOC_FAILED",
+    "out of memory",
+)
 _ASKED = re.compile(r"ried to allocate ([\d.]+) (GiB|MiB|KiB|GB|MB|bytes)")
 
 
@@ -138,9 +145,11 @@ def _cuda_peaks(
 
 
 def out_of_memory(error: BaseException) -> bool:
-    """Whether `error` is torch running out of memory, on a card or on the host."""
-    if isinstance(error, torch.OutOfMemoryError):
+    """Whether `error` means that memory ran out, on a GPU or on the host."""
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
+    if isinstance(error, OSError):
+        return error.errno == errno.ENOMEM
     return isinstance(error, RuntimeError) and any(sign in str(error) for sign in _FULL)
 
 

@@ -49,7 +49,8 @@ def run_together(
             records = do(worker, task, store)
             processes.wait()
             if processes.first:
-                outcome.records += records
-                tell(task, Event(number, "end", records=tuple(records)))
+                ended = Event(number, "end", records=tuple(records))
+                outcome.add(ended)
+                tell(task, ended)
     dist.destroy_process_group()
     return outcome

@@ -1,28 +1,36 @@
 """Runs a plan on this machine: one process for each job, `workers` of them at a time.
 
-A process that dies takes nothing with it but its own job: the failure is a record, and the sweep
-goes on. Profiles come last and alone, so that nothing else loads the machine.
+A process that dies takes nothing with it but the piece that it was at: the failure is a record,
+the rest of its job is done by another process, and the sweep goes on. Profiles come last and
+alone, so that nothing else loads the machine.
 """
 
 from __future__ import annotations
 
 import queue
+import signal
+import threading
+import time
 import traceback
-from collections.abc import Callable, Generator, Iterable
-from contextlib import closing, nullcontext
-from dataclasses import dataclass, field
-from multiprocessing.connection import wait
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing, nullcontext, suppress
+from dataclasses import dataclass, field, replace
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import SpawnProcess
 from typing import Any
 
-from ifc_bench.config import Count, Profile, Training
-from ifc_bench.errors import UserError, told
+from ifc_bench.config import AnyWork, Count, Evaluation, Profile, Training
+from ifc_bench.errors import NO_SPACE, Stopped, UserError, told
 from ifc_bench.provenance import provenance
 from ifc_bench.records import Record, attention_of
 from ifc_bench.store import Store
-from ifc_bench.sweep.isolation import CONTEXT, start, uninterrupted
+from ifc_bench.sweep.isolation import CONTEXT, ending, start, uninterrupted
 from ifc_bench.sweep.plan import Job, Plan, depth, label
 
 Task = Job | tuple[Profile, ...] | tuple[Count, ...]
+
+_GRACE_SECONDS = 20.0  # for a training that was asked to stop to write its checkpoint
+_END_SECONDS = 10.0  # for a process that has reported its end to be gone
 
 
 @dataclass(frozen=True)
@@ -37,7 +45,13 @@ class Settings:
 
 @dataclass(frozen=True)
 class Event:
-    """What a running task reports: a stage with `done` of `total`, or its end."""
+    """What a running task reports.
+
+    `stage` is what it is at, with `done` of `total`; or "begin", with the piece of `work` that it
+    goes to next; "again", where a process died and another does the rest; "kept", where it was
+    asked to stop, with what was kept in `error`; or "end". `fatal` errors are of the machine and
+    would befall every other task as well.
+    """
 
     task: int
     stage: str
@@ -45,14 +59,22 @@ class Event:
     total: int = 0
     records: tuple[Record, ...] = ()
     error: str | None = None
+    work: AnyWork | None = None
+    fatal: bool = False
 
 
 @dataclass
 class Outcome:
-    """All records that a run made or found, and the bad input that stopped it, if any."""
+    """All records that a run made or found, and the bad input that stopped some of it."""
 
     records: list[Record] = field(default_factory=list)
-    error: str | None = None
+    errors: list[str] = field(default_factory=list)
+
+    def add(self, event: Event) -> None:
+        """Take what an event has of either; the same fault of several tasks is told once."""
+        self.records += event.records
+        if event.stage == "end" and event.error and event.error not in self.errors:
+            self.errors.append(event.error)
 
 
 def title(task: Task) -> str:
@@ -65,15 +87,24 @@ def title(task: Task) -> str:
 def run(
     plan: Plan, store: Store, settings: Settings, tell: Callable[[Task, Event], None]
 ) -> Outcome:
-    """Do all that `plan` still needs. Ends early on bad input or an interrupt, losing nothing."""
+    """Do all that `plan` still needs.
+
+    Bad input stops only the tasks that need it; a full disk and an interrupt stop all of them.
+    """
     outcome = Outcome()
     for tasks in stages(plan, store):
-        with closing(_run_tasks(tasks(), store, settings)) as events:
-            for task, event in events:
+        pool = _Pool(tasks(), store, settings)
+        try:
+            with closing(pool.events()) as events:
+                for task, event in events:
+                    tell(task, event)
+                    outcome.add(event)
+                    if event.fatal:
+                        return outcome
+        except KeyboardInterrupt:
+            for task, event in pool.last_words():
                 tell(task, event)
-                outcome.records += event.records
-                if event.error:
-                    return Outcome(outcome.records, event.error)
+            raise
     return outcome
 
 
@@ -106,71 +137,156 @@ def _measurable(plan: Plan, store: Store) -> list[Profile]:
     ]
 
 
-def _run_tasks(
-    tasks: list[Task], store: Store, settings: Settings
-) -> Generator[tuple[Task, Event], None, None]:
-    """Events of all tasks; closing the generator kills what still runs."""
-    channel = CONTEXT.Queue()
-    waiting = list(enumerate(tasks))
-    running: dict[int, Any] = {}
-    ended: set[int] = set()
-    try:
-        while waiting or running:
-            while waiting and len(running) < settings.workers:
-                number, task = waiting.pop(0)
-                with uninterrupted():
-                    running[number] = start(_work, number, task, store, settings, channel)
-            for event in _drain(channel):
-                if event.stage == "end":
-                    ended.add(event.task)
-                yield tasks[event.task], event
-            for number, process in list(running.items()):
-                if process.is_alive():
+class _Pool:
+    """The processes of one stage, each with a pipe of its own: none can silence another."""
+
+    def __init__(self, tasks: list[Task], store: Store, settings: Settings) -> None:
+        self.tasks, self.store, self.settings = tasks, store, settings
+        self.waiting = list(range(len(tasks)))
+        self.running: dict[int, SpawnProcess] = {}
+        self.at: dict[int, AnyWork] = {}  # the piece that each process is at
+        self.inbox: queue.Queue[tuple[int, Event | None]] = queue.Queue()
+
+    def events(self) -> Generator[tuple[Task, Event], None, None]:
+        """Events of all tasks; closing the generator stops what still runs."""
+        try:
+            while self.waiting or self.running:
+                while self.waiting and len(self.running) < self.settings.workers:
+                    number = self.waiting.pop(0)
+                    self._start(number)
+                    yield self.tasks[number], Event(number, "starting")
+                number, event = self.inbox.get()
+                if event is None:
+                    event = self._death(number)
+                if event.stage == "begin" and event.work is not None:
+                    self.at[number] = event.work
                     continue
-                process.join()
-                for event in _drain(channel):
-                    ended.update([event.task] if event.stage == "end" else [])
-                    yield tasks[event.task], event
-                del running[number]
-                if number not in ended:
-                    yield tasks[number], _death(number, tasks[number], process, store, settings)
-            if running:
-                wait([process.sentinel for process in running.values()], timeout=0.2)
-    finally:
-        for process in running.values():
+                if event.stage == "end":
+                    self._join(number)
+                yield self.tasks[number], event
+        finally:
+            self._stop()
+
+    def last_words(self) -> Iterator[tuple[Task, Event]]:
+        """Pass on what the stopped processes said of what they kept."""
+        while not self.inbox.empty():
+            number, event = self.inbox.get()
+            if event is not None and event.stage == "kept":
+                yield self.tasks[number], event
+
+    def _start(self, number: int) -> None:
+        here, there = CONTEXT.Pipe(duplex=False)
+        self.at.pop(number, None)
+        with uninterrupted():
+            self.running[number] = start(
+                _work, number, self.tasks[number], self.store, self.settings, there
+            )
+        there.close()
+        reader = threading.Thread(target=self._read, args=(number, here, self.running[number]))
+        reader.daemon = True
+        reader.start()
+
+    def _read(self, number: int, channel: Connection, process: SpawnProcess) -> None:
+        """Pass on what a process reports; None at its death. A thread, so that no pipe blocks."""
+        ended = False
+        with channel, suppress(EOFError, OSError):
+            # Its loader processes may hold the pipe of a dead process open, so ask for both.
+            while channel in wait([channel, process.sentinel]):
+                event = channel.recv()
+                ended = ended or event.stage == "end"
+                self.inbox.put((number, event))
+        if not ended:
+            self.inbox.put((number, None))
+
+    def _join(self, number: int) -> None:
+        process = self.running.pop(number)
+        process.join(timeout=_END_SECONDS)
+        process.kill()
+        process.join()
+
+    def _death(self, number: int) -> Event:
+        """Write down the end of a process that gave no report; another does what is left."""
+        process, task, work = self.running[number], self.tasks[number], self.at.get(number)
+        process.join(timeout=_END_SECONDS)
+        message = ending(process.exitcode)
+        if work is None:
+            error = f"{title(task)}: {message}; run the command again"
+            return Event(number, "end", error=error)
+        record = _failed(work, message, self.settings)
+        if not self.store.done(work):
+            self.store.save(record)
+        rest = _rest(task, work, self.store)
+        if rest is None:
+            return Event(number, "end", records=(record,))
+        self._join(number)
+        self.tasks[number] = rest
+        self.waiting.insert(0, number)
+        return Event(number, "again", records=(record,))
+
+    def _stop(self) -> None:
+        """Ask every process to stop, and let trainings write a checkpoint first."""
+        for process in self.running.values():
+            process.terminate()
+        deadline = time.monotonic() + _GRACE_SECONDS
+        for process in self.running.values():
+            process.join(timeout=max(0.0, deadline - time.monotonic()))
             process.kill()
             process.join()
 
 
-def _drain(channel: Any) -> Iterable[Event]:
-    """Everything that has been reported by now."""
-    while True:
-        try:
-            yield channel.get(timeout=0.05)
-        except queue.Empty:
-            return
+def _rest(task: Task, died: AnyWork, store: Store) -> Task | None:
+    """The part of `task` that another process can still do after a death at the piece `died`."""
+    if isinstance(task, Job):
+        left = [e for e in task.evaluations if e.id != died.id and not store.done(e)]
+        known = store.load(task.training)
+        trained = isinstance(died, Evaluation) and known is not None and known.status == "ok"
+        return replace(task, evaluations=tuple(left)) if left and trained else None
+    rest = tuple(work for work in task if work.id != died.id and not store.done(work))
+    return rest or None  # type: ignore[return-value]  # of the kind that `task` was
 
 
-def _work(number: int, task: Task, store: Store, settings: Settings, channel: Any) -> None:
+def _failed(work: AnyWork, message: str, settings: Settings) -> Record:
+    return Record(
+        id=work.id,
+        status="failed",
+        work=work,
+        attention=attention_of(work),
+        split_hash=None,
+        provenance=provenance(settings.device, settings.threads),
+        error=message,
+    )
+
+
+def _work(number: int, task: Task, store: Store, settings: Settings, channel: Connection) -> None:
     """The body of a process."""
     from ifc_bench.sweep.worker import Worker
 
+    def send(event: Event) -> None:
+        held = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+        channel.send(event)  # whole: a stop in the middle would leave half a message
+        signal.pthread_sigmask(signal.SIG_SETMASK, held)
+
     def tell(stage: str, done: int, total: int) -> None:
         if total <= 200 or done % 10 == 0 or done == total:
-            channel.put(Event(number, stage, done, total))
+            send(Event(number, stage, done, total))
 
     worker = Worker(
         store, settings.device, settings.threads, tell, tensorboard=settings.tensorboard
     )
+    worker.begin = lambda work: send(Event(number, "begin", work=work))
+    signal.signal(signal.SIGTERM, lambda *_: worker.stop())
     try:
         worker.prepare()
-        channel.put(Event(number, "end", records=tuple(do(worker, task, store))))
+        send(Event(number, "end", records=tuple(do(worker, task, store))))
+    except Stopped as stopped:
+        send(Event(number, "kept", error=str(stopped)))
     except UserError as error:
-        channel.put(Event(number, "end", error=str(error)))
+        send(Event(number, "end", error=str(error)))
     except Exception as error:
         known = told(error) if isinstance(error, OSError) else None
         message = known or f"internal error\n{traceback.format_exc()}"
-        channel.put(Event(number, "end", error=message))
+        full = isinstance(error, OSError) and error.errno in NO_SPACE
+        send(Event(number, "end", error=message, fatal=full))
 
 
 def do(worker: Any, task: Task, store: Store) -> list[Record]:
@@ -184,25 +300,3 @@ def do(worker: Any, task: Task, store: Store) -> list[Record]:
     else:
         records = worker.counts(list(task))
     return records
-
-
-def _death(number: int, task: Task, process: Any, store: Store, settings: Settings) -> Event:
-    """A process that ended without a word: killed, or out of the host's memory."""
-    message = (
-        f"the process ended with exit code {process.exitcode} and no report "
-        "(-9: killed, often for lack of memory)"
-    )
-    if not isinstance(task, Job):
-        return Event(number, "end", error=f"{title(task)}: {message}; run the command again")
-    record = Record(
-        id=task.training.id,
-        status="failed",
-        work=task.training,
-        attention=attention_of(task.training),
-        split_hash=None,
-        provenance=provenance(settings.device, settings.threads),
-        error=message,
-    )
-    if not store.done(task.training):
-        store.save(record)
-    return Event(number, "end", records=(record,))

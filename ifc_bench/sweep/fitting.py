@@ -13,7 +13,7 @@ from ifc_bench.provenance import provenance
 from ifc_bench.records import Device, FootprintResult, Record, Status
 from ifc_bench.store import Store
 from ifc_bench.sweep.footprints import measure_footprint, predict_footprint
-from ifc_bench.sweep.isolation import Died, in_process
+from ifc_bench.sweep.isolation import Died, in_process, measuring
 
 Tell = Callable[[int, int], None]  # done, total
 
@@ -53,8 +53,9 @@ def check_all(
         changes = {"measured_on": described.name, "emulated": emulated}
         real = work.model_copy(update=changes)
         record = store.load(real)
-        if record is None or not record.final:
-            answer = in_process(measure_footprint, real, device)
+        if record is None or not store.done(real):
+            with measuring(lambda: None):
+                answer = in_process(measure_footprint, real, device)
             if isinstance(answer, Died):
                 raise UserError(f"{real.id}: {answer.message.strip().splitlines()[-1]}")
             record = _save(real, answer, device, store)

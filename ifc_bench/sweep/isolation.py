@@ -11,6 +11,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import tempfile
 import threading
 import traceback
 from collections.abc import Callable, Iterator
@@ -18,7 +19,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
+from pathlib import Path
 from typing import Any
+
+from filelock import FileLock, Timeout
 
 from ifc_bench.errors import UserError
 
@@ -56,10 +60,7 @@ def in_process(function: Callable[..., Any], *arguments: Any) -> Any:
         started[0].join(timeout=10)
     except EOFError:
         started[0].join()
-        return Died(
-            f"the process ended with exit code {started[0].exitcode} and no report "
-            "(-9: killed, often for lack of memory)"
-        )
+        return Died(ending(started[0].exitcode))
     finally:
         for process in started:
             process.kill()
@@ -88,6 +89,36 @@ def start(body: Callable[..., None], *arguments: Any) -> SpawnProcess:
     return process
 
 
+def ending(code: int | None) -> str:
+    """Say in words what the exit code of a process means that gave no report."""
+    if code is None or code >= 0:
+        return f"the process ended with exit code {code} before its work was done"
+    name = signal.Signals(-code).name if -code in set(signal.Signals) else f"signal {-code}"
+    often = ", often for lack of memory" if -code == signal.SIGKILL else ""
+    return f"the process was killed by {name}{often}"
+
+
+@contextmanager
+def measuring(waiting: Callable[[], None]) -> Iterator[None]:
+    """Hold this machine for measuring: whoever else wants to measure here waits.
+
+    One lock for a user of the machine, whatever results folder and device, because two
+    measurements share its cores. `waiting` is called once where it must be waited for.
+    """
+    folder = Path(tempfile.gettempdir()) / f"ifc-bench-{os.getuid()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    lock = FileLock(folder / "measuring.lock")
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        waiting()
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
 @contextmanager
 def uninterrupted() -> Iterator[None]:
     """Let an interrupt wait until the block is over, so that what it starts is not lost half-way.
@@ -100,7 +131,7 @@ def uninterrupted() -> Iterator[None]:
     came: list[int] = []
     usual = {
         number: signal.signal(number, lambda number, _: came.append(number))
-        for number in (signal.SIGINT, signal.SIGTERM)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     }
     try:
         yield

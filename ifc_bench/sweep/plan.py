@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -47,6 +47,20 @@ class Plan:
     profiles: tuple[Profile, ...]
     needed_by: dict[str, tuple[str, ...]]
 
+    def missing(self, store: Store) -> list[str]:
+        """What the tables ask for and do not have, as "4 evaluations not run"; most first."""
+        works: list[AnyWork] = [*self.counts, *self.trainings, *self.evaluations, *self.profiles]
+        found: Counter[tuple[str, str]] = Counter()
+        for work in works:
+            record = store.load(work)
+            if record is None or record.status != "ok":
+                reason = "not run" if record is None else record.status.replace("_", " ")
+                found[work.kind, reason] += 1
+        return [
+            f"{number} {kind}{'s' if number > 1 else ''} {reason}"
+            for (kind, reason), number in found.most_common()
+        ]
+
     def counts_left(self, store: Store) -> list[Count]:
         """The multiply-adds that still have to be counted."""
         return [count for count in self.counts if not store.done(count)]
@@ -63,7 +77,7 @@ class Plan:
         jobs = []
         for training in self.trainings:
             record = store.load(training)
-            if record is not None and record.status in ("diverged", "out_of_memory"):
+            if record is not None and record.status != "ok" and store.done(training):
                 continue
             left = tuple(waiting[training.id])
             weights = store.checkpoint_path(training).exists()

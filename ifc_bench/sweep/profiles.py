@@ -19,9 +19,10 @@ from ifc_bench.nvml import Card, Sampler
 from ifc_bench.provenance import provenance
 from ifc_bench.records import ProcessSamples, ProfileResult, Record, Status, attention_of
 from ifc_bench.store import Store, write_text
-from ifc_bench.sweep.isolation import Died, in_process
+from ifc_bench.sweep.isolation import Died, in_process, measuring
 
-Tell = Callable[[Profile, int, int], None]  # what comes next, processes done, processes in all
+# What comes next (None: the end of another runner's measuring), processes done, and in all.
+Tell = Callable[[Profile | None, int, int], None]
 
 
 @dataclass(frozen=True)
@@ -54,9 +55,19 @@ def measure_profiles(
 ) -> Iterator[Record]:
     """Measure all of `profiles` on `device`; gives each record when its last process is done.
 
+    One runner of a machine measures at a time. What another measured meanwhile is not done again.
+
     Raises:
         UserError: where a checkpoint, data or an attention kernel is not there.
     """
+    with measuring(lambda: tell(None, 0, len(profiles))):
+        left = [work for work in profiles if not store.done(work)]
+        yield from _measure_all(left, store, device, tell)
+
+
+def _measure_all(
+    profiles: Sequence[Profile], store: Store, device: str, tell: Tell
+) -> Iterator[Record]:
     kept = {work.id: _kept(store, work) for work in profiles}
     ended: set[str] = set()
     turns = list(_turns(profiles))

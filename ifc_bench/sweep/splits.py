@@ -6,7 +6,7 @@ from functools import cached_property
 
 from ifc_bench.config import Data, SyntheticData
 from ifc_bench.data.loading import VideoDataset
-from ifc_bench.data.synthetic import synthesize
+from ifc_bench.data.synthetic import DIGEST, synthesize
 from ifc_bench.errors import UserError
 from ifc_bench.store import Store
 
@@ -33,6 +33,20 @@ class Splits:
     @cached_property
     def valid(self) -> VideoDataset:
         return self._split("valid")
+
+    def check(self) -> None:
+        """Refuse data that no training should begin on.
+
+        Raises:
+            UserError: where a split is empty or broken, the classes of the two differ, or the
+                embedded set is not what was written.
+        """
+        note = self.folder / DIGEST
+        if self.embedded and note.exists() and note.read_text() != self.digest:
+            raise UserError(
+                f"{self.folder}: frames or annotations changed after they were written; delete "
+                "the folder, and the same command writes it again"
+            )
 
     @cached_property
     def digest(self) -> str:

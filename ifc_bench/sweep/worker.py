@@ -19,9 +19,10 @@ from ifc_bench.config import (
     Training,
     spoken,
 )
-from ifc_bench.errors import UserError
+from ifc_bench.errors import NO_SPACE, Stopped, UserError
 from ifc_bench.evaluation import as_result, score_images, score_videos
 from ifc_bench.models.ifc import IFC
+from ifc_bench.profiling.memory import out_of_memory
 from ifc_bench.provenance import provenance
 from ifc_bench.records import (
     Record,
@@ -57,7 +58,19 @@ class Worker:
     ) -> None:
         self.store, self.device, self.threads, self.tell = store, device, threads, tell
         self.tensorboard, self.processes = tensorboard, processes
+        self.begin: Callable[[AnyWork], None] = lambda work: None  # told of each piece before it
+        self._in_training = self._stopping = False
         self._known_splits: dict[Data, Splits] = {}
+
+    def stop(self) -> None:
+        """Stop: a training after this iteration, with a checkpoint; anything else now.
+
+        Raises:
+            Stopped: outside of a training. Called from a signal's handler, so anywhere.
+        """
+        self._stopping = True
+        if not self._in_training:
+            raise Stopped("begins again")
 
     def prepare(self) -> None:
         """Settings that hold for the whole process.
@@ -76,6 +89,7 @@ class Worker:
     def job(self, job: Job) -> list[Record]:
         """Train (or find the checkpoint), then evaluate; every outcome becomes a record."""
         data = self._splits(job.training.data)
+        self.begin(job.training)
         record = self._train(job.training, data)
         if record.status != "ok" or not self.processes.first:
             return [record]
@@ -88,6 +102,7 @@ class Worker:
         if not self.processes.first:
             return records
         for count in counts:
+            self.begin(count)
             records.append(self._save(count, None, "ok", counted(count)))
         return records
 
@@ -96,38 +111,50 @@ class Worker:
         if not self.processes.first:
             return []
 
-        def tell(work: Profile, done: int, total: int) -> None:
+        def tell(work: Profile | None, done: int, total: int) -> None:
+            if work is None:
+                return self.tell("wait for another runner that measures here", done, total)
+            self.begin(work)
             self.tell(f"profile {spoken(work.model.communication)} T={work.window}", done, total)
 
         return list(measure_profiles(profiles, self.store, self.device, tell))
 
     def _splits(self, data: Data) -> Splits:
         if data not in self._known_splits:
-            self._known_splits[data] = Splits(self.store, data)
+            splits = Splits(self.store, data)
+            splits.check()
+            self._known_splits[data] = splits
         return self._known_splits[data]
 
     def _train(self, work: Training, data: Splits) -> Record:
         path = self.store.checkpoint_path(work)
         known = self.store.load(work)
-        if known is not None and known.final and path.exists():
+        if known is not None and self.store.done(work) and path.exists():
             return known
+        if known is not None and known.status == "diverged" and self.processes.first:
+            path.unlink(missing_ok=True)  # asked for again: its checkpoint holds the divergence
         hooks = Hooks(
             start=lambda model: start_model(model, work, self.store),
             score=lambda model: self._curve_point(model, work, data),
             progress=lambda done, loss: self.tell("train", done, work.optimisation.iterations),
             log=self._log(work),
             loaders=0 if data.embedded else loaders(),
+            stopping=lambda: self._stopping,
         )
+        self._in_training = True
         try:
             trainer = Trainer(work, data.train, path, self.device, hooks, self.processes)
             curves = trainer.run()
         except UserError:
             raise
         except Exception as error:
+            _refuse_full_disk(error)
             record = self._failure(work, data.digest, error)
             if self.processes.count > 1:
                 raise  # the others would wait for this process
             return record
+        finally:
+            self._in_training = False
         result = TrainingResult(
             loss=[_exact(v) for v in curves.loss],
             loss_parts={k: [_exact(v) for v in vs] for k, vs in curves.parts.items()},
@@ -139,7 +166,7 @@ class Worker:
             curve_step=curves.every,
         )
         status: Status = "ok" if curves.diverged_at is None else "diverged"
-        if known is not None and known.final:
+        if known is not None and self.store.done(work):
             return known  # trained again for its weights alone: the record stands
         return self._save(work, data.digest, status, result)
 
@@ -178,6 +205,7 @@ class Worker:
         def tell(done: int, total: int) -> None:
             self.tell(f"evaluate T={work.window or 'video'}", done, total)
 
+        self.begin(work)
         try:
             found = predict(self._model(work.training), data.valid, work, tell)
             write_text(self.store.predictions_path(work), results_json(found))
@@ -187,6 +215,7 @@ class Worker:
         except UserError:
             raise
         except Exception as error:
+            _refuse_full_disk(error)
             return self._failure(work, data.digest, error)
         return self._save(work, data.digest, "ok", result)
 
@@ -194,9 +223,7 @@ class Worker:
         return trained_model(self.store.checkpoint_path(training), training, self.device)
 
     def _failure(self, work: AnyWork, digest: str, error: Exception) -> Record:
-        status: Status = "failed"
-        if isinstance(error, torch.OutOfMemoryError):
-            status = "out_of_memory"
+        status: Status = "out_of_memory" if out_of_memory(error) else "failed"
         return self._save(work, digest, status, None, traceback.format_exc())
 
     def _save(
@@ -220,6 +247,12 @@ class Worker:
         if self.processes.first:
             self.store.save(record)
         return record
+
+
+def _refuse_full_disk(error: Exception) -> None:
+    """Raise `error` again where the disk is full: that is no failure of the work."""
+    if isinstance(error, OSError) and error.errno in NO_SPACE:
+        raise error
 
 
 def loaders() -> int:

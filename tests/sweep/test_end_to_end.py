@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
+import torch
 from PIL import Image
 
 from ablations import PRESETS, TABLES
@@ -272,7 +273,7 @@ def test_a_killed_sweep_leaves_no_process_and_goes_on_where_it_was(tmp_path):
     assert "incomplete" not in done.stdout
 
 
-@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_an_interrupt_says_how_to_go_on(sign, tmp_path):
     process = start(tmp_path, "--seeds=2")
     wait_for((tmp_path / "runs").exists)
@@ -281,6 +282,19 @@ def test_an_interrupt_says_how_to_go_on(sign, tmp_path):
     assert process.returncode == 130
     assert "the same command goes on from here" in stderr
     assert "Traceback" not in stderr
+
+
+def test_a_training_that_is_interrupted_keeps_its_iterations(tmp_path):
+    """No checkpoint is due for 20 seconds; the interrupt has one written at once."""
+    process = start(tmp_path, "--seeds=1", "--workers=1", "--iterations=9000", "--tensorboard")
+    wait_for(lambda: list((tmp_path / "runs" / "tensorboard").glob("*/events*")))
+    process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 130
+    kept = re.search(r"ifc M=8 unified seed 0: kept at iteration (\d+) of 9000", stderr)
+    assert kept, stderr
+    (checkpoint,) = (tmp_path / "runs" / "checkpoints").glob("*.pt")
+    assert torch.load(checkpoint, weights_only=True)["iteration"] == int(kept[1])
 
 
 def test_a_broken_data_set_stops_the_sweep_with_one_line(tmp_path):

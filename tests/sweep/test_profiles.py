@@ -3,6 +3,7 @@
 import platform
 import resource
 import signal
+from contextlib import contextmanager
 
 import pytest
 
@@ -82,6 +83,24 @@ def test_all_take_turns_and_every_round_begins_one_further(store, turns):
     assert all(store.done(work) for work in works)
     places = [[p.place for p in r.result.processes] for r in records]
     assert sorted(places) == [[0, 5, 7], [1, 3, 8], [2, 4, 6]]
+
+
+def test_what_another_runner_measured_meanwhile_is_not_measured_again(store, turns, monkeypatch):
+    """It measures while this one waits for the machine; its record stands."""
+    mine, shared = profile(2, processes=1), profile(3, processes=1)
+
+    @contextmanager
+    def after_the_other(waiting):
+        waiting()
+        profiles._record(store, shared, "cpu", profiles._kept(store, shared), None)
+        yield
+
+    monkeypatch.setattr(profiles, "measuring", after_the_other)
+    told = []
+    records = list(measure_profiles([mine, shared], store, "cpu", lambda *t: told.append(t[0])))
+    assert [record.work for record in records] == [mine]
+    assert [window for window, _ in turns] == [2]
+    assert told[0] is None, "that it waits is told first"
 
 
 def test_profiles_with_fewer_processes_drop_out(store, turns):

@@ -1,0 +1,99 @@
+"""What did not come out is told by the exit code, and can be tried again."""
+
+import pytest
+
+from ablations import PRESETS, TABLES
+from ifc_bench.cli import main
+from ifc_bench.provenance import describe_device
+from ifc_bench.store import Store
+from ifc_bench.sweep import worker as module
+from ifc_bench.sweep.executors import Settings, _failed
+from ifc_bench.sweep.plan import make_plan
+from ifc_bench.training.trainer import Curves
+
+
+@pytest.fixture
+def store(tmp_path):
+    return Store(tmp_path / "results", tmp_path / "runs")
+
+
+@pytest.fixture
+def plan():
+    preset = PRESETS["smoke"].model_copy(update={"seeds": 1})
+    return make_plan([TABLES["table3d"](preset)], preset, describe_device("cpu", 1))
+
+
+def put(store, plan, status):
+    """A record of each training that did not come out."""
+    for training in plan.trainings:
+        record = _failed(training, "as it was", Settings("cpu", 1, 1))
+        store.save(record.model_copy(update={"status": status}))
+
+
+def command(store, *arguments):
+    places = [f"--results={store.results}", f"--runs={store.runs}"]
+    return main(TABLES, PRESETS, [*arguments, "table3d", "--preset=smoke", "--seeds=1", *places])
+
+
+@pytest.mark.parametrize("status", ["diverged", "out_of_memory"])
+def test_a_table_with_holes_has_an_exit_code(status, store, plan, capsys):
+    put(store, plan, status)
+    assert command(store, "run", "--device=cpu") == 2
+    told = capsys.readouterr()
+    last = told.err.strip().splitlines()[-1]
+    words = status.replace("_", " ")
+    assert last.startswith(f"error: incomplete: 4 evaluations not run, 2 trainings {words}; ")
+    assert "--retry" in last
+    assert "Table 3(d)" in told.out, "what there is, is printed all the same"
+
+
+@pytest.mark.parametrize(
+    ("status", "retry", "left"),
+    [
+        ("diverged", None, 0),
+        ("diverged", "oom", 0),
+        ("diverged", "diverged", 2),
+        ("out_of_memory", "oom", 2),
+        ("out_of_memory", "all", 2),
+        ("failed", None, 2),
+    ],
+)
+def test_retry_plans_again_what_it_names(status, retry, left, store, plan, capsys):
+    put(store, plan, status)
+    assert command(store, "plan", *([f"--retry={retry}"] if retry else [])) == 0
+    assert f"trainings: 2, {2 - left} exist" in capsys.readouterr().out
+
+
+def test_retry_of_something_else_is_one_line(store, capsys):
+    assert command(store, "plan", "--retry=lost") == 2
+    assert "'lost' is not one of 'oom', 'diverged', 'all'" in capsys.readouterr().err
+
+
+class Trained:
+    """A training that comes out, and notes what checkpoint it found."""
+
+    found: bool
+
+    def __init__(self, work, data, path, *_):
+        type(self).found = path.exists()
+        self.model = module.IFC.__new__(module.IFC)
+        self.model.parameters = lambda: []
+
+    def run(self):
+        return Curves(loss=[1.0])
+
+
+@pytest.mark.parametrize(("status", "kept"), [("out_of_memory", True), ("diverged", False)])
+def test_a_training_that_is_tried_again_has_a_new_record(status, kept, store, plan, monkeypatch):
+    """Out of memory goes on from its checkpoint; a diverged one would diverge again from there."""
+    put(store, plan, status)
+    training = plan.trainings[0]
+    checkpoint = store.checkpoint_path(training)
+    checkpoint.parent.mkdir(parents=True)
+    checkpoint.touch()
+    again = Store(store.results, store.runs, retry={"failed", status})
+    monkeypatch.setattr(module, "Trainer", Trained)
+    monkeypatch.setattr(module.Worker, "_evaluate", lambda *_: None)
+    module.Worker(again, "cpu", 1, lambda *_: None).job(plan.jobs(again)[0])
+    assert Trained.found == kept
+    assert "ok" in {store.load(work).status for work in plan.trainings}
