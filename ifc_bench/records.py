@@ -1,13 +1,14 @@
 """The record of a piece of work: immutable JSON with raw values; everything else is derived.
 
-Units stand in field names. FPS, means, stds and intervals are never stored.
+Units stand in field names. FPS, means, stds and intervals are never stored. A record is held
+against itself whenever it is made or read: what one part says, no other part may contradict.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, NonNegativeInt, model_validator
 
 from ifc_bench.config import (
     AnyWork,
@@ -16,16 +17,22 @@ from ifc_bench.config import (
     External,
     Footprint,
     Profile,
-    Strict,
     Training,
 )
+from ifc_bench.consistency import Columns, Fraction, Kept, Scores, one_length
+from ifc_bench.samples import CardFacts as CardFacts
+from ifc_bench.samples import CardLog as CardLog
+from ifc_bench.samples import CardSamples as CardSamples
+from ifc_bench.samples import Memory as Memory
+from ifc_bench.samples import ProcessSamples as ProcessSamples
+from ifc_bench.samples import Rates as Rates
 
 SCHEMA_VERSION: Literal[1] = 1
 
 Status = Literal["ok", "out_of_memory", "diverged", "failed"]
 
 
-class Device(Strict):
+class Device(Kept):
     """What the work ran on. Everything that could not be read is None, never invented."""
 
     kind: Literal["cpu", "cuda"]
@@ -37,7 +44,7 @@ class Device(Strict):
     compute_capability: str | None = None
 
 
-class Provenance(Strict):
+class Provenance(Kept):
     """Where a record comes from."""
 
     created: str
@@ -49,25 +56,30 @@ class Provenance(Strict):
     device: Device
 
 
-class TrainingResult(Strict):
+class TrainingResult(Kept):
     """Curves of a training; lists have one entry for every `curve_step`-th iteration.
 
-    `new_parameters` names what the weights that it started from did not have; None where it
-    started from nothing.
+    `accuracy_curve` has AP, which is -1 where no ground truth defines one. `new_parameters` names
+    what the weights that it started from did not have; None where it started from nothing.
     """
 
     kind: Literal["training"] = "training"
     loss: list[float | None]
     loss_parts: dict[str, list[float | None]]
-    accuracy_curve: list[tuple[int, float]]
+    accuracy_curve: list[tuple[int, Annotated[float, Field(ge=-1, le=1)]]]
     parameters: int
     wall_seconds: float
     diverged_at: int | None = None
     new_parameters: list[str] | None = None
     curve_step: int = 1
 
+    @model_validator(mode="after")
+    def _agrees(self) -> Self:
+        one_length({"loss": self.loss, **self.loss_parts})
+        return self
 
-class StratumResult(Strict):
+
+class StratumResult(Kept):
     """AP of the instances whose `attribute` lies within `low` and `high`, both included.
 
     "area" is mean pixels, "span" frames from first to last, "seen" frames with a mask.
@@ -77,10 +89,10 @@ class StratumResult(Strict):
     low: float
     high: float
     truths: int
-    ap: float | None
+    ap: Fraction | None
 
 
-class Detections(Strict):
+class Detections(Columns):
     """Every detection that counted, column by column, by video, class and descending score.
 
     `hits` and `ignored` have a bit for each IoU threshold, 0.50 first: matched there, and not
@@ -91,23 +103,23 @@ class Detections(Strict):
     video: list[int]
     category: list[int]
     score: list[float]
-    hits: list[int]
-    ignored: list[int]
+    hits: list[NonNegativeInt]
+    ignored: list[NonNegativeInt]
     error: list[str]
     truth: list[int | None]
 
 
-class Truths(Strict):
+class Truths(Columns):
     """Every annotation, column by column; `hits` as in `Detections`."""
 
     id: list[int]
     video: list[int]
     category: list[int]
     crowd: list[bool]
-    hits: list[int]
+    hits: list[NonNegativeInt]
 
 
-class EvaluationResult(Strict):
+class EvaluationResult(Kept):
     """Accuracies as fractions; None where no ground truth defines one.
 
     `detections` and `truths` are what accuracies are made of, so that errors, bootstraps and
@@ -115,9 +127,9 @@ class EvaluationResult(Strict):
     """
 
     kind: Literal["evaluation"] = "evaluation"
-    metrics: dict[str, float | None]
-    by_class: dict[str, float | None]
-    by_situation: dict[str, dict[str, float | None]]
+    metrics: Scores
+    by_class: Scores
+    by_situation: dict[str, Scores]
     videos: int
     frames: int
     tracks: int
@@ -127,103 +139,15 @@ class EvaluationResult(Strict):
     detections: Detections | None = None
     truths: Truths | None = None
 
-
-class CardFacts(Strict):
-    """What NVML tells of a card before a measurement; None where it tells nothing."""
-
-    name: str | None = None
-    uuid: str | None = None
-    compute_capability: str | None = None
-    driver: str | None = None
-    memory_bytes: int | None = None
-    max_sm_clock_mhz: int | None = None
-    max_memory_clock_mhz: int | None = None
-    power_limit_watts: float | None = None
-    ecc: bool | None = None
-    mig: bool | None = None
-    persistence: bool | None = None
+    @model_validator(mode="after")
+    def _agrees(self) -> Self:
+        for name, scores in {"metrics": self.metrics, **self.by_situation}.items():
+            if "AP" not in scores:
+                raise ValueError(f"{name}: AP is absent")
+        return self
 
 
-class CardSamples(Strict):
-    """NVML during a measurement, one entry for each reading; None where a reading failed.
-
-    `slowdown_bits` is NVML's bit mask of reasons why clocks are held down.
-    """
-
-    seconds: list[float] = Field(default_factory=list)
-    sm_clock_mhz: list[int | None] = Field(default_factory=list)
-    memory_clock_mhz: list[int | None] = Field(default_factory=list)
-    power_watts: list[float | None] = Field(default_factory=list)
-    temperature_celsius: list[int | None] = Field(default_factory=list)
-    slowdown_bits: list[int | None] = Field(default_factory=list)
-
-
-class CardLog(Strict):
-    """A card before and during a measurement.
-
-    `foreign_processes` is the largest number of processes on the card that are not ours;
-    `energy_joules` the difference of the card's own counter over the timed passes.
-    """
-
-    facts: CardFacts
-    samples: CardSamples
-    foreign_processes: int | None = None
-    energy_joules: float | None = None
-
-
-class Memory(Strict):
-    """Peak memory of one pass over the first video, in a pass of its own.
-
-    `weights_bytes` is what torch held before it. `peak_allocated_bytes` is the peak of torch's
-    allocations, `weights_bytes` included, and `scope_increase_bytes` how far it rose above
-    `weights_bytes` while each scope was open. `process_bytes` and `device_used_bytes` are NVML's.
-    """
-
-    weights_bytes: int
-    peak_allocated_bytes: int
-    peak_reserved_bytes: int | None = None
-    scope_increase_bytes: dict[str, int]
-    process_bytes: int | None = None
-    device_used_bytes: int | None = None
-    host_rss_bytes: int
-
-
-class Rates(Strict):
-    """What the device did just after: its fastest arithmetic in this precision, and a copy."""
-
-    macs_per_second: float
-    bytes_per_second: float
-
-
-class ProcessSamples(Strict):
-    """What one process measured; times are in seconds for one pass over all videos.
-
-    Attributes:
-        place: its place in the order in which all processes of the session ran.
-        warmup_wall_seconds: passes before the clock counted.
-        wall_seconds: frames in memory to final tracks, the device synchronised at the end.
-        device_seconds: the same passes between two events on the CUDA stream.
-        reading_wall_seconds: passes that also read and decode their frames; None where frames are
-            made and not read.
-        scope_seconds: passes that were watched scope by scope; None for a compiled network.
-        stopped: "precise", or "cap" where time was over before the interval was narrow enough.
-        settings: what else changes speed, read back from torch.
-    """
-
-    place: int
-    warmup_wall_seconds: list[float]
-    wall_seconds: list[float]
-    device_seconds: list[float] | None
-    reading_wall_seconds: list[float] | None
-    scope_seconds: dict[str, list[float]] | None
-    stopped: Literal["precise", "cap"]
-    settings: dict[str, str | int | bool]
-    rates: Rates
-    memory: Memory
-    card: CardLog | None
-
-
-class ProfileResult(Strict):
+class ProfileResult(Kept):
     """Frames of each video and what every process measured.
 
     Out of memory leaves no processes, and `asked_bytes` where torch told what it had asked for.
@@ -235,7 +159,7 @@ class ProfileResult(Strict):
     asked_bytes: int | None = None
 
 
-class FootprintResult(Strict):
+class FootprintResult(Kept):
     """Peak of allocated bytes, weights included; None where the card was too small.
 
     `at` is the operation at the peak of a prediction.
@@ -248,7 +172,7 @@ class FootprintResult(Strict):
     asked_bytes: int | None = None
 
 
-class ScopeCost(Strict):
+class ScopeCost(Kept):
     """What one part of the network costs for one clip; bytes as of separate kernels in float32."""
 
     macs: int
@@ -256,7 +180,7 @@ class ScopeCost(Strict):
     bytes_moved: int
 
 
-class CountResult(Strict):
+class CountResult(Kept):
     """Multiply-adds, exact, with 5 for each element of a normalisation.
 
     `scopes` has every part of the network, where they were asked for.
@@ -273,7 +197,17 @@ Result = Annotated[
 ]
 
 
-class Record(Strict):
+_RESULTS: dict[str, type[Kept]] = {
+    "training": TrainingResult,
+    "evaluation": EvaluationResult,
+    "external": EvaluationResult,
+    "profile": ProfileResult,
+    "footprint": FootprintResult,
+    "count": CountResult,
+}
+
+
+class Record(Kept):
     """One piece of work and what came of it.
 
     `split_hash` is the SHA-256 of both splits. `attention` repeats the model's attention
@@ -290,6 +224,19 @@ class Record(Strict):
     result: Result | None = None
     error: str | None = None
 
+    @model_validator(mode="after")
+    def _agrees(self) -> Self:
+        if self.id != self.work.id:
+            raise ValueError(f"id: is {self.id[:60]}, its work hashes to {self.work.id}")
+        if self.result is None:
+            if self.status == "ok":
+                raise ValueError(f"result: is absent; status ok needs that of a {self.work.kind}")
+        elif not isinstance(self.result, _RESULTS[self.work.kind]):
+            raise ValueError(f"result: is that of a {self.result.kind}, not of a {self.work.kind}")
+        elif self.status == "ok":
+            _measured(self.result)
+        return self
+
 
 def attention_of(work: AnyWork) -> str:
     """The attention implementation behind a piece of work."""
@@ -305,3 +252,11 @@ def attention_of(work: AnyWork) -> str:
 def plain(record: Record) -> dict[str, Any]:
     """The record as JSON values."""
     return record.model_dump(mode="json")
+
+
+def _measured(result: Result) -> None:
+    """Refuse a result of status ok that tells only how memory ran out."""
+    if isinstance(result, ProfileResult) and not result.processes:
+        raise ValueError("result: processes: is empty, and status is ok")
+    if isinstance(result, FootprintResult) and result.peak_bytes is None:
+        raise ValueError("result: peak_bytes: is null, and status is ok")

@@ -1,22 +1,33 @@
-"""Where everything lies. This class owns every file name; records are written once, whole."""
+"""Where everything lies. This class owns every file name; records are written once, whole.
+
+A record's file carries the hash of what it says, so that a change is noticed when it is read.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import os
+import re
+import sys
 import tempfile
 from collections.abc import Collection, Iterator
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock
 from pydantic import ValidationError
+from pydantic_core import from_json
 
 from ifc_bench.config import AnyWork, Data, FolderData, Profile, Training, WeightsFile
 from ifc_bench.errors import UserError
 from ifc_bench.records import Record, Status, plain
 
 _KINDS = ("count", "training", "evaluation", "profile", "footprint", "external")
+_NAME = re.compile(r"[0-9a-f]{16}\.json")
+_SEAL = "sha256"
+_MEND = "restore it from git, or delete it to do the work again"
+_warned: set[str] = set()
 
 
 class Store:
@@ -118,40 +129,116 @@ class Store:
         return record is not None and record.status not in self.retry
 
     def save(self, record: Record) -> Path:
-        """Write a record aside and move it into place; a record that is there already stands."""
+        """Write a record aside, with its hash, and move it into place; one that is there stands.
+
+        Raises:
+            UserError: where it contradicts itself; nothing is written then.
+        """
         path = self.record_path(record.work)
         if self.done(record.work):
             return path
-        write_text(path, json.dumps(plain(record), separators=(",", ":"), allow_nan=False) + "\n")
+        content = plain(record)
+        try:
+            Record.model_validate(content)  # copies of a record may not have been
+        except ValidationError as error:
+            raise UserError(
+                f"{path}: {_first(error)}; not a record, so it is not written"
+            ) from None
+        content[_SEAL] = seal(content)
+        write_text(path, json.dumps(content, separators=(",", ":"), allow_nan=False) + "\n")
         return path
 
-    def records(self, *kinds: str) -> Iterator[Record]:
-        """Every record of some kinds (all, where none is named), by kind and id."""
+    def records(self, *kinds: str, strict: bool = False) -> Iterator[Record]:
+        """Every record of some kinds (all, where none is named), by kind and id.
+
+        A file whose name is no record's is left out with a warning, and so is a broken one.
+
+        Raises:
+            UserError: where one is broken, and the listing is `strict`.
+        """
         for kind in kinds or _KINDS:
             for path in sorted((self.results / f"{kind}s").glob("*.json")):
-                yield self._load_path(path)
+                if not _NAME.fullmatch(path.name):
+                    _warn(f"{path}: not a record's name; skipped")
+                    continue
+                try:
+                    yield self._load_path(path)
+                except UserError as error:
+                    if strict:
+                        raise
+                    _warn(f"{error}; skipped")
+
+    def named(self, kind: str, id: str) -> Record | None:
+        """The record of an id, or None.
+
+        Raises:
+            UserError: where its file is broken.
+        """
+        name = f"{id}.json"
+        path = self.results / f"{kind}s" / name
+        return self._load_path(path) if _NAME.fullmatch(name) and path.exists() else None
 
     def _load_path(self, path: Path) -> Record:
-        stat = path.stat()
-        stamp = (stat.st_mtime_ns, stat.st_size)
-        known = self._read.get(path.name)
-        if known is not None and known[0] == stamp:
-            return known[1]
         try:
-            record = Record.model_validate_json(path.read_bytes())
-        except ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            field = ".".join(str(part) for part in first["loc"]) or "top level"
-            raise UserError(
-                f"{path}: {field}: {first['msg']}; not a record of this version, move it away"
-            ) from None
-        if record.id != record.work.id or path.stem != record.id:
-            raise UserError(
-                f"{path}: id: is {record.id}, its work hashes to {record.work.id}; the record was "
-                "changed by hand, restore it"
-            )
+            stat = path.stat()
+            stamp = (stat.st_mtime_ns, stat.st_size)
+            known = self._read.get(path.name)
+            if known is not None and known[0] == stamp:
+                return known[1]
+            record = _parsed(path)
+        except OSError as error:
+            raise UserError(f"{path}: cannot be read ({error.strerror})") from None
         self._read[path.name] = (stamp, record)
         return record
+
+
+def seal(content: dict[str, Any]) -> str:
+    """The SHA-256 of a record's JSON object without its own: keys sorted, no spaces."""
+    rest = {key: value for key, value in content.items() if key != _SEAL}
+    canonical = json.dumps(rest, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def _parsed(path: Path) -> Record:
+    """The record in a file."""
+    try:
+        content = from_json(path.read_bytes())
+        known = content.get(_SEAL) if isinstance(content, dict) else None
+        intact = known is None or known == seal(content)  # versions before this one wrote none
+    except ValueError as error:
+        reason = " ".join(str(error).split())[:80]
+        raise UserError(f"{path}: not JSON ({reason}); {_MEND}") from None
+    if not intact:
+        raise UserError(f"{path}: was changed after it was written; {_MEND}")
+    if isinstance(content, dict):
+        content.pop(_SEAL, None)
+    try:
+        record = Record.model_validate(content)
+    except ValidationError as error:
+        raise UserError(
+            f"{path}: {_first(error)}; not a record of this version, or changed by hand; {_MEND}"
+        ) from None
+    place = Path(f"{record.work.kind}s") / f"{record.id}.json"
+    if path.parts[-2:] != place.parts:
+        raise UserError(f"{path}: holds the record that belongs in {place}; move it there, or away")
+    return record
+
+
+def _first(error: ValidationError) -> str:
+    """The first fault, with its field."""
+    first = error.errors(include_url=False)[0]
+    field = ".".join(str(part) for part in first["loc"]) or "record"
+    return f"{field[:60]}: {first['msg'].removeprefix('Value error, ')}"
+
+
+def _warn(message: str) -> None:
+    """Tell a person once in this process, on stderr.
+
+    Not by Python's `warnings`: those carry a line of code, and whether they show is up to filters.
+    """
+    if message not in _warned:
+        _warned.add(message)
+        print(f"warning: {message}", file=sys.stderr)
 
 
 def write_text(path: Path, text: str) -> None:

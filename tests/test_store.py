@@ -7,7 +7,7 @@ import pytest
 from ifc_bench.config import Count, ModelConfig
 from ifc_bench.errors import UserError, told
 from ifc_bench.provenance import describe_device, provenance, resolve_device
-from ifc_bench.records import CountResult, Record
+from ifc_bench.records import CountResult, FootprintResult, Record
 from ifc_bench.store import Store, write_text
 
 
@@ -65,23 +65,119 @@ def test_what_is_to_be_tried_again_gives_way(store, status):
     assert store.load(WORK).status == "ok"
 
 
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        (lambda r: r.update(schema_version=99), "schema_version"),
-        (lambda r: r["work"].update(frames=6), "changed by hand"),
-        (lambda r: r.update(extra=1), "extra: Extra inputs"),
-        (lambda r: r.pop("provenance"), "provenance: Field required"),
-    ],
-)
+CHANGES = [
+    (lambda r: r.update(schema_version=99), "schema_version"),
+    (lambda r: r["work"].update(frames=6), f"id: is {WORK.id}, its work hashes to"),
+    (lambda r: r.update(extra=1), "extra: Extra inputs"),
+    (lambda r: r.pop("provenance"), "provenance: Field required"),
+    (lambda r: r.update(result=None), "result: is absent; status ok needs that of a count"),
+    (lambda r: r["result"].update(encoder_macs="many"), "encoder_macs: Input should be a valid"),
+]
+
+
+@pytest.mark.parametrize(("change", "message"), CHANGES)
 def test_a_record_that_was_changed_is_refused(store, change, message):
+    """By its hash; one of an earlier version has none, and is held against itself."""
     path = store.save(record())
     content = json.loads(path.read_text())
     change(content)
     path.write_text(json.dumps(content))
+    with pytest.raises(UserError, match="was changed after it was written") as caught:
+        store.load(WORK)
+    assert str(path) in str(caught.value)
+    del content["sha256"]
+    path.write_text(json.dumps(content))
     with pytest.raises(UserError, match=message) as caught:
         store.load(WORK)
     assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_changed_number_is_noticed(store):
+    path = store.save(record(macs=7))
+    path.write_text(path.read_text().replace('"encoder_macs":7', '"encoder_macs":8'))
+    with pytest.raises(UserError, match="restore it from git, or delete it to do the work again"):
+        store.load(WORK)
+
+
+def test_the_hash_is_of_what_a_record_says_and_not_of_how(store):
+    saved = record()
+    path = store.save(saved)
+    content = json.loads(path.read_text())
+    assert list(content)[-1] == "sha256"
+    path.write_text(json.dumps(dict(reversed(content.items())), indent=2))
+    assert store.load(WORK) == saved
+
+
+def test_a_record_without_a_hash_is_read(store):
+    saved = record()
+    path = store.save(saved)
+    content = json.loads(path.read_text())
+    del content["sha256"]
+    path.write_text(json.dumps(content))
+    assert store.load(WORK) == saved
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"id": "0" * 16}, "id: is 0000000000000000, its work hashes to"),
+        ({"result": None}, "result: is absent"),
+        ({"result": FootprintResult(weights_bytes=1, peak_bytes=1)}, "is that of a footprint"),
+        ({"work": WORK.model_copy(update={"frames": 0})}, "work.count.frames: Input should be"),
+    ],
+)
+def test_what_could_not_be_read_again_is_not_written(store, changes, message):
+    with pytest.raises(UserError, match=message):
+        store.save(record().model_copy(update=changes))
+    assert not list(store.results.rglob("*.json"))
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"{", b"[]", b"null", b"\xff\xfe", b'{"id":' + b"9" * 5000 + b"}", b"[" * 9999]
+)
+def test_a_file_that_is_no_record_is_one_line(store, content):
+    path = store.save(record())
+    path.write_bytes(content)
+    with pytest.raises(UserError) as caught:
+        store.load(WORK)
+    assert str(caught.value).startswith(f"{path}: ")
+    assert len(str(caught.value)) < 300 + len(str(path))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_listing_passes_over_what_is_no_record_and_says_so_once(store, capsys):
+    saved = record()
+    path = store.save(saved)
+    folder = path.parent
+    for name in (f"._{path.name}", f"{WORK.id} (1).json", "notes.json", f"{WORK.id.upper()}x.json"):
+        (folder / name).write_text("{}")
+    (folder / f"{path.name}.bak").write_text("{}")
+    (folder / f"{'a' * 16}.json").write_text("")
+    (folder / f"{'b' * 16}.json").write_bytes(path.read_bytes())
+    (folder / f"{'c' * 16}.json").mkdir()
+    for _ in range(2):
+        assert list(store.records()) == [saved]
+    told = capsys.readouterr().err.splitlines()
+    assert all(line.startswith(f"warning: {folder}/") for line in told)
+    assert [line.endswith("json: not a record's name; skipped") for line in told].count(True) == 4
+    assert f"warning: {folder}/{'a' * 16}.json: not JSON" in "\n".join(told)
+    assert f"{'b' * 16}.json: holds the record that belongs in counts/{WORK.id}.json" in str(told)
+    assert f"{'c' * 16}.json: cannot be read (Is a directory)" in str(told)
+    assert len(told) == 7
+    with pytest.raises(UserError, match="not JSON"):
+        list(store.records(strict=True))
+
+
+def test_a_record_is_found_by_its_id(store):
+    saved = record()
+    path = store.save(saved)
+    assert store.named("count", WORK.id) == saved
+    assert store.named("training", WORK.id) is None
+    assert store.named("count", f"../counts/{WORK.id}") is None
+    path.write_text("")
+    with pytest.raises(UserError, match="not JSON"):
+        store.named("count", WORK.id)
 
 
 def test_an_interrupted_write_leaves_the_old_file(tmp_path, monkeypatch):

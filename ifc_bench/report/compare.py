@@ -72,7 +72,8 @@ def read_side(text: str) -> Side:
     folder, _, conditions = text.partition(":")
     if not (Path(folder) / "profiles").is_dir():
         raise UserError(f"{folder}: holds no folder profiles; give one that `profile` wrote")
-    records = [r for r in Store(Path(folder), Path()).records("profile") if r.status == "ok"]
+    found = Store(Path(folder), Path()).records("profile", strict=True)  # no row may get lost
+    records = [record for record in found if record.status == "ok"]
     fields = set()
     for condition in filter(None, conditions.split(",")):
         field, equals, value = condition.partition("=")

@@ -300,7 +300,8 @@ def measured(talk, window: int, device: str, slower: float = 2) -> Record:
     """A scope takes `slower` times what a device of 1e12 multiply-adds and bytes a second needs."""
     from ifc_bench.sweep.roofline import _bounds
 
-    made = record([], device=device, model=ModelConfig(communication=talk), window=window)
+    model = ModelConfig(communication=talk)
+    made = record([process(1.0)], device=device, model=model, window=window)
     rates = Rates(macs_per_second=1e12, bytes_per_second=1e12)
     bounds, count = _bounds(made.work, [20], (360, 640), rates)
     scopes = {scope: [slower * bound] for scope, bound in bounds.items()} | {
