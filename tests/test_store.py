@@ -8,7 +8,8 @@ from ifc_bench.config import Count, ModelConfig
 from ifc_bench.errors import UserError, told
 from ifc_bench.provenance import describe_device, provenance, resolve_device
 from ifc_bench.records import CountResult, FootprintResult, Record
-from ifc_bench.store import Store, write_text
+from ifc_bench.store import Store, seal, write_text
+from tests.conftest import ROOT
 
 
 @pytest.fixture
@@ -178,6 +179,26 @@ def test_a_record_is_found_by_its_id(store):
     path.write_text("")
     with pytest.raises(UserError, match="not JSON"):
         store.named("count", WORK.id)
+
+
+COMMITTED = sorted(
+    path
+    for kind in ("count", "training", "evaluation", "profile", "footprint", "external")
+    for path in (ROOT / "results").rglob(f"{kind}s/*.json")
+    if path.relative_to(ROOT / "results").parts[0] in ("baseline", "examples", "machines")
+)
+
+
+def test_every_committed_record_is_what_its_hash_says():
+    folders = {path.parent.parent for path in COMMITTED}
+    records = [r for folder in folders for r in Store(folder, folder).records(strict=True)]
+    assert len(records) == len(COMMITTED) > 600
+    for path in COMMITTED:
+        content = json.loads(path.read_text())
+        assert content.pop("sha256") == seal(content), path
+        assert content["id"] == path.stem
+    assert {record.id for record in records} == {path.stem for path in COMMITTED}
+    assert all(record.id == record.work.id for record in records)
 
 
 def test_an_interrupted_write_leaves_the_old_file(tmp_path, monkeypatch):
