@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
@@ -24,9 +23,11 @@ from ifc_bench.errors import Stopped, UserError
 from ifc_bench.models.build import build_model
 from ifc_bench.models.criterion import losses
 from ifc_bench.models.ifc import IFC
+from ifc_bench.models.tensor_file import DamagedError, read_tensors, write_tensors
 from ifc_bench.training.processes import ALONE, Processes
 
 _CURVE_POINTS = 20_000  # a record stays readable, however long the training
+_PARTS = frozenset({"work", "iteration", "model", "optimiser", "curves"})  # of a checkpoint
 _HALF = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
@@ -266,9 +267,7 @@ class Trainer:
             "curves": vars(self.curves),
         }
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        aside = self.path.with_suffix(".partial")
-        torch.save(state, aside)
-        os.replace(aside, self.path)
+        write_tensors(state, self.path)
 
     def _resume(self) -> None:
         state = read_checkpoint(self.path, self.work)
@@ -322,11 +321,18 @@ def read_checkpoint(path: Path, work: Training) -> dict[str, Any]:
         UserError: where the file is broken or belongs to another training.
     """
     try:
-        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:
+        state: dict[str, Any] = read_tensors(path)
+    except (OSError, DamagedError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
         raise UserError(
-            f"{path}: not a readable checkpoint ({type(error).__name__}); delete it to train again"
+            f"{path}: not a readable checkpoint ({reason}); delete it to train again"
         ) from error
+    whole = isinstance(state, dict) and state.keys() >= _PARTS and isinstance(state["model"], dict)
+    if not whole or not isinstance(state["iteration"], int):
+        raise UserError(
+            f"{path}: not a checkpoint of a training, which has {', '.join(sorted(_PARTS))}; "
+            "delete it to train again"
+        )
     if state.get("work") != work.id:
         raise UserError(
             f"{path}: work: belongs to training {state.get('work')}, expected {work.id}; move it "
@@ -338,7 +344,14 @@ def read_checkpoint(path: Path, work: Training) -> dict[str, Any]:
 def trained_model(path: Path, work: Training, device: str) -> IFC:
     """The finished model of `work` in evaluation mode."""
     model = build_model(work.model)
-    model.load_state_dict(finished_weights(path, work))
+    weights = finished_weights(path, work)
+    try:
+        model.load_state_dict(weights)
+    except (RuntimeError, TypeError):
+        raise UserError(
+            f"{path}: model: does not fit the network of training {work.id}; delete it to train "
+            "again"
+        ) from None
     return model.to(device).to(memory_format=torch.channels_last).eval()
 
 
@@ -346,7 +359,8 @@ def finished_weights(path: Path, work: Training) -> dict[str, Tensor]:
     """The weights that `work` ended with, on the CPU.
 
     Raises:
-        UserError: where the checkpoint is broken, another training's, or not the last one.
+        UserError: where the checkpoint is broken, another training's, not the last one, or holds
+            weights that are not finite.
     """
     if not path.exists():
         raise UserError(f"{path}: no such checkpoint; run the training {work.id} first")
@@ -357,4 +371,10 @@ def finished_weights(path: Path, work: Training) -> dict[str, Tensor]:
             f"{work.optimisation.iterations}; run the training to its end first"
         )
     weights: dict[str, Tensor] = state["model"]
+    for key, weight in weights.items():
+        if not isinstance(weight, Tensor) or not torch.isfinite(weight).all():
+            raise UserError(
+                f"{path}: model: {key}: holds numbers that are not finite; delete it and the "
+                f"record trainings/{work.id}.json to train again"
+            )
     return weights

@@ -1,10 +1,12 @@
 """Deterministic, resumable to the bit, honest about losses that are none."""
 
+import errno
 import math
 import os
 import signal
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -12,8 +14,8 @@ import torch
 
 from ifc_bench.config import Optimisation, SyntheticData, Training
 from ifc_bench.data.loading import VideoDataset, draw_batch
-from ifc_bench.errors import Stopped, UserError
-from ifc_bench.training.trainer import Hooks, Trainer, trained_model
+from ifc_bench.errors import Stopped, UserError, told
+from ifc_bench.training.trainer import Hooks, Trainer, finished_weights, trained_model
 from tests.conftest import ROOT, tiny_model
 
 
@@ -183,6 +185,141 @@ def test_a_broken_checkpoint_is_refused(data, tmp_path):
     (tmp_path / "x.pt").write_bytes(b"nonsense")
     with pytest.raises(UserError, match="not a readable checkpoint"):
         Trainer(work(), data, tmp_path / "x.pt", "cpu", Hooks())
+
+
+@pytest.fixture(scope="module")
+def checkpoint(data, tmp_path_factory) -> Path:
+    """A finished training's."""
+    path = tmp_path_factory.mktemp("finished") / "x.pt"
+    train(work(), data, path)
+    return path
+
+
+def flipped(path: Path, at: int) -> bytes:
+    content = bytearray(path.read_bytes())
+    content[at] ^= 1
+    return bytes(content)
+
+
+def test_one_flipped_bit_of_a_weight_is_noticed(data, checkpoint, tmp_path):
+    """torch itself would load it without a word."""
+    with zipfile.ZipFile(checkpoint) as archive:
+        weights = [member for member in archive.infolist() if "/data/" in member.filename]
+        inside = archive.read(max(weights, key=lambda member: member.file_size))[:64]
+    path = tmp_path / "x.pt"
+    path.write_bytes(flipped(checkpoint, checkpoint.read_bytes().index(inside) + 40))
+    torch.load(path, weights_only=True)
+    for use in (
+        lambda: trained_model(path, work(), "cpu"),
+        lambda: Trainer(work(), data, path, "cpu", Hooks()),
+    ):
+        with pytest.raises(UserError, match=r"checksum of .*delete it to train again") as caught:
+            use()
+        assert str(caught.value).startswith(f"{path}: ")
+
+
+def test_wherever_a_bit_flips_no_other_weights_are_loaded(checkpoint, tmp_path):
+    sound = finished_weights(checkpoint, work())
+    path = tmp_path / "x.pt"
+    size = checkpoint.stat().st_size
+    refused = 0
+    for at in range(7, size, size // 30):
+        path.write_bytes(flipped(checkpoint, at))
+        try:
+            weights = finished_weights(path, work())
+        except UserError:
+            refused += 1
+        else:  # between two members of the zip
+            assert all(torch.equal(weights[key], sound[key]) for key in sound)
+    assert refused > 10
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ([1, 2], "not a checkpoint of a training"),
+        ({"work": "x"}, "not a checkpoint of a training, which has curves, iteration, model"),
+        ({"model": torch.ones(3)}, "not a checkpoint of a training"),
+        ({"model": {"memory": torch.ones(3)}}, "model: does not fit the network"),
+        ({"model": {"memory": 3}}, "model: memory: holds numbers that are not finite"),
+        ({"work": "0" * 16}, "work: belongs to training 0000000000000000"),
+        ({"iteration": "6"}, "not a checkpoint of a training"),
+    ],
+)
+def test_a_file_that_is_no_checkpoint_is_one_line(content, message, checkpoint, tmp_path):
+    if isinstance(content, dict) and content != {"work": "x"}:
+        content = torch.load(checkpoint, weights_only=True) | content
+    torch.save(content, tmp_path / "x.pt")
+    with pytest.raises(UserError, match=message) as caught:
+        trained_model(tmp_path / "x.pt", work(), "cpu")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_weights_that_are_not_finite_are_refused(value, checkpoint, tmp_path):
+    state = torch.load(checkpoint, weights_only=True)
+    state["model"]["memory"][0, 0] = value
+    torch.save(state, tmp_path / "x.pt")
+    message = rf"x\.pt: model: memory: holds numbers that are not finite.*{work().id}\.json"
+    with pytest.raises(UserError, match=message):
+        trained_model(tmp_path / "x.pt", work(), "cpu")
+
+
+def test_a_full_disk_is_told_by_the_checkpoint_and_leaves_nothing(data, tmp_path, monkeypatch):
+    """The system refuses in the middle of the file; torch itself speaks of positions."""
+    path = tmp_path / "x.pt"
+    trainer = Trainer(work(), data, path, "cpu", Hooks())
+    trainer._save()
+    before = path.read_bytes()
+    usual = Path.open
+
+    def small(self: Path, *mode: str, **others: object) -> object:
+        file = usual(self, *mode, **others)
+        return Full(file) if self.suffix == ".partial" else file
+
+    monkeypatch.setattr(Path, "open", small)
+    with pytest.raises(OSError, match="No space left on device") as caught:
+        trainer._save()
+    assert (caught.value.errno, caught.value.filename) == (errno.ENOSPC, str(path))
+    assert told(caught.value) is not None
+    assert [p.name for p in tmp_path.iterdir()] == ["x.pt"]
+    assert path.read_bytes() == before
+
+
+class Full:
+    """A file on a disk with room for a kilobyte."""
+
+    def __init__(self, file) -> None:
+        self.file, self.left = file, 1000
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.file.close()
+
+    def write(self, content: bytes) -> int:
+        self.left -= len(content)
+        if self.left < 0:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return self.file.write(content)
+
+    def flush(self) -> None:
+        self.file.flush()
+
+    def fileno(self) -> int:
+        return self.file.fileno()
+
+
+def test_what_is_moved_into_place_is_on_the_disk(data, tmp_path, monkeypatch):
+    """Else a machine that stops could leave a name without its content."""
+    trainer = Trainer(work(), data, tmp_path / "x.pt", "cpu", Hooks())
+    steps = []
+    sync, replace = os.fsync, os.replace
+    monkeypatch.setattr("os.fsync", lambda n: (steps.append("sync"), sync(n)))
+    monkeypatch.setattr("os.replace", lambda a, b: (steps.append(str(b)), replace(a, b)))
+    trainer._save()
+    assert steps == ["sync", str(tmp_path / "x.pt")]
 
 
 def test_an_unfinished_training_gives_no_model(data, tmp_path):

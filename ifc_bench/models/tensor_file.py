@@ -1,0 +1,85 @@
+"""Files of tensors as `torch.save` writes them: written whole, read only where nothing is damaged.
+
+torch itself does not look at the checksums in its zip, so a flipped bit would become a weight.
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import torch
+
+
+class DamagedError(Exception):
+    """A file that is not what `torch.save` wrote; the message says why, without the file."""
+
+
+def read_tensors(path: Path) -> Any:
+    """What `torch.save` wrote, on the CPU; code in it is refused and not run.
+
+    Raises:
+        DamagedError: where its checksums do not fit, or it is no such file.
+        OSError: where it cannot be read.
+    """
+    try:
+        if zipfile.is_zipfile(path):
+            _check(path)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch's, of other archives: they are refused anyway
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, DamagedError):
+        raise
+    except Exception as error:
+        raise DamagedError(f"{type(error).__name__}: {_reason(str(error))}") from error
+
+
+def _reason(message: str) -> str:
+    """torch's message in short, without its advice to let the file run code."""
+    message = message.rpartition("WeightsUnpickler error:")[2]
+    return " ".join(message.split())[:80]
+
+
+def _check(path: Path) -> None:
+    """Refuse a zip that torch did not write, or whose content is not what its checksums say."""
+    with zipfile.ZipFile(path) as archive:
+        members = archive.infolist()
+        stored = all(member.compress_type == zipfile.ZIP_STORED for member in members)
+        if not stored or sum(member.file_size for member in members) > path.stat().st_size:
+            raise DamagedError("is compressed, which torch.save never does")
+        broken = archive.testzip()
+    if broken is not None:
+        raise DamagedError(
+            f"the checksum of {broken[:60]} does not fit, so its content was changed"
+        )
+
+
+def write_tensors(state: dict[str, Any], path: Path) -> None:
+    """Write a whole file aside, down to the disk, then move it into place.
+
+    Raises:
+        OSError: where it cannot be written, also for want of space; it names the file.
+    """
+    aside = path.with_suffix(".partial")
+    try:
+        with aside.open("wb") as file:
+            torch.save(state, file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(aside, path)
+    except BaseException as error:
+        aside.unlink(missing_ok=True)  # a full disk must not stay full of it
+        refusal = _refusal(error)
+        if refusal is not None:
+            raise OSError(refusal.errno, refusal.strerror, str(path)) from None
+        raise
+
+
+def _refusal(error: BaseException | None) -> OSError | None:
+    """What the system said; torch hides it behind an error of its own zip writer."""
+    while error is not None and not isinstance(error, OSError):
+        error = error.__context__
+    return error
