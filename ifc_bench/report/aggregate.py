@@ -8,10 +8,12 @@ from ifc_bench.config import Evaluation, Profile
 from ifc_bench.errors import UserError
 from ifc_bench.recipe import Preset, Row, Table, TableOfCounts
 from ifc_bench.records import CountResult, Device, EvaluationResult, Record
+from ifc_bench.report.origins import Origin, origin_of
 from ifc_bench.report.speeds import Speed, speed_of
 from ifc_bench.report.statistics import Summary, summarise
 from ifc_bench.store import Store
 
+NOT_RUN = "not run"
 _Profiles = dict[str, list[Record]]  # by what is measured, whatever the device
 
 
@@ -24,6 +26,7 @@ class Cell:
         speeds: one for each device that was measured; they never share a mean.
         lost: seeds without a value, by reason ("diverged", "failed", "not run").
         splits: the split hashes behind the values (more than one is a fault to be shown).
+        origins: the code and packages behind the values, their trainings and the speeds.
     """
 
     row: str
@@ -32,6 +35,7 @@ class Cell:
     speeds: tuple[Speed, ...]
     lost: dict[str, int]
     splits: frozenset[str]
+    origins: frozenset[Origin]
 
     def summary(self, metric: str) -> Summary | None:
         """Mean and std of an accuracy over seeds."""
@@ -40,6 +44,15 @@ class Cell:
     def by_seed(self, metric: str) -> dict[int, float]:
         """An accuracy of each seed that has one."""
         return self.values.get(metric, {})
+
+    def on(self, card: tuple[str, str] | None) -> list[Speed]:
+        """The speeds on one device with one implementation of attention."""
+        return [speed for speed in self.speeds if card == (speed.device, speed.attention)]
+
+    @property
+    def recorded(self) -> bool:
+        """Whether any record is behind this cell, were it of a failure."""
+        return bool(self.origins) or any(reason != NOT_RUN for reason in self.lost)
 
 
 def collect(table: Table, preset: Preset, store: Store, situation: str | None = None) -> list[Cell]:
@@ -85,6 +98,7 @@ def _cell(
     values: dict[str, dict[int, float]] = {m: {} for m in table.metrics if m != "FPS"}
     lost: dict[str, int] = {}
     splits: set[str] = set()
+    origins: set[Origin] = set()
     for work in table.evaluations(preset, row, window):
         record = store.load(work)
         if record is None or not isinstance(record.result, EvaluationResult):
@@ -92,20 +106,25 @@ def _cell(
             lost[reason] = lost.get(reason, 0) + 1
             continue
         splits.update([record.split_hash] if record.split_hash else [])
+        trained = store.load(work.training)
+        origins.update(origin_of(one) for one in (record, trained) if one is not None)
         scores = _scores(record.result, situation)
         for metric, found in values.items():
-            value = scores[metric]
+            value = scores.get(metric)
             if value is not None:
                 found[work.training.seed] = value
     asked = table.profile(preset, row, window, Device(kind="cpu", name=""))
     found_here = profiles.get(_wherever(asked), []) if asked else []
+    measured = [(record, speed) for record in found_here if (speed := speed_of(record))]
+    origins.update(origin_of(record) for record, _ in measured)
     return Cell(
         row=row.label,
         window=window,
         values=values,
-        speeds=tuple(speed for record in found_here if (speed := speed_of(record))),
+        speeds=tuple(speed for _, speed in measured),
         lost=lost,
         splits=frozenset(splits),
+        origins=frozenset(origins),
     )
 
 
@@ -113,7 +132,12 @@ def _scores(result: EvaluationResult, situation: str | None) -> dict[str, float 
     if situation is None:
         return result.metrics
     if situation not in result.by_situation:
-        raise UserError(f"--situation: {situation!r} is none of {', '.join(result.by_situation)}")
+        there = ", ".join(result.by_situation)
+        raise UserError(
+            f"--situation: {situation!r} is none of {there}"
+            if there
+            else f"--situation: {situation!r}: no record tells situations of its videos"
+        )
     return result.by_situation[situation]
 
 
@@ -124,7 +148,7 @@ def _reason(store: Store, work: Evaluation, record: Record | None) -> str:
     training = store.load(work.training)
     if training is not None and training.status != "ok":
         return training.status
-    return "not run"
+    return NOT_RUN
 
 
 def measured_on(table: Table, preset: Preset, store: Store) -> list[str]:

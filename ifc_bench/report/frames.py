@@ -47,16 +47,22 @@ def summary_frame(table: Table, preset: Preset, store: Store) -> pd.DataFrame:
 
 
 def speeds_frame(table: Table, preset: Preset, store: Store) -> pd.DataFrame:
-    """One row for each row, window and device that was measured: `fps`, `std`, `n`, `doubts`."""
+    """One row for each row, window and device that was measured.
+
+    `fps`, `std`, `n` (processes), `windows` (of a video; FPS follow them, so they do not compare
+    over T), `doubts`.
+    """
     rows = [
         {
             "row": cell.row, "T": cell.window, "device": speed.device, "fps": speed.fps,
-            "std": speed.std, "n": speed.n, "doubts": "; ".join(speed.doubts),
+            "std": speed.std, "n": speed.n, "windows": speed.reading.mean,
+            "doubts": "; ".join(speed.doubts),
         }
         for cell in collect(table, preset, store)
         for speed in cell.speeds
     ]  # fmt: skip
-    return pd.DataFrame(rows, columns=["row", "T", "device", "fps", "std", "n", "doubts"])
+    columns = ["row", "T", "device", "fps", "std", "n", "windows", "doubts"]
+    return pd.DataFrame(rows, columns=columns)
 
 
 def curves_frame(table: Table, preset: Preset, store: Store) -> pd.DataFrame:
@@ -81,7 +87,7 @@ def situations_frame(table: Table, preset: Preset, store: Store) -> pd.DataFrame
     """AP by situation: `row`, `T`, `seed`, `situation`, `value`."""
     found = [
         {"row": row, "T": work.window, "seed": work.training.seed, "situation": name,
-         "value": scores["AP"]}
+         "value": scores.get("AP")}
         for row, work, result in _evaluations(table, preset, store)
         for name, scores in result.by_situation.items()
     ]  # fmt: skip

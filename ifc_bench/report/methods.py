@@ -12,11 +12,16 @@ from ifc_bench.config import External
 from ifc_bench.recipe import Preset, TableOfMethods
 from ifc_bench.records import EvaluationResult
 from ifc_bench.report.aggregate import Cell, collect
-from ifc_bench.report.layout import ABSENT, Grid, describe, percent
+from ifc_bench.report.cells import accuracy
+from ifc_bench.report.heads import incomplete_line, most_seeds, process_spread
+from ifc_bench.report.layout import ABSENT, Grid, describe, explain_mark, percent, span
+from ifc_bench.report.origins import origin_lines
 from ifc_bench.report.paper import PaperNumbers
+from ifc_bench.report.window_counts import reading_line
 from ifc_bench.store import Store
 
 _Line = dict[str, Any]
+_PRINTED = ("shown", "read")  # how a value stands in the table, and in how many windows
 
 
 def method_grid(table: TableOfMethods, preset: Preset, store: Store, paper: PaperNumbers) -> Grid:
@@ -25,31 +30,39 @@ def method_grid(table: TableOfMethods, preset: Preset, store: Store, paper: Pape
     cells = collect(table, preset, store)
     lines = _published(table, paper) + _external(table, store)
     for cell in cells:
-        lines += _ours(table, preset, cell)
+        lines += _ours(table, preset, cell, most_seeds(cells))
     columns = [table.factor, "source", "data", *accuracies]
     devices = list(dict.fromkeys(str(line["device"]) for line in lines if line["device"]))
-    columns += [f"FPS on {device}" for device in devices]
-    grid = Grid(table.title, _head(preset, cells), columns, values=lines)
+    ours = [device for device in devices if _read(lines, device)]
+    for device in devices:
+        columns += [f"FPS on {device}", *(["windows"] if device in ours else [])]
+    grid = Grid(table.title, _head(preset, cells), columns)
     for key in dict.fromkeys((line["method"], line["source"], line["data"]) for line in lines):
         mine = [li for li in lines if (li["method"], li["source"], li["data"]) == key]
         shown = [_shown(mine, metric, None) for metric in accuracies]
-        shown += [_shown(mine, "FPS", device) for device in devices]
+        for device in devices:
+            shown.append(_shown(mine, "FPS", device))
+            shown += [", ".join(_read(mine, device)) or ABSENT] if device in ours else []
         grid.rows.append([*map(str, key), *shown])
-    return grid
+    grid.values = [{k: v for k, v in line.items() if k not in _PRINTED} for line in lines]
+    return explain_mark(grid)
 
 
 def _head(preset: Preset, cells: list[Cell]) -> list[str]:
-    n = {len(values) for cell in cells for values in cell.values.values()}
-    lost = sum(sum(cell.lost.values()) for cell in cells)
+    most = most_seeds(cells)
+    spread = ", ± is the sample std over seeds" if most > 1 else ""
     lines = [
         "published: the paper's numbers; evaluated: results.json of others, scored here; ours: "
-        f"trained with preset {preset.name}, n = {max(n, default=0)}, ± is the sample std over "
-        "seeds",
+        f"trained with preset {preset.name}, n = {most}{spread}",
         "rows compare only where their data is the same",
     ]
-    if lost:
-        lines.append(f"incomplete: {lost} evaluations of ours have no record")
-    return lines
+    speeds = [speed for cell in cells for speed in cell.speeds]
+    if speeds:
+        spread = process_spread([speed.n for speed in speeds])
+        lines.append(f"FPS of ours: end to end; {spread}")
+        lines += reading_line(speed.reading for speed in speeds)
+    lines += incomplete_line(cells, preset, " of ours")
+    return lines + origin_lines(origin for cell in cells for origin in cell.origins)
 
 
 def _line(method: str, source: str, data: str, metric: str, mean: float) -> _Line:
@@ -62,6 +75,9 @@ def _line(method: str, source: str, data: str, metric: str, mean: float) -> _Lin
         "std": None,
         "n": None,
         "device": None,
+        "windows": None,
+        "shown": percent(mean, None),
+        "read": None,
     }
 
 
@@ -91,7 +107,7 @@ def _external(table: TableOfMethods, store: Store) -> list[_Line]:
     return lines
 
 
-def _ours(table: TableOfMethods, preset: Preset, cell: Cell) -> list[_Line]:
+def _ours(table: TableOfMethods, preset: Preset, cell: Cell, most: int) -> list[_Line]:
     lines = []
     data = describe(preset.data)
     for metric in cell.values:
@@ -99,17 +115,23 @@ def _ours(table: TableOfMethods, preset: Preset, cell: Cell) -> list[_Line]:
         if summary is not None:
             line = _line(cell.row, "ours", data, metric, 100 * summary.mean)
             line["std"] = None if summary.std is None else 100 * summary.std
+            line["shown"] = accuracy(table, cell, metric, most)
             lines.append(line | {"n": summary.n})
     for speed in cell.speeds:
-        lines.append(
-            _line(cell.row, "ours", data, "FPS", speed.fps)
-            | {"device": f"{speed.device}, attention {speed.attention}"}
-        )
+        line = _line(cell.row, "ours", data, "FPS", speed.fps)
+        line |= {"std": speed.std, "n": speed.n, "windows": speed.reading.mean}
+        line |= {"shown": speed.shown, "read": span(speed.reading.counts)}
+        lines.append(line | {"device": f"{speed.device}, attention {speed.attention}"})
     return lines
+
+
+def _read(lines: list[_Line], device: str) -> list[str]:
+    """The windows behind the FPS on one device, where they are known."""
+    return [line["read"] for line in lines if line["device"] == device and line["read"]]
 
 
 def _shown(lines: list[_Line], metric: str, device: str | None) -> str:
     for line in lines:
         if line["metric"] == metric and (device is None or line["device"] == device):
-            return percent(line["mean"], line["std"])
+            return str(line["shown"])
     return ABSENT

@@ -10,9 +10,10 @@ import pandas as pd
 from ifc_bench.cards import same_card
 from ifc_bench.config import InterFrame, NoiseFrames, Profile
 from ifc_bench.records import ProfileResult, Record
-from ifc_bench.report.layout import ABSENT, Format, Grid, write
+from ifc_bench.report.layout import ABSENT, Format, Grid, explain_mark, span, write
 from ifc_bench.report.paper import PaperNumbers
-from ifc_bench.report.speeds import paper_order, row_of
+from ifc_bench.report.speeds import paper_order, row_of, shown_speed
+from ifc_bench.report.window_counts import reading_line, reading_of
 
 _SHOWN_SCOPES = ("backbone", "encoder", "decoder", "mask_head", "tracker", "output")
 _PAPER_ROWS = {"none": "No Comm", "full": "Full THW", "decomposed": "Decomp T-HW", "ifc": "IFC"}
@@ -42,7 +43,7 @@ def profile_grid(records: Iterable[Record], paper: PaperNumbers | None = None) -
         grid.columns = list(line)
         grid.rows.append(list(line.values()))
         grid.values.append(row)
-    return grid
+    return explain_mark(grid)
 
 
 def published(record: Record, paper: PaperNumbers) -> str:
@@ -77,6 +78,8 @@ def _head(pairs: list[tuple[dict[str, Any], Record]]) -> list[str]:
         "FPS: end to end, frames in memory to final tracks; ± is the sample std between processes",
         "scopes: ms a frame, in passes of their own; peak: of torch's allocations, with weights",
     ]
+    measured = [record for row, record in pairs if row.get("fps") is not None]
+    lines += reading_line(found for one in measured if (found := reading_of(one)))
     if any(row["device"] and "thread" in row["device"] for row, _ in pairs):
         lines.append("measured on a processor (CPU); no number here is a card's")
     for row, _ in pairs:
@@ -110,6 +113,7 @@ def _line(row: dict[str, Any], record: Record) -> dict[str, str]:
         "T": str(row["T"] or "video"),
         "S": str(row["S"]) if row["T"] else ABSENT,
         "FPS": _fps(row, record),
+        "windows": _windows(record),
         "ms a frame [95%]": _interval(row),
     }
     line |= {scope: _number(row.get(f"{scope}_ms"), 1) for scope in _SHOWN_SCOPES}
@@ -127,8 +131,12 @@ def _fps(row: dict[str, Any], record: Record) -> str:
         return "out of memory" + (f" (asked for {asked / 1e6:.0f} MB)" if asked else "")
     if row["status"] != "ok":
         return row["status"]
-    spread = "" if row["fps_std"] is None else f"±{row['fps_std']:.2f}"
-    return f"{row['fps']:.2f}{spread}{'!' if row['doubts'] else ''}"
+    return shown_speed(row["fps"], row["fps_std"], row["processes"], bool(row["doubts"]), 2)
+
+
+def _windows(record: Record) -> str:
+    reading = reading_of(record)
+    return ABSENT if reading is None else span(reading.counts)
 
 
 def _interval(row: dict[str, Any]) -> str:

@@ -16,7 +16,9 @@ from ifc_bench.config import ModelConfig, NoiseFrames, Profile, spoken
 from ifc_bench.nvml import doubts, joules, remarks
 from ifc_bench.profiling.interval import median_interval
 from ifc_bench.records import ProcessSamples, ProfileResult, Record
+from ifc_bench.report.layout import flagged
 from ifc_bench.report.statistics import summarise
+from ifc_bench.report.window_counts import Reading, reading_of
 from ifc_bench.store import Store
 
 _PAPER = ("none", "full", "decomposed", "ifc")
@@ -33,6 +35,7 @@ class Speed:
         std: sample std between processes; None for one process.
         n: processes.
         doubts: why the number must not be trusted.
+        reading: the videos, and the windows that they are read in.
     """
 
     device: str
@@ -41,12 +44,20 @@ class Speed:
     std: float | None
     n: int
     doubts: tuple[str, ...]
+    reading: Reading
 
     @property
     def shown(self) -> str:
-        """The number with its spread; "!" where it must not be trusted."""
-        spread = "" if self.std is None else f"±{self.std:.1f}"
-        return f"{self.fps:.1f}{spread}{'!' if self.doubts else ''}"
+        """The number with its spread and marks; see `shown_speed`."""
+        return shown_speed(self.fps, self.std, self.n, bool(self.doubts))
+
+
+def shown_speed(
+    fps: float, std: float | None, n: int | None, doubted: bool, digits: int = 1
+) -> str:
+    """FPS with their spread; "!" where they must not be trusted, a mark where n is too small."""
+    spread = "" if std is None else f"±{std:.{digits}f}"
+    return flagged(f"{fps:.{digits}f}{spread}{'!' if doubted else ''}", n)
 
 
 def process_fps(result: ProfileResult) -> list[float]:
@@ -57,7 +68,8 @@ def process_fps(result: ProfileResult) -> list[float]:
 def speed_of(record: Record) -> Speed | None:
     """The speed behind a profile's record; None where nothing was measured."""
     result = record.result
-    if not isinstance(result, ProfileResult) or not result.processes:
+    reading = reading_of(record)
+    if not isinstance(result, ProfileResult) or not result.processes or reading is None:
         return None
     summary = summarise(process_fps(result))
     assert summary is not None
@@ -68,6 +80,7 @@ def speed_of(record: Record) -> Speed | None:
         std=summary.std,
         n=summary.n,
         doubts=doubts_of(result),
+        reading=reading,
     )
 
 
@@ -109,7 +122,10 @@ def profile_frame(store: Store) -> pd.DataFrame:
 
 
 def row_of(record: Record) -> dict[str, Any]:
-    """One profile as a flat row; times in milliseconds a frame, memory in bytes."""
+    """One profile as a flat row; times in milliseconds a frame, memory in bytes.
+
+    `windows` is how many a video is read in, `window_ms` the milliseconds that one takes.
+    """
     work = record.work
     assert isinstance(work, Profile)
     row: dict[str, Any] = {
@@ -132,7 +148,17 @@ def row_of(record: Record) -> dict[str, Any]:
         return row
     if not result.processes:
         return row | {"asked_bytes": result.asked_bytes}
-    return row | _times(result) | _memory(result.processes) | _energy(result)
+    return row | _windows(record) | _times(result) | _memory(result.processes) | _energy(result)
+
+
+def _windows(record: Record) -> dict[str, Any]:
+    """The windows of a video, and what one takes, which compares over T where FPS do not."""
+    result, reading = record.result, reading_of(record)
+    if not isinstance(result, ProfileResult) or reading is None:
+        return {}
+    passes = [seconds for process in result.processes for seconds in process.wall_seconds]
+    window_ms = 1000 * median(passes) / sum(reading.counts)
+    return {"windows": reading.mean, "window_ms": window_ms}
 
 
 def _times(result: ProfileResult) -> dict[str, Any]:

@@ -5,15 +5,40 @@ Every head says the data set, the preset, the device and n. Accuracies are perce
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from ifc_bench.recipe import AnyTable, Preset, Table, TableOfCounts, TableOfMethods
 from ifc_bench.report.aggregate import Cell, collect
+from ifc_bench.report.cells import accuracy, failures
 from ifc_bench.report.counts import count_grid
-from ifc_bench.report.layout import ABSENT, Format, Grid, describe, percent, write
+from ifc_bench.report.heads import head_lines, most_seeds
+from ifc_bench.report.layout import (
+    ABSENT,
+    Format,
+    Grid,
+    explain_mark,
+    percent,
+    span,
+    write,
+)
 from ifc_bench.report.methods import method_grid
 from ifc_bench.report.paper import PaperNumbers
 from ifc_bench.report.significance import best_rows, compare_rows, power_lines
 from ifc_bench.report.speeds import Speed
 from ifc_bench.store import Store
+
+_Card = tuple[str, str]  # a device, and the implementation of attention
+_WINDOWS = "windows"
+
+
+@dataclass(frozen=True)
+class _Column:
+    """A column of numbers: `window` None where rows bring their own."""
+
+    name: str
+    window: int | None
+    metric: str
+    card: _Card | None
 
 
 def render(
@@ -57,14 +82,9 @@ def _grid(
     cells = collect(table, preset, store, situation)
     speeds = sorted({(s.device, s.attention) for cell in cells for s in cell.speeds})
     own_windows = any(row.window is not None for row in table.rows)
-    columns, keys = [table.factor, *(["T"] if own_windows else [])], []
-    for window in [None] if own_windows else table.windows(preset, table.rows[0]):
-        for metric in table.metrics:
-            for card in speeds if metric == "FPS" else [None]:
-                keys.append((window, metric, card))
-                several = f" [{speeds.index(card) + 1}]" if card and len(speeds) > 1 else ""
-                columns.append(f"{f'T={window} ' if window else ''}{metric}{several}")
-    grid = Grid(table.title, _head(table, preset, cells, speeds), columns)
+    columns = _columns(table, preset, cells, speeds)
+    names = [table.factor, *(["T"] if own_windows else []), *(column.name for column in columns)]
+    grid = Grid(table.title, head_lines(table, preset, cells, speeds), names)
     if situation is None and table.baseline is not None and table.statistic == "mean":
         grid.head += power_lines(compare_rows(table, preset, store))
     if situation is not None:
@@ -75,16 +95,20 @@ def _grid(
         if metric != "FPS" and situation is None and table.statistic == "mean"
     }
     by_place = {(cell.row, cell.window): cell for cell in cells}
+    most = most_seeds(cells)
     for row in table.rows:
-        places = [(w or row.window or 0, metric, card) for w, metric, card in keys]
+        places = [(c, c.window or row.window or 0) for c in columns]
         told = [str(row.window)] if own_windows else []
         shown = [
-            _bold(_show(table, by_place[row.label, w], m, c), (row.label, w) in best.get(m, ()))
-            for w, m, c in places
+            _bold(
+                _show(table, by_place[row.label, w], c, most),
+                (row.label, w) in best.get(c.metric, ()),
+            )
+            for c, w in places
         ]
         grid.rows.append([row.label, *told, *shown])
         if paper is not None:
-            printed = [_show_paper(table, paper, row.label, w, m, c) for w, m, c in places]
+            printed = [_show_paper(table, paper, row.label, w, c) for c, w in places]
             grid.rows.append([f"{row.label} (paper)", *told, *printed])
     if paper is not None:
         grid.head += _without_window(table, paper)
@@ -92,90 +116,59 @@ def _grid(
         grid.values += _values(table, cell)
         if paper is not None:
             grid.values += _paper_values(table, paper, cell)
-    return grid
+    return explain_mark(grid)
 
 
-def _head(
-    table: Table, preset: Preset, cells: list[Cell], speeds: list[tuple[str, str]]
-) -> list[str]:
-    """What the numbers are: data, preset, n, device; and what is missing."""
-    splits = sorted({split for cell in cells for split in cell.splits})
-    n = _range([len(v) for cell in cells for v in cell.values.values()])
-    shown = ", ".join("+".join(part[:8] for part in s.split("+")) for s in splits) or "none"
-    spread = "numbers are sample stds" if table.statistic == "std" else "± is the sample std"
-    images = table.rows[0].images
-    data = preset.image_data if images else preset.data
-    schedule = preset.image_optimisation if images else preset.optimisation
-    strided = any(row.stride > 1 for row in table.rows)
-    protocol = "evaluated in windows of T at stride " + ("S" if strided else "1")
-    if preset.short_videos == "shrink":
-        protocol += " (a shorter video is one window)"
-    if images:
-        protocol = "evaluated as COCO evaluates images"
-    started = "" if images or not preset.pretrain else ", after training on images"
-    lines = [
-        f"data: {describe(data)}, split {shown}",
-        f"preset: {preset.name} ({schedule.iterations} iterations of {schedule.clips} clips of "
-        f"T={schedule.clip_frames}{started}); {protocol}",
-        f"n = {n} trainings; {spread} over seeds",
-    ]
-    for index, card in enumerate(speeds):
-        device, attention = card
-        mark = f" [{index + 1}]" if len(speeds) > 1 else ""
-        measured = [s.n for cell in cells for s in cell.speeds if (s.device, s.attention) == card]
-        variance = f"; ± is the sample std between processes (n = {_range(measured)})"
-        if max(measured) == 1:
-            variance = "; one process each, so no ±"
-        lines.append(f"FPS{mark}: end to end, {device}, attention {attention}{variance}")
-    lost: dict[str, int] = {}
-    for cell in cells:
-        for reason, count in cell.lost.items():
-            lost[reason] = lost.get(reason, 0) + count
-    if lost:
-        told = ", ".join(f"{count} {reason}" for reason, count in sorted(lost.items()))
-        lines.append(f"incomplete: of {len(cells) * preset.seeds} evaluations, {told}")
-    if len(splits) > 1:
-        lines.append("warning: more than one split is mixed here; run the table again")
-    return lines
+def _columns(table: Table, preset: Preset, cells: list[Cell], speeds: list[_Card]) -> list[_Column]:
+    """The columns of numbers, window by window.
+
+    FPS have their windows beside them: in the name where all rows have as many, which keeps the
+    table narrow, else in a column of its own.
+    """
+    own_windows = any(row.window is not None for row in table.rows)
+    cards: list[_Card | None] = [*speeds] or [None]
+    found = []
+    for window in [None] if own_windows else table.windows(preset, table.rows[0]):
+        prefix = f"T={window} " if window else ""
+        for metric in table.metrics:
+            if metric != "FPS":
+                found.append(_Column(f"{prefix}{metric}", window, metric, None))
+                continue
+            for card in cards:
+                mark = f" [{speeds.index(card) + 1}]" if card and len(speeds) > 1 else ""
+                here = [cell for cell in cells if window in (None, cell.window)]
+                counts = {span(s.reading.counts) for cell in here for s in cell.on(card)}
+                told = f" ({_windows(*counts)})" if len(counts) == 1 else ""
+                found.append(_Column(f"{prefix}FPS{mark}{told}", window, "FPS", card))
+                if len(counts) > 1:
+                    found.append(_Column(f"{prefix}{_WINDOWS}{mark}", window, _WINDOWS, card))
+    return found
 
 
-def _range(counts: list[int]) -> str:
-    """ "5", or "3 to 5"."""
-    least, most = min(counts), max(counts)
-    return str(least) if least == most else f"{least} to {most}"
+def _windows(count: str) -> str:
+    return f"{count} window{'s'[: count != '1']}"
 
 
 def _bold(text: str, best: bool) -> str:
     return f"**{text}**" if best else text
 
 
-def _show(table: Table, cell: Cell, metric: str, card: tuple[str, str] | None) -> str:
-    if metric == "FPS":
-        found = [s for s in cell.speeds if card == (s.device, s.attention)]
-        return found[0].shown if found else ABSENT
-    summary = cell.summary(metric)
-    if summary is None:
+def _show(table: Table, cell: Cell, column: _Column, most: int) -> str:
+    if column.metric not in ("FPS", _WINDOWS):
+        return accuracy(table, cell, column.metric, most)
+    found = cell.on(column.card)
+    if not found:
         return ABSENT
-    std = None if summary.std is None else 100 * summary.std
-    if table.statistic == "std":
-        return ABSENT if std is None else percent(std, None)
-    return percent(100 * summary.mean, std)
+    return found[0].shown if column.metric == "FPS" else span(found[0].reading.counts)
 
 
-def _show_paper(
-    table: Table,
-    paper: PaperNumbers,
-    row: str,
-    window: int,
-    metric: str,
-    card: tuple[str, str] | None,
-) -> str:
-    found = paper.find(table.paper_table, row, window, metric)
+def _show_paper(table: Table, paper: PaperNumbers, row: str, window: int, column: _Column) -> str:
+    found = paper.find(table.paper_table, row, window, column.metric)
     if found is None:
         return ABSENT
-    if metric == "FPS":
+    if column.metric == "FPS":
         published_on = paper.card(table.paper_table)
-        if not (card and published_on and published_on in card[0]):
+        if not (column.card and published_on and published_on in column.card[0]):
             return ABSENT
     mean, std = found
     if table.statistic == "std":
@@ -202,7 +195,8 @@ def _values(table: Table, cell: Cell) -> list[dict[str, object]]:
         if summary is None:
             continue
         std = None if summary.std is None else 100 * summary.std
-        lines.append(_line(table, cell, metric, "ours", 100 * summary.mean, std, summary.n))
+        line = _line(table, cell, metric, "ours", (100 * summary.mean, std, summary.n))
+        lines.append(line | {"lost": ", ".join(failures(cell)) or None})
     for speed in cell.speeds:
         lines.append(_speed_line(table, cell, speed))
     return lines
@@ -213,10 +207,10 @@ def _line(
     cell: Cell,
     metric: str,
     source: str,
-    mean: float,
-    std: float | None,
-    n: int,
+    number: tuple[float, float | None, int],
 ) -> dict[str, object]:
+    """One value; `number` is its mean, std and n."""
+    mean, std, n = number
     return {
         "table": table.name,
         table.factor.replace(" ", "_"): cell.row,
@@ -229,13 +223,15 @@ def _line(
         "unit": "percent",
         "device": None,
         "attention": None,
+        "windows": None,
+        "lost": None,
     }
 
 
 def _speed_line(table: Table, cell: Cell, speed: Speed) -> dict[str, object]:
-    line = _line(table, cell, "FPS", "ours", speed.fps, speed.std, speed.n)
+    line = _line(table, cell, "FPS", "ours", (speed.fps, speed.std, speed.n))
     line |= {"unit": "frames per second", "device": speed.device, "attention": speed.attention}
-    return line
+    return line | {"windows": speed.reading.mean}
 
 
 def _paper_values(table: Table, paper: PaperNumbers, cell: Cell) -> list[dict[str, object]]:
@@ -243,5 +239,5 @@ def _paper_values(table: Table, paper: PaperNumbers, cell: Cell) -> list[dict[st
     for metric in cell.values:
         found = paper.find(table.paper_table, cell.row, cell.window, metric)
         if found is not None:
-            lines.append(_line(table, cell, metric, "paper", found[0], found[1], 5))
+            lines.append(_line(table, cell, metric, "paper", (*found, 5)))
     return lines

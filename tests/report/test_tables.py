@@ -101,7 +101,9 @@ def test_what_is_missing_is_said(store):
     save(store, training, lost, "diverged")
     text = render(TABLE, PRESET, store)
     assert "incomplete: of 12 evaluations, 1 diverged, 10 not run" in text
-    assert "n = 0 to 1" in text
+    assert "n = 1 training, so no ±" in text
+    line = next(line for line in text.splitlines() if line.startswith("| Full THW"))
+    assert "– (1 diverged)" in line
 
 
 def test_one_situation_alone(store):

@@ -1,0 +1,91 @@
+"""Lines above a table: what its numbers are, how many are behind them, and what is missing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from ifc_bench.recipe import Preset, Table
+from ifc_bench.report.aggregate import Cell
+from ifc_bench.report.cells import counted
+from ifc_bench.report.layout import describe, span
+from ifc_bench.report.origins import origin_lines
+from ifc_bench.report.window_counts import reading_line
+
+
+def head_lines(
+    table: Table, preset: Preset, cells: list[Cell], speeds: list[tuple[str, str]]
+) -> list[str]:
+    """Data, preset, n and device of the numbers; and what is missing."""
+    splits = sorted({split for cell in cells for split in cell.splits})
+    shown = ", ".join("+".join(part[:8] for part in s.split("+")) for s in splits) or "none"
+    images = table.rows[0].images
+    data = preset.image_data if images else preset.data
+    schedule = preset.image_optimisation if images else preset.optimisation
+    strided = any(row.stride > 1 for row in table.rows)
+    protocol = "evaluated in windows of T at stride " + ("S" if strided else "1")
+    if preset.short_videos == "shrink":
+        protocol += " (a shorter video is one window)"
+    if images:
+        protocol = "evaluated as COCO evaluates images"
+    started = "" if images or not preset.pretrain else ", after training on images"
+    lines = [
+        f"data: {describe(data)}, split {shown}",
+        f"preset: {preset.name} ({schedule.iterations} iterations of {schedule.clips} clips of "
+        f"T={schedule.clip_frames}{started}); {protocol}",
+        seeds_line(table, cells),
+        *_speed_lines(cells, speeds),
+    ]
+    lines += incomplete_line(cells, preset)
+    if len(splits) > 1:
+        lines.append("warning: more than one split is mixed here; run the table again")
+    return lines + origin_lines(origin for cell in cells for origin in cell.origins)
+
+
+def _speed_lines(cells: list[Cell], speeds: list[tuple[str, str]]) -> list[str]:
+    """Devices and spread of FPS, and the windows that videos are read in."""
+    lines = []
+    for index, card in enumerate(speeds):
+        device, attention = card
+        mark = f" [{index + 1}]" if len(speeds) > 1 else ""
+        measured = [speed.n for cell in cells for speed in cell.on(card)]
+        spread = process_spread(measured)
+        lines.append(f"FPS{mark}: end to end, {device}, attention {attention}; {spread}")
+    return lines + reading_line(speed.reading for cell in cells for speed in cell.speeds)
+
+
+def incomplete_line(cells: Sequence[Cell], preset: Preset, whose: str = "") -> list[str]:
+    """Evaluations without a value, by reason; empty where all have one."""
+    lost: dict[str, int] = {}
+    for cell in cells:
+        for reason, count in cell.lost.items():
+            lost[reason] = lost.get(reason, 0) + count
+    if not lost:
+        return []
+    told = ", ".join(counted(lost))
+    return [f"incomplete: of {len(cells) * preset.seeds} evaluations{whose}, {told}"]
+
+
+def most_seeds(cells: Iterable[Cell]) -> int:
+    """The largest n of any accuracy."""
+    return max((len(v) for cell in cells for v in cell.values.values()), default=0)
+
+
+def seeds_line(table: Table, cells: Sequence[Cell]) -> str:
+    """Tell n and the spread: "n = 5 trainings; ± is the sample std over seeds"."""
+    most = most_seeds(cells)
+    std = table.statistic == "std"
+    if most == 0:
+        return "n = 0 trainings"
+    if most == 1:
+        return f"n = 1 training, so no {'std' if std else '±'}"
+    spread = "numbers are sample stds" if std else "± is the sample std"
+    fewer = any(0 < len(values) < most for cell in cells for values in cell.values.values())
+    told = "; a cell with fewer tells its n" if fewer else ""
+    return f"n = {most} trainings; {spread} over seeds{told}"
+
+
+def process_spread(processes: Sequence[int]) -> str:
+    """Tell the spread of FPS, from the number of processes behind each."""
+    if max(processes) == 1:
+        return "one process each, so no ±"
+    return f"± is the sample std between processes (n = {span(processes)})"

@@ -1,0 +1,61 @@
+"""Tells of tables that mix records of other code or other packages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from ifc_bench.records import Record
+
+_PACKAGES = ("torch", "torchvision", "numpy", "pycocotools")  # those that change numbers
+_SHOWN = 3
+
+
+@dataclass(frozen=True)
+class Origin:
+    """The code and the packages behind a record.
+
+    Attributes:
+        revision: of git; None where there was no repository.
+        dirty: whether the code had changes that no commit holds.
+        packages: name and version of those that change numbers.
+    """
+
+    revision: str | None
+    dirty: bool
+    packages: tuple[tuple[str, str], ...]
+
+
+def origin_of(record: Record) -> Origin:
+    """The origin of a record."""
+    told = record.provenance
+    versions = ((name, told.packages[name]) for name in _PACKAGES if name in told.packages)
+    return Origin(told.git_revision, bool(told.git_dirty), tuple(versions))
+
+
+def origin_lines(origins: Iterable[Origin]) -> list[str]:
+    """What a table's head says of mixed origins: at most one line, none where all is alike.
+
+    It is a warning where packages differ or code had changes, for then numbers may.
+    """
+    found = set(origins)
+    revisions = sorted({(one.revision or "no commit")[:7] for one in found})
+    changed = sorted({(one.revision or "no commit")[:7] for one in found if one.dirty})
+    parts = []
+    if len(revisions) > 1:
+        parts.append(f"records of {len(revisions)} code revisions ({_few(revisions)})")
+    warnings = []
+    if changed:
+        warnings.append(f"code with changes that no commit holds ({_few(changed)})")
+    for name in _PACKAGES:
+        versions = sorted({v for one in found for package, v in one.packages if package == name})
+        if len(versions) > 1:
+            warnings.append(f"{len(versions)} versions of {name} ({_few(versions)})")
+    if not parts and not warnings:
+        return []
+    told = ", ".join([*parts, *warnings])
+    return [f"warning: {told}" if warnings else told]
+
+
+def _few(names: list[str]) -> str:
+    return ", ".join(names[:_SHOWN]) + (", ..." if len(names) > _SHOWN else "")
