@@ -7,7 +7,8 @@ from typing import Annotated, Literal
 import typer
 
 from ifc_bench.cli.options import Style
-from ifc_bench.report.compare import FIELDS, compare, read_side, render_comparison
+from ifc_bench.errors import UserError
+from ifc_bench.report.compare import FIELDS, compare, lost_rows, read_side, render_comparison
 
 
 def add_to(app: typer.Typer) -> None:
@@ -29,15 +30,19 @@ def add_to(app: typer.Typer) -> None:
         """Compare two sets of profiles, of two commits, cards or variants, row by row.
 
         A FOLDER is one that `profile --results` wrote. Exit code 1 when B is slower (or larger) by
-        more than the threshold and that is no noise.
+        more than the threshold and that is no noise, or when a row that A has is missing in B,
+        failed there or ran out of memory.
 
         Example: python run_ablations.py compare results:variant=none results:variant=ifc
         """
         sides = read_side(a), read_side(b)
         rows = compare(*sides, metric)
         print(render_comparison(*sides, rows, metric, threshold, alpha, style))
-        if any(row.regressed(metric, threshold, alpha) for row in rows):
+        lost = [row for row in lost_rows(*sides) if row.regressed]
+        if lost or any(row.regressed(metric, threshold, alpha) for row in rows):
             raise typer.Exit(1)
+        if not rows:
+            raise UserError(f"compare: {a}, {b}: no row is measured on both sides; see the table")
 
     compare_command.__doc__ = (compare_command.__doc__ or "").replace(
         "Exit code 1", f"Fields: {', '.join(FIELDS)}. Exit code 1"

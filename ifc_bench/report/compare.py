@@ -20,7 +20,8 @@ from ifc_bench.cards import same_card
 from ifc_bench.errors import UserError
 from ifc_bench.records import ProfileResult, Record
 from ifc_bench.report.layout import ABSENT, Format, Grid, write
-from ifc_bench.report.speeds import process_fps, row_of
+from ifc_bench.report.lost import MEASURED, Lost, state
+from ifc_bench.report.speeds import doubts_of, process_fps, row_of
 from ifc_bench.store import Store
 
 Metric = Literal["fps", "memory"]
@@ -33,7 +34,7 @@ _LEAST_PROCESSES = 4
 
 @dataclass(frozen=True)
 class Side:
-    """Records to compare, and the fields that chose them."""
+    """Records to compare, those of failures among them, and the fields that chose them."""
 
     text: str
     records: tuple[Record, ...]
@@ -45,7 +46,7 @@ class Comparison:
     """One row of both sides: `ratio` is B over A with its 95% interval, `p` a rank test's.
 
     `low` and `high` are None where one side has a single process, `p` where a rank test says
-    nothing.
+    nothing. `doubts` tell of each side why it must not be trusted.
     """
 
     name: str
@@ -55,6 +56,7 @@ class Comparison:
     low: float | None
     high: float | None
     p: float | None
+    doubts: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
 
     def regressed(self, metric: Metric, threshold: float, alpha: float) -> bool:
         """Whether B is worse by more than `threshold`, and that is no noise."""
@@ -73,7 +75,7 @@ def read_side(text: str) -> Side:
     if not (Path(folder) / "profiles").is_dir():
         raise UserError(f"{folder}: holds no folder profiles; give one that `profile` wrote")
     found = Store(Path(folder), Path()).records("profile", strict=True)  # no row may get lost
-    records = [record for record in found if record.status == "ok"]
+    records = list(found)
     fields = set()
     for condition in filter(None, conditions.split(",")):
         field, equals, value = condition.partition("=")
@@ -87,21 +89,32 @@ def read_side(text: str) -> Side:
 
 
 def compare(a: Side, b: Side, metric: Metric = "fps") -> list[Comparison]:
-    """Every row that both sides have; fields that chose a side may differ.
+    """Every row that both sides have measured; fields that chose a side may differ.
 
     Raises:
         UserError: where no row fits, or several of one side fit one row.
     """
-    free = a.chosen_by | b.chosen_by | {"commit"}
-    keys = [field for field in FIELDS if field not in free]
+    keys = _matched_fields(a, b)
     left, right = _by_key(a, keys), _by_key(b, keys)
     shared = [key for key in left if key in right]
     if not shared:
         raise UserError(_nothing_in_common(a, b, keys))
     return [
-        _compared(key, keys, _values(left[key], metric), _values(right[key], metric), metric)
+        _compared(_name(key, keys), left[key], right[key], metric)
         for key in shared
+        if state(left[key]) == state(right[key]) == MEASURED
     ]
+
+
+def lost_rows(a: Side, b: Side) -> list[Lost]:
+    """Every row that has no number on one side or on both."""
+    keys = _matched_fields(a, b)
+    left, right = _by_key(a, keys), _by_key(b, keys)
+    rows = [
+        Lost(_name(key, keys), state(left.get(key)), state(right.get(key)))
+        for key in dict.fromkeys([*left, *right])
+    ]
+    return [row for row in rows if not row.a == row.b == MEASURED]
 
 
 def render_comparison(
@@ -120,7 +133,9 @@ def render_comparison(
         f"B: {b.text} ({_commits(b)})",
         f"ratio: B / A of {unit}, with its 95% interval (Welch on logarithms, unit: process)",
         f"a regression: worse by more than {threshold:.0%}"
-        + (f" with Mann-Whitney p < {alpha}" if metric == "fps" else ""),
+        + (f" with Mann-Whitney p < {alpha}" if metric == "fps" else "")
+        + ", or lost: measured in A and not in B",
+        *_doubtful(rows),
     ]
     grid = Grid("Comparison", head, ["row", "A", "B", "n", "ratio", "95%", "p", "verdict"])
     for row in rows:
@@ -128,11 +143,27 @@ def render_comparison(
         interval = ABSENT if row.low is None else f"[{row.low:.3f}, {row.high:.3f}]"
         p = ABSENT if row.p is None else f"{row.p:.3f}"
         digits = 2 if metric == "fps" else 0
-        means = [f"{fmean(side):.{digits}f}" for side in (row.a, row.b)]
+        means = [
+            f"{fmean(side):.{digits}f}{'!' if doubts else ''}"
+            for side, doubts in zip((row.a, row.b), row.doubts, strict=True)
+        ]
         count = f"{len(row.a)}, {len(row.b)}"
         grid.rows.append([row.name, *means, count, f"{row.ratio:.3f}", interval, p, verdict])
         grid.values.append({**vars(row), "verdict": verdict})
+    for gone in lost_rows(a, b):
+        grid.rows.append([gone.name, gone.a, gone.b, *[ABSENT] * 4, gone.verdict])
+        grid.values.append({**vars(gone), "verdict": gone.verdict})
     return write(grid, style)
+
+
+def _doubtful(rows: Sequence[Comparison]) -> list[str]:
+    """Numbers that must not be trusted, and why."""
+    return [
+        f"! not to be trusted: {side}: {row.name}: {'; '.join(doubts)}"
+        for row in rows
+        for side, doubts in zip("AB", row.doubts, strict=True)
+        if doubts
+    ]
 
 
 def _verdict(row: Comparison, metric: Metric, threshold: float, alpha: float) -> str:
@@ -145,26 +176,34 @@ def _verdict(row: Comparison, metric: Metric, threshold: float, alpha: float) ->
     return "no difference shown" if metric == "fps" else "within the threshold"
 
 
-def _values(record: Record, metric: Metric) -> tuple[float, ...]:
-    result = record.result
-    assert isinstance(result, ProfileResult)
+def _result(record: Record) -> ProfileResult:
+    assert isinstance(record.result, ProfileResult)
+    return record.result
+
+
+def _values(result: ProfileResult, metric: Metric) -> tuple[float, ...]:
     if metric == "fps":
         return tuple(process_fps(result))
     return tuple(float(p.memory.peak_allocated_bytes) for p in result.processes)
 
 
-def _compared(
-    key: tuple[Any, ...],
-    keys: Sequence[str],
-    a: tuple[float, ...],
-    b: tuple[float, ...],
-    metric: Metric,
-) -> Comparison:
-    name = " ".join(
+def _matched_fields(a: Side, b: Side) -> list[str]:
+    """The fields that must agree: those that chose no side."""
+    free = a.chosen_by | b.chosen_by | {"commit"}
+    return [field for field in FIELDS if field not in free]
+
+
+def _name(key: tuple[Any, ...], keys: Sequence[str]) -> str:
+    """A row by its fields."""
+    return " ".join(
         f"{field}={value}" if field in ("T", "S") else str(value)
         for field, value in zip(keys, key, strict=True)
         if field not in ("compiled", "weights", "frames")
     )
+
+
+def _compared(name: str, left: Record, right: Record, metric: Metric) -> Comparison:
+    a, b = (_values(_result(record), metric) for record in (left, right))
     logs = [[math.log(value) for value in side] for side in (a, b)]
     middle = fmean(logs[1]) - fmean(logs[0])
     half = _half_width(*logs)
@@ -179,6 +218,7 @@ def _compared(
         low=None if half is None else math.exp(middle - half),
         high=None if half is None else math.exp(middle + half),
         p=p,
+        doubts=(doubts_of(_result(left)), doubts_of(_result(right))),
     )
 
 
@@ -200,12 +240,13 @@ def _by_key(side: Side, keys: Sequence[str]) -> dict[tuple[Any, ...], Record]:
     for record in side.records:
         row = row_of(record)
         key = tuple(row[field] for field in keys)
-        if key in found:
+        if state(found.get(key)) != MEASURED:  # a failure, if any, gives way
+            found[key] = record
+        elif state(record) == MEASURED:
             raise UserError(
                 f"{side.text}: {found[key].id} and {record.id} are one row; narrow it down with "
                 f":field=value ({', '.join(FIELDS)})"
             )
-        found[key] = record
     return found
 
 

@@ -1,0 +1,111 @@
+"""`compare` names rows that a side has lost, and numbers that must not be trusted."""
+
+import json
+
+import pytest
+
+from ablations import PRESETS, TABLES
+from ifc_bench.cli import main
+from ifc_bench.config import InterFrame, ModelConfig, NoComm
+from ifc_bench.report.compare import compare, lost_rows, read_side
+from ifc_bench.store import Store
+from tests.report.test_profiles import TURING, card_log, process, record
+
+NONE, IFC = (ModelConfig(communication=talk) for talk in (NoComm(), InterFrame()))
+FIVE = [1.00, 1.01, 0.99, 1.02, 0.98]
+
+
+@pytest.fixture
+def sides(tmp_path):
+    """Two folders of records: give the records of each."""
+
+    def make(*groups):
+        for name, records in zip("ab", groups, strict=True):
+            for one in records:
+                Store(tmp_path / name, tmp_path).save(one)
+        return [str(tmp_path / name) for name in "ab"]
+
+    return make
+
+
+def measured(model=IFC, log=None):
+    return record([process(s, log) for s in FIVE], model=model)
+
+
+def lost(status, model=IFC):
+    made = record([], model=model, status=status)
+    return made if status == "out_of_memory" else made.model_copy(update={"result": None})
+
+
+def run(capsys, *arguments):
+    code = main(TABLES, PRESETS, ["compare", *arguments])
+    return code, capsys.readouterr()
+
+
+@pytest.mark.parametrize(
+    ("after", "told"),
+    [
+        ([lost("out_of_memory")], "out of memory"),
+        ([lost("failed")], "failed"),
+        ([], "missing"),
+    ],
+)
+def test_a_row_that_b_has_lost_is_a_regression_and_is_named(sides, capsys, after, told):
+    a, b = sides([measured(NONE), measured()], [measured(NONE), *after])
+    code, said = run(capsys, a, b)
+    assert code == 1
+    [line] = [line for line in said.out.splitlines() if "ifc M=8" in line]
+    assert f"regression: {told} in B" in line
+    assert "| measured" in line
+    values = json.loads(run(capsys, a, b, "--format=json")[1].out)["values"]
+    assert [v["b"] for v in values if "ifc" in v["name"]] == [told]
+
+
+def test_all_rows_lost_is_a_regression_too(sides, capsys):
+    code, said = run(capsys, *sides([measured()], [lost("out_of_memory")]))
+    assert code == 1
+    assert "regression: out of memory in B" in said.out
+
+
+def test_a_row_that_b_has_gained_is_told_and_no_regression(sides, capsys):
+    a, b = sides([measured(NONE), lost("failed")], [measured(NONE), measured()])
+    code, said = run(capsys, a, b)
+    assert code == 0, said.err
+    assert "failed in A" in said.out
+
+
+def test_a_row_without_a_number_on_either_side_is_told(sides, capsys):
+    a, b = sides([measured(NONE), lost("failed")], [measured(NONE), lost("out_of_memory")])
+    code, said = run(capsys, a, b)
+    assert code == 0, said.err
+    assert "failed in A, out of memory in B" in said.out
+    assert len(lost_rows(read_side(a), read_side(b))) == 1
+
+
+def test_nothing_measured_on_both_sides_is_an_error(sides, capsys):
+    code, said = run(capsys, *sides([lost("failed")], [measured()]))
+    assert code == 2
+    assert "no row is measured on both sides" in said.err
+
+
+def test_a_number_not_to_be_trusted_is_marked_and_told(sides, capsys):
+    a, b = sides([measured()], [measured(log=card_log(foreign=2))])
+    code, said = run(capsys, a, b)
+    assert code == 0, said.err
+    assert "- ! not to be trusted: B: " in said.out
+    assert "2 other processes on the card" in said.out
+    [line] = [line for line in said.out.splitlines() if line.startswith(f"| {TURING}")]
+    cells = [cell.strip() for cell in line.split("|")]
+    assert (cells[2][-1].isdigit(), cells[3][-1]) == (True, "!")
+
+
+def test_a_failure_beside_a_number_of_the_same_row_gives_way(sides):
+    """Two protocols, one of which failed."""
+    again = lost("failed")
+    work = again.work.model_copy(update={"protocol": again.work.protocol.model_copy(
+        update={"processes": 9})})  # fmt: skip
+    again = again.model_copy(update={"work": work, "id": work.id})
+    a, b = (read_side(folder) for folder in sides([measured(), again], [again, measured()]))
+    [row] = compare(a, b)
+    assert row.ratio == 1
+    assert lost_rows(a, b) == []
