@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from collections.abc import Mapping
@@ -40,6 +41,8 @@ def main(
 ) -> int:
     """Run the command line; returns the exit code (2: bad input, 130: interrupted)."""
     os.environ.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")  # so that CUDA counts as NVML does
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a terminal that has no ± still gets its table
     command = typer.main.get_command(_app(Recipes(tables, presets)))
     try:
         given = repeated(command, sys.argv[1:] if arguments is None else arguments)

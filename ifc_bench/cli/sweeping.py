@@ -10,6 +10,7 @@ from typing import Annotated, Literal, Optional
 import typer
 from rich.console import Console
 
+from ifc_bench.cli.answers import Answers, comparable, print_and_keep, with_baseline
 from ifc_bench.cli.options import (
     Choice,
     ExpectGpu,
@@ -26,11 +27,12 @@ from ifc_bench.errors import UserError
 from ifc_bench.progress import SweepDisplay
 from ifc_bench.provenance import describe_device
 from ifc_bench.recipe import Table
-from ifc_bench.report import measured_on, render
+from ifc_bench.report import measured_on
 from ifc_bench.report.layout import write
 from ifc_bench.report.paper import PaperNumbers
+from ifc_bench.report.presence import refuse_nothing
 from ifc_bench.report.significance import paper_grid, significance_grid, situation_grid
-from ifc_bench.store import Store, write_text
+from ifc_bench.store import Store
 from ifc_bench.sweep.executors import Outcome, Settings, run
 from ifc_bench.sweep.plan import Plan, label, make_plan
 
@@ -110,21 +112,24 @@ def add_to(app: typer.Typer, recipes: Recipes) -> None:
 
         Figures and a page: python run_ablations.py report --out report
         """
-        preset = choice.resolved(recipes)
+        preset, store = choice.resolved(recipes), choice.store()
+        chosen = choice.tables(recipes, tables, preset)
         if out is not None:
             from ifc_bench.report.publish import publish  # matplotlib: only where it is needed
 
+            refuse_nothing(chosen, preset, store, recipes.tables, recipes.presets)
             folders = sorted(path for path in machines.glob("*") if path.is_dir())
-            chosen = choice.tables(recipes, tables, preset)
-            for path in publish(chosen, preset, choice.store(), out, folders):
+            for path in publish(chosen, preset, store, out, folders):
                 print(path)
             return
-        for table in choice.tables(recipes, tables, preset):
-            paper = PaperNumbers() if compare else None
+        paper = PaperNumbers() if compare else None
+        answers = Answers(recipes, preset, store, style, paper, situation)
+        answers.refuse_empty(chosen)
+        for table in chosen:
             if paper is not None and isinstance(table, Table):
-                for device in measured_on(table, preset, choice.store()):
+                for device in measured_on(table, preset, store):
                     refuse_other_card(expect_gpu, device)
-            print(render(table, preset, choice.store(), style, paper, situation))
+            print(answers.text(table))
 
     @app.command("significance")
     @spread
@@ -145,16 +150,15 @@ def add_to(app: typer.Typer, recipes: Recipes) -> None:
         """
         if paper and by_situation:
             raise UserError("--paper, --by-situation: the paper prints no numbers by situation")
-        preset = choice.resolved(recipes)
+        preset, store = choice.resolved(recipes), choice.store()
+        chosen = with_baseline(choice.tables(recipes, tables, preset), recipes, preset)
+        if not paper:
+            refuse_nothing(chosen, preset, store, recipes.tables, recipes.presets)
+            chosen = comparable(chosen, preset, store)
         ours = situation_grid if by_situation else significance_grid
-        for table in choice.tables(recipes, tables, preset):
-            if isinstance(table, Table) and table.baseline is not None:
-                grid = (
-                    paper_grid(table, PaperNumbers())
-                    if paper
-                    else ours(table, preset, choice.store())
-                )
-                print(write(grid, style))
+        for table in chosen:
+            grid = paper_grid(table, PaperNumbers()) if paper else ours(table, preset, store)
+            print(write(grid, style))
 
 
 def run_tables(
@@ -182,10 +186,7 @@ def run_tables(
     shown: list[AnyWork] = [*plan.counts, *plan.evaluations]
     if outcome.errors and not any(store.load(work) for work in shown):
         raise UserError("; also: ".join(outcome.errors))
-    for table in tables:
-        text = render(table, preset, store, "github", paper)
-        print(text)
-        write_text(choice.results / "tables" / f"{table.name}-{preset.name}.md", text)
+    print_and_keep(tables, Answers(recipes, preset, store, paper=paper))
     _refuse_incomplete(plan, store, outcome.errors)
 
 

@@ -13,7 +13,7 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy import optimize, stats
 
 CONFIDENCE = 0.95
 FEW = 3  # below this many values a mean is flagged
@@ -182,6 +182,19 @@ def seeds_needed(difference: float, std: float, wanted: float = 0.8, most: int =
         middle = (low + high) // 2
         low, high = (low, middle) if power(difference, std, middle) >= wanted else (middle, high)
     return high
+
+
+def detectable(std: float, n: int, wanted: float = 0.8) -> float:
+    """The true difference that n runs a side find with the `wanted` power, in the unit of `std`.
+
+    Infinite for fewer than two runs.
+    """
+    if n < 2:
+        return math.inf
+    low, high = 0.0, 1.0
+    while power(high, 1.0, n) < wanted:
+        low, high = high, 2 * high
+    return std * float(optimize.brentq(lambda size: power(size, 1.0, n) - wanted, low, high))
 
 
 @lru_cache

@@ -55,7 +55,8 @@ def test_a_longer_schedule_is_other_work(tmp_path):
     longer = PRESETS["quick"].with_options(iterations=1000)
     assert longer.optimisation == PRESETS["full"].optimisation
     assert PRESETS["quick"].with_options() == PRESETS["quick"]
-    done = run_cli("report", "table3a", "--iterations", "5000", "--results", str(tmp_path))
+    options = ("--iterations", "5000", "--compare", "paper", "--results", str(tmp_path))
+    done = run_cli("report", "table3a", *options)
     assert done.returncode == 0, done.stderr
     assert "preset: quick (5000 iterations of 8 clips of T=5)" in done.stdout
 

@@ -1,0 +1,134 @@
+"""Tables as commands print them: each with its verdict, the same from `run` and from `report`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ifc_bench.cli.recipes import Recipes
+from ifc_bench.config import SyntheticData
+from ifc_bench.errors import UserError
+from ifc_bench.recipe import AnyTable, Preset, Table, TableOfMethods
+from ifc_bench.report.aggregate import situations_of
+from ifc_bench.report.layout import Format, write
+from ifc_bench.report.paper import PaperNumbers
+from ifc_bench.report.presence import refuse_nothing
+from ifc_bench.report.significance import compare_rows
+from ifc_bench.report.tables import lay_out
+from ifc_bench.report.verdict import Committed, verdict
+from ifc_bench.store import Store, write_text
+
+BASELINE = Path(__file__).resolve().parents[2] / "results" / "baseline"
+_BASELINE_PRESET = "full"
+
+
+@dataclass(frozen=True)
+class Answers:
+    """Records to answer from, and how the answer is written."""
+
+    recipes: Recipes
+    preset: Preset
+    store: Store
+    style: Format = "github"
+    paper: PaperNumbers | None = None
+    situation: str | None = None
+
+    def text(self, table: AnyTable) -> str:
+        """`table` with its verdict below."""
+        grid = lay_out(table, self.preset, self.store, self.paper, self.situation)
+        committed = committed_table(table, self.recipes)
+        grid.foot += verdict(table, self.preset, self.store, self.situation, committed)
+        return write(grid, self.style)
+
+    def refuse_empty(self, tables: Sequence[AnyTable]) -> None:
+        """Let tables pass that have something to show; the paper's numbers are something.
+
+        Raises:
+            UserError: where there is no record, or no such situation; it names what is there.
+        """
+        if self.situation is not None:
+            self._refuse_situation(tables, self.situation)
+        if self.paper is None or self.situation is not None:
+            recipes = self.recipes
+            refuse_nothing(tables, self.preset, self.store, recipes.tables, recipes.presets)
+
+    def _refuse_situation(self, tables: Sequence[AnyTable], situation: str) -> None:
+        plain = [t for t in tables if isinstance(t, Table) and not isinstance(t, TableOfMethods)]
+        if not plain:
+            names = ", ".join(table.name for table in tables)
+            raise UserError(f"--situation: {names}: has no accuracies by situation")
+        there = [name for t in plain for name in situations_of(t, self.preset, self.store)]
+        if not there and isinstance(self.preset.data, SyntheticData):
+            from ifc_bench.data.synthetic import SITUATIONS
+
+            there = list(SITUATIONS)
+        if there and situation not in there:
+            told = ", ".join(dict.fromkeys(there))
+            raise UserError(f"--situation: {situation[:60]!r} is none of {told}")
+
+
+def print_and_keep(tables: Sequence[AnyTable], answers: Answers) -> None:
+    """Write tables under the results, then print them: a closed output loses nothing."""
+    texts = [answers.text(table) for table in tables]
+    for table, text in zip(tables, texts, strict=True):
+        name = f"{table.name}-{answers.preset.name}.md"
+        write_text(answers.store.results / "tables" / name, text)
+    for text in texts:
+        print(text)
+
+
+def comparable(tables: Sequence[Table], preset: Preset, store: Store) -> list[Table]:
+    """Those of `tables` whose records hold a row against the baseline row; the others are told.
+
+    Raises:
+        UserError: where there is none.
+    """
+    found = [table for table in tables if compare_rows(table, preset, store)]
+    lost = [
+        f"{table.name}: no row can be held against {table.baseline}, for one of them has no records"
+        f" of preset {preset.name} under {store.results}"
+        for table in tables
+        if table not in found
+    ]
+    if not found:
+        raise UserError("; ".join(lost))
+    for note in lost:
+        tell(note)
+    return found
+
+
+def with_baseline(tables: Sequence[AnyTable], recipes: Recipes, preset: Preset) -> list[Table]:
+    """Those of `tables` whose rows are held against a baseline row; the others are told.
+
+    Raises:
+        UserError: where there is none; it names the tables that have one.
+    """
+    found = [table for table in tables if isinstance(table, Table) and table.baseline is not None]
+    others = ", ".join(table.name for table in tables if table not in found)
+    if not found:
+        made = {name: recipe(preset) for name, recipe in recipes.tables.items()}
+        there = [n for n, t in made.items() if isinstance(t, Table) and t.baseline is not None]
+        raise UserError(
+            f"TABLE: {others}: no baseline row to hold others against; {', '.join(there)} have one"
+        )
+    if others:
+        tell(f"{others}: no baseline row to hold others against")
+    return found
+
+
+def tell(note: str) -> None:
+    """A note beside the answer, on stderr."""
+    print(f"note: {note}", file=sys.stderr)
+
+
+def committed_table(table: AnyTable, recipes: Recipes) -> Committed | None:
+    """The same table of the committed baseline; None where this copy has none."""
+    if not (BASELINE / "evaluations").is_dir() or _BASELINE_PRESET not in recipes.presets:
+        return None
+    preset = recipes.presets[_BASELINE_PRESET]
+    if table.name not in recipes.tables:
+        return None
+    theirs = recipes.tables[table.name](preset)
+    return Committed(theirs, preset, Store(BASELINE, Path())) if isinstance(theirs, Table) else None

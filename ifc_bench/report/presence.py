@@ -1,0 +1,170 @@
+"""Refuses answers made of nothing: an error that names the records that are there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from ifc_bench.config import Data, Evaluation, FolderData, Optimisation
+from ifc_bench.errors import UserError
+from ifc_bench.recipe import AnyTable, Preset, Table, TableOfCounts, TableOfMethods
+from ifc_bench.report.aggregate import collect, collect_counts
+from ifc_bench.store import Store
+
+_Recipes = Mapping[str, Callable[[Preset], AnyTable]]
+
+
+def refuse_nothing(
+    tables: Sequence[AnyTable],
+    preset: Preset,
+    store: Store,
+    recipes: _Recipes,
+    presets: Mapping[str, Preset],
+) -> None:
+    """Let tables pass if a record is behind one of them.
+
+    Multiply-adds are of no preset, so tables of them count where nothing else is asked for. Tables
+    of methods hold published rows in any case.
+
+    Raises:
+        UserError: where nothing is there; it names the records that are.
+    """
+    trained = [table for table in tables if _is_trained(table)]
+    if trained:
+        if not any(recorded(table, preset, store) for table in trained):
+            raise UserError(_nothing(trained, preset, store, recipes, presets))
+        return
+    counted = [table for table in tables if isinstance(table, TableOfCounts)]
+    if counted and len(counted) == len(tables) and not any(_counted(t, store) for t in counted):
+        raise UserError(
+            f"{_names(counted)}: nothing is counted under {store.results}; do it first: "
+            f"run {_named(counted)}"
+        )
+
+
+def recorded(table: AnyTable, preset: Preset, store: Store) -> bool:
+    """Whether any record is behind a table of trainings."""
+    return isinstance(table, Table) and any(c.recorded for c in collect(table, preset, store))
+
+
+def _is_trained(table: AnyTable) -> bool:
+    return isinstance(table, Table) and not isinstance(table, TableOfMethods)
+
+
+def _counted(table: TableOfCounts, store: Store) -> bool:
+    return any(macs is not None for macs in collect_counts(table, store).values())
+
+
+def _names(tables: Sequence[AnyTable]) -> str:
+    return ", ".join(table.name for table in tables)
+
+
+def _named(tables: Sequence[AnyTable]) -> str:
+    return " ".join(table.name for table in tables)
+
+
+def _nothing(
+    tables: Sequence[AnyTable],
+    preset: Preset,
+    store: Store,
+    recipes: _Recipes,
+    presets: Mapping[str, Preset],
+) -> str:
+    told = f"no records of preset {preset.name} under {store.results} for {_names(tables)}"
+    groups = list(_groups(store))
+    if not groups:
+        return f"{told}; do the work first: run {_named(tables)} --preset {preset.name}"
+    found = [_Found.of(group, presets) for group in groups]
+    there = [one for one in found if one.preset and _fits(tables, one.preset, store, recipes)]
+    if there:
+        named = ", ".join(dict.fromkeys(one.told for one in there))
+        options = " or ".join(dict.fromkeys(one.option for one in there))
+        return f"{told}; there are records of {named}: add {options}"
+    count = sum(group.count for group in groups)
+    named = ", ".join(dict.fromkeys(one.told for one in found))
+    return f"{told}; the {count} evaluations there are of other tables or options: {named}"
+
+
+@dataclass
+class _Group:
+    """Evaluations of one schedule and data set."""
+
+    optimisation: Optimisation
+    data: Data
+    seeds: set[int] = field(default_factory=set)
+    windows: set[int] = field(default_factory=set)
+    count: int = 0
+
+
+def _groups(store: Store) -> Iterator[_Group]:
+    found: dict[tuple[Optimisation, Data], _Group] = {}
+    for record in store.records("evaluation"):
+        if not isinstance(record.work, Evaluation):
+            continue
+        training = record.work.training
+        key = (training.optimisation, training.data)
+        group = found.setdefault(key, _Group(*key))
+        group.seeds.add(training.seed)
+        group.windows.update([record.work.window] if record.work.window else [])
+        group.count += 1
+    yield from found.values()
+
+
+@dataclass(frozen=True)
+class _Found:
+    """A group in a user's words, and what to add to a command to see it.
+
+    `preset` is the one behind the group, with its seeds, windows, iterations and data; None where
+    there is no such preset.
+    """
+
+    told: str
+    option: str
+    preset: Preset | None
+
+    @classmethod
+    def of(cls, group: _Group, presets: Mapping[str, Preset]) -> _Found:
+        iterations = group.optimisation.iterations
+        alike = [
+            preset
+            for preset in presets.values()
+            for schedule in _schedules(preset)
+            if schedule.of_length(iterations) == _losing_as(schedule, group.optimisation)
+        ]
+        beside = [f"n = {len(group.seeds)}"]
+        if isinstance(group.data, FolderData):
+            beside.insert(0, f"data {group.data.name}")
+        if not alike:
+            return cls(f"{iterations} iterations ({', '.join(beside)})", "", None)
+
+        def nearness(preset: Preset) -> tuple[bool, bool]:
+            known = group.data in (preset.data, preset.image_data)
+            return known, iterations in [one.iterations for one in _schedules(preset)]
+
+        base = max(alike, key=nearness)
+        same_data, same_length = nearness(base)
+        option = f"--preset {base.name}"
+        if not same_length:
+            beside.insert(0, f"{iterations} iterations")
+            option += f" --iterations {iterations}"
+        option += "" if same_data else " --data FOLDER"
+        changes: dict[str, object] = {"seeds": max(group.seeds) + 1}
+        changes |= {"windows": tuple(sorted(group.windows))} if group.windows else {}
+        changes |= {} if same_data else {"data": group.data}
+        preset = base if same_length else base.with_options(iterations=iterations)
+        return cls(f"{base.name} ({', '.join(beside)})", option, preset.model_copy(update=changes))
+
+
+def _losing_as(schedule: Optimisation, other: Optimisation) -> Optimisation:
+    """`other` with the loss of `schedule`: rows of one preset may have losses of their own."""
+    return other.model_copy(update={"loss": schedule.loss})
+
+
+def _schedules(preset: Preset) -> tuple[Optimisation, Optimisation]:
+    return preset.optimisation, preset.image_optimisation
+
+
+def _fits(tables: Sequence[AnyTable], preset: Preset, store: Store, recipes: _Recipes) -> bool:
+    """Whether one of `tables`, made for `preset`, has a record."""
+    again = [recipes[table.name](preset) for table in tables if table.name in recipes]
+    return any(recorded(table, preset, store) for table in again)

@@ -1,0 +1,137 @@
+"""The verdict on a table in one or two sentences: what exceeds noise, and what could not be seen.
+
+It follows from the records by rule: the tests are those of `significance`, and what could be seen
+comes from the stds and the n of the rows. Where the records are few, the committed baseline's
+verdict on the same table stands beside it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ifc_bench.config import SyntheticData
+from ifc_bench.recipe import AnyTable, Preset, Table, TableOfMethods
+from ifc_bench.report.layout import listed, span
+from ifc_bench.report.significance import (
+    Comparison,
+    compare_rows,
+    compare_situations,
+    pooled_std,
+)
+from ifc_bench.report.statistics import FEW, detectable
+from ifc_bench.store import Store
+
+_SMOKE = "smoke"  # the preset whose trainings are too short to learn anything
+_NAMED = 3
+
+
+@dataclass(frozen=True)
+class Committed:
+    """A table as the committed baseline has it."""
+
+    table: Table
+    preset: Preset
+    store: Store
+
+
+def verdict(
+    table: AnyTable,
+    preset: Preset,
+    store: Store,
+    situation: str | None = None,
+    committed: Committed | None = None,
+) -> list[str]:
+    """The verdict on `table` as a paragraph; none where it has no baseline row.
+
+    `situation` narrows it to the videos of one situation, corrected over all of them; `committed`
+    is quoted where it has more seeds, or is another preset.
+    """
+    if not isinstance(table, Table) or isinstance(table, TableOfMethods) or table.baseline is None:
+        return []
+    if preset.name == _SMOKE:
+        return ["Verdict: none; preset smoke proves only that it runs."]
+    rows = _rows(table, preset, store, situation)
+    told = [_told(rows, table.baseline)]
+    if committed is not None and _adds(committed, rows, preset):
+        theirs = _rows(committed.table, committed.preset, committed.store, situation)
+        told += _quoted(theirs, committed)
+    return [f"Verdict: {' '.join(told)}"]
+
+
+def _rows(table: Table, preset: Preset, store: Store, situation: str | None) -> list[Comparison]:
+    if situation is None:
+        return compare_rows(table, preset, store)
+    return [row for row in compare_situations(table, preset, store) if row.situation == situation]
+
+
+def _told(rows: Sequence[Comparison], baseline: str) -> str:
+    """Our own sentences, without the committed baseline's."""
+    if not rows:
+        return f"none; no row can be held against {baseline} yet."
+    judged = [row for row in rows if row.free.p is not None]
+    if not judged:
+        return f"none; a single seed cannot tell a difference to {baseline} from noise (n = 1)."
+    counts = _counts(judged)
+    few = min(counts) < FEW
+    sure = [row for row in judged if row.exceeds]
+    limit = _limit(judged)
+    if few and not sure:
+        told = f"cannot tell; with n = {span(counts)}"
+        told += f" {limit}." if limit else f" no difference to {baseline} exceeds noise."
+    else:
+        told = _findings(judged, baseline)
+        if few:
+            told += f", but with n = {span(counts)} a std is hardly known"
+        told += f"; with n = {span(counts)} {limit}." if limit and not few else "."
+    left = len(rows) - len(judged)
+    return told + (f" {left} more cannot be tested (a single seed)." if left else "")
+
+
+def _findings(rows: Sequence[Comparison], baseline: str) -> str:
+    """ "2 of 12 differences to No Comm exceed noise: IFC at T = 5 (+3.1 AP), ..."."""
+    sure = sorted((row for row in rows if row.exceeds), key=lambda row: -abs(row.free.mean))
+    if not sure:
+        if len(rows) == 1:
+            return f"the difference to {baseline} does not exceed noise"
+        return f"none of {len(rows)} differences to {baseline} exceeds noise"
+    named = [
+        f"{row.row} at T = {row.window or 'video'} ({row.free.mean:+.1f} AP)"
+        for row in sure[:_NAMED]
+    ]
+    if len(sure) > _NAMED:
+        named.append(f"{len(sure) - _NAMED} more")
+    if len(rows) == 1:
+        return f"the difference to {baseline} exceeds noise: {listed(named)}"
+    verb = "exceeds" if len(sure) == 1 else "exceed"
+    return f"{len(sure)} of {len(rows)} differences to {baseline} {verb} noise: {listed(named)}"
+
+
+def _limit(rows: Sequence[Comparison]) -> str:
+    """What the fewest seeds could have seen; empty where no std is known."""
+    std = pooled_std(rows)
+    if std is None:
+        return ""
+    least = detectable(std, min(_counts(rows)))
+    return f"only differences above {least:.1f} AP could be seen (80% power, std {std:.1f})"
+
+
+def _counts(rows: Sequence[Comparison]) -> list[int]:
+    return [side.n for row in rows for side in (row.a, row.b)]
+
+
+def _adds(committed: Committed, rows: Sequence[Comparison], preset: Preset) -> bool:
+    """Whether the baseline says more: the same kind of data, and other or more trainings."""
+    if not isinstance(preset.data, SyntheticData):
+        return False
+    known = min(_counts(rows), default=0)
+    return preset.name != committed.preset.name or known < committed.preset.seeds
+
+
+def _quoted(rows: Sequence[Comparison], committed: Committed) -> list[str]:
+    judged = [row for row in rows if row.free.p is not None]
+    if not judged:
+        return []
+    found = _findings(judged, committed.table.baseline or "")
+    named = f"preset {committed.preset.name}, n = {span(_counts(judged))}"
+    return [f"The committed baseline ({named}) says: {found}."]

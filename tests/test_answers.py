@@ -1,0 +1,63 @@
+"""Tables are written before they are printed, and any output can show them."""
+
+import io
+import sys
+
+import pytest
+
+from ablations import PRESETS, TABLES
+from ifc_bench.cli import main
+from ifc_bench.cli.answers import Answers, print_and_keep
+from ifc_bench.cli.recipes import Recipes
+from ifc_bench.store import Store
+from tests.report.test_tables import accuracy, save
+
+PRESET = PRESETS["quick"].model_copy(update={"windows": (5,)})
+
+
+@pytest.fixture
+def store(tmp_path):
+    """Two seeds of No Comm and IFC at T = 5."""
+    made = Store(tmp_path / "results", tmp_path / "runs")
+    table = TABLES["own"](PRESET)
+    for row in table.rows:
+        for work in table.evaluations(PRESET, row, 5):
+            save(made, work, accuracy(0.3 + 0.01 * work.training.seed))
+    return made
+
+
+class Closed(io.StringIO):
+    """An output whose reader has gone."""
+
+    def write(self, text: str) -> int:
+        raise BrokenPipeError(32, "Broken pipe")
+
+
+def test_a_closed_output_loses_no_table(store, monkeypatch):
+    tables = [TABLES[name](PRESET) for name in ("own", "table3a")]
+    monkeypatch.setattr(sys, "stdout", Closed())
+    with pytest.raises(BrokenPipeError):
+        print_and_keep(tables, Answers(Recipes(TABLES, PRESETS), PRESET, store))
+    kept = {path.name: path for path in (store.results / "tables").iterdir()}
+    assert set(kept) == {"own-quick.md", "table3a-quick.md"}
+    assert "30.5±0.7†" in kept["own-quick.md"].read_text(encoding="utf-8")
+
+
+def test_what_is_kept_is_what_is_printed_with_its_verdict(store, capsys):
+    print_and_keep([TABLES["own"](PRESET)], Answers(Recipes(TABLES, PRESETS), PRESET, store))
+    kept = (store.results / "tables" / "own-quick.md").read_text(encoding="utf-8")
+    assert capsys.readouterr().out == kept + "\n"
+    assert "Verdict: cannot tell; with n = 2 only differences above " in kept
+    assert "The committed baseline (preset full, n = 5) says: none of 4 differences" in kept
+
+
+@pytest.mark.parametrize("command", ["report", "significance"])
+def test_an_output_without_the_sign_of_a_spread_gets_the_table(store, monkeypatch, command):
+    output = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    monkeypatch.setattr(sys, "stdout", output)
+    code = main(TABLES, PRESETS, [command, "own", "--window=5", f"--results={store.results}"])
+    output.flush()
+    assert code == 0
+    shown = output.buffer.getvalue().decode("ascii")
+    assert "| IFC" in shown or "| 5   | IFC" in shown
+    assert ("30.5?0.7?" in shown) == (command == "report")
