@@ -74,8 +74,9 @@ def test_plan_and_report_import_no_torch():
         "import sys\n"
         "from ablations import PRESETS, TABLES\n"
         "from ifc_bench.cli import main\n"
+        "options = ['table3a', '--preset=full', '--results=results/baseline']\n"
         "for command in ('plan', 'report'):\n"
-        "    assert main(TABLES, PRESETS, [command, 'table3a']) == 0\n"
+        "    assert main(TABLES, PRESETS, [command, *options]) == 0\n"
         "assert 'torch' not in sys.modules, 'torch was imported'\n"
     )
     done = subprocess.run(
