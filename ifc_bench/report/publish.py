@@ -19,9 +19,11 @@ from ifc_bench.cards import card, catalogue
 from ifc_bench.config import Footprint
 from ifc_bench.png import title_of, write_png
 from ifc_bench.recipe import AnyTable, Preset, TableOfCounts, TableOfMethods
+from ifc_bench.records import Record
 from ifc_bench.report.figures import Drawing, machine_drawings, table_drawings
 from ifc_bench.report.fits import fit_grid
-from ifc_bench.report.layout import Format, Grid, write
+from ifc_bench.report.layout import FEW_MARK, Format, Grid, write
+from ifc_bench.report.machines import ELSEWHERE, random_profiles, section_name, whence
 from ifc_bench.report.paper import PaperNumbers
 from ifc_bench.report.profiles import profile_grid
 from ifc_bench.report.significance import (
@@ -33,6 +35,7 @@ from ifc_bench.report.significance import (
 )
 from ifc_bench.report.speeds import device_of
 from ifc_bench.report.tables import lay_out
+from ifc_bench.report.verdict import verdict
 from ifc_bench.store import Store, write_text
 
 _ENDINGS: dict[Format, str] = {"github": "md", "latex": "tex", "csv": "csv", "json": "json"}
@@ -71,7 +74,7 @@ def publish(
     """
     stores = [store, *(Store(folder, store.runs) for folder in machines)]
     sections = [_of_table(table, preset, store) for table in tables]
-    sections += [section for one in stores if (section := _of_machine(one)) is not None]
+    sections += _of_machines(stores)
     written = []
     for section in sections:
         for name, grid in section.grids.items():
@@ -93,7 +96,9 @@ def publish(
 
 
 def _of_table(table: AnyTable, preset: Preset, store: Store) -> Section:
-    section = Section(table.name, table.title, {table.name: lay_out(table, preset, store)})
+    grid = lay_out(table, preset, store)
+    grid.foot += verdict(table, preset, store)
+    section = Section(table.name, table.title, {table.name: grid})
     if isinstance(table, TableOfCounts | TableOfMethods):
         return section
     section.drawings += table_drawings(table, preset, store)
@@ -110,16 +115,26 @@ def _of_table(table: AnyTable, preset: Preset, store: Store) -> Section:
     return section
 
 
-def _of_machine(store: Store) -> Section | None:
-    """Profiles and predicted footprints of one folder; None where it has neither.
+def _of_machines(stores: Sequence[Store]) -> list[Section]:
+    """A section for each folder with profiles or footprints, the report's own records first."""
+    here = {record.provenance.device.name for record in stores[0].records()}
+    sections: list[Section] = []
+    for store in stores:
+        profiles = random_profiles(store)
+        name = section_name(profiles, {section.name for section in sections})
+        section = _of_machine(store, name, profiles)
+        if section is None:
+            continue
+        if store is not stores[0] and profiles:
+            line = whence(store.results.name, profiles, here)
+            section.title += f" ({ELSEWHERE})" if line.startswith(ELSEWHERE) else ""
+            section.grids[f"{name}-profile"].head.insert(0, line)
+        sections.append(section)
+    return sections
 
-    Profiles of trainings are in their tables already.
-    """
-    profiles = [
-        record
-        for record in store.records("profile")
-        if record.work.kind == "profile" and record.work.weights.kind == "random"
-    ]
+
+def _of_machine(store: Store, name: str, profiles: Sequence[Record]) -> Section | None:
+    """Profiles and predicted footprints of one folder; None where it has neither."""
     predicted = [
         record
         for record in store.records("footprint")
@@ -130,8 +145,8 @@ def _of_machine(store: Store) -> Section | None:
     if not profiles and not predicted:
         return None
     devices = ", ".join(sorted({device_of(record) for record in profiles}))
-    name = "".join(letter if letter.isalnum() else "-" for letter in store.results.name)
-    section = Section(name, f"Speed and memory: {devices or store.results.name}")
+    title = f"Speed and memory: {devices}" if profiles else "Memory, predicted for cards"
+    section = Section(name, title)
     if profiles:
         section.grids[f"{name}-profile"] = profile_grid(profiles, PaperNumbers())
     if predicted:
@@ -174,7 +189,7 @@ def _page(sections: Sequence[Section], preset: Preset, stores: Sequence[Store]) 
 
 def _warnings(sections: Iterable[Section]) -> Iterator[str]:
     """What every table's head warns of."""
-    signs = ("warning", "incomplete", "! not to be trusted")
+    signs = ("warning", "incomplete", "! not to be trusted", FEW_MARK, ELSEWHERE)
     for section in sections:
         for grid in section.grids.values():
             for line in grid.head:
