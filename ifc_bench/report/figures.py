@@ -2,64 +2,96 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
+import pandas as pd
 from matplotlib.axes import Axes
 
 from ifc_bench.cards import card
 from ifc_bench.recipe import Preset, Table
 from ifc_bench.report import frames, plots
 from ifc_bench.report.roofline import roofline_frame
-from ifc_bench.report.significance import compare_rows, compare_situations
+from ifc_bench.report.significance import Comparison, compare_rows, compare_situations
 from ifc_bench.report.speeds import profile_frame
 from ifc_bench.store import Store
 
 # The paper's cards: the one that its speeds were measured on, and the two that full attention is
 # judged by.
 _CARDS = ("rtx-2080ti", "v100-16gb", "v100-32gb")
+_LEAST_POINTS = 4  # of a training curve; a line through fewer shows a course that nobody measured
 
 
 @dataclass(frozen=True)
 class Drawing:
-    """A figure that is still to be drawn: `draw(ax=...)` does it."""
+    """A figure that is still to be drawn; `comparisons` are what a map of differences shows."""
 
     name: str
     caption: str
     draw: Callable[..., Axes]
+    comparisons: Sequence[Comparison] = ()
+
+    def on(self, ax: Axes, limit: float) -> None:
+        """Draw on `ax`; the colours of a map of differences end at `limit` points."""
+        if self.comparisons:
+            self.draw(limit=limit, ax=ax)
+        else:
+            self.draw(ax=ax)
 
 
 def table_drawings(table: Table, preset: Preset, store: Store) -> Iterator[Drawing]:
-    """Every figure of one table."""
+    """Every figure of one table whose values differ."""
     summary = frames.summary_frame(table, preset, store)
     if summary.empty:
         return
     own_windows = any(row.window for row in table.rows)
-    if summary["T"].nunique() > 1 and not own_windows:
-        yield Drawing("windows", "AP over T", partial(plots.accuracy_over_windows, summary))
-    if summary["row"].str.startswith("M=").all():
-        draw = partial(plots.accuracy_over_tokens, summary)
-        yield Drawing("tokens", "AP over memory tokens", draw)
+    if _accuracy_varies(summary):
+        if summary["T"].nunique() > 1 and not own_windows:
+            yield Drawing("windows", "AP over T", partial(plots.accuracy_over_windows, summary))
+        if summary["row"].str.startswith("M=").all():
+            draw = partial(plots.accuracy_over_tokens, summary)
+            yield Drawing("tokens", "AP over memory tokens", draw)
     speeds = frames.speeds_frame(table, preset, store)
-    if speeds["device"].nunique() == 1:
+    both = summary.merge(speeds[["row", "T", "windows"]], on=["row", "T"])
+    if speeds["device"].nunique() == 1 and _accuracy_varies(both):
         draw = partial(plots.accuracy_against_speed, summary, speeds)
-        yield Drawing("speed", "AP against speed", draw)
+        yield Drawing("speed", f"AP against speed; {_windows_told(both)}", draw)
     if own_windows:  # the same trainings in every row
         return
-    curves = frames.curves_frame(table, preset, store)
-    for curve in dict.fromkeys(curves["curve"]):
-        draw = partial(plots.training_curves, curves, curve)
-        yield Drawing(curve.lower(), f"{curve} over the training", draw)
-    differences = compare_rows(table, preset, store) if table.baseline else []
-    if differences:
-        draw = partial(plots.difference_map, differences, table.baseline or "")
-        yield Drawing("differences", "differences to the baseline", draw)
-        apart = compare_situations(table, preset, store)
-        if apart:
-            draw = partial(plots.difference_map, apart, table.baseline or "")
-            yield Drawing("situation-differences", "the same by situation", draw)
+    yield from _curves(table, preset, store)
+    yield from _maps(table, preset, store)
     yield from _breakdowns(table, preset, store)
+
+
+def _curves(table: Table, preset: Preset, store: Store) -> Iterator[Drawing]:
+    """Loss and AP over the training, of trainings that have points enough."""
+    curves = frames.curves_frame(table, preset, store)
+    points = curves.groupby(["row", "seed", "curve"])["value"].transform("size")
+    curves = curves[points >= _LEAST_POINTS]
+    schedules = {run.optimisation for row in table.rows for run in table.trainings(preset, row)}
+    clips = sorted({(one.clip_frames, one.curve_stride) for one in schedules})
+    told = " or ".join(f"T = {window}, S = {stride}" for window, stride in clips)
+    titles = {"loss": "loss while training", "AP": f"AP while training ({told})"}
+    for curve in dict.fromkeys(curves["curve"]):
+        if _varies(curves[curves["curve"] == curve]["value"]):
+            draw = partial(plots.training_curves, curves, curve, titles[curve])
+            yield Drawing(curve.lower(), titles[curve], draw)
+
+
+def _maps(table: Table, preset: Preset, store: Store) -> Iterator[Drawing]:
+    """Differences to the baseline, over all videos and by situation."""
+    baseline = table.baseline
+    if baseline is None:
+        return
+    for name, found, told in (
+        ("differences", compare_rows(table, preset, store), ""),
+        ("situation-differences", compare_situations(table, preset, store), " by situation"),
+    ):
+        if any(abs(one.free.mean) > 1e-9 for one in found):
+            draw = partial(plots.difference_map, found, baseline)
+            yield Drawing(name, f"differences to {baseline}{told}", draw, found)
 
 
 def _breakdowns(table: Table, preset: Preset, store: Store) -> Iterator[Drawing]:
@@ -78,38 +110,81 @@ def _breakdowns(table: Table, preset: Preset, store: Store) -> Iterator[Drawing]
         ("strata", strata, "stratum", "value", "AP (%)"),
         ("errors", errors, "error", "cost", costs),
     ):
-        if found.empty:
-            continue
         longest = found["T"].max()
-        draw = partial(plots.grouped_bars, found[found["T"] == longest], by, value, label)
-        yield Drawing(name, f"{name}, T = {longest:.0f}", draw)
+        shown = found[found["T"] == longest]
+        if _varies(shown[value]):
+            draw = partial(plots.grouped_bars, shown, by, value, label)
+            yield Drawing(name, f"{name}, T = {longest:.0f}", draw)
 
 
 def machine_drawings(store: Store) -> Iterator[Drawing]:
-    """Speed and memory over T, rooflines, for each device and frame size; memory against cards."""
+    """Speed and memory over T, rooflines, for each device and frame size; memory against cards.
+
+    Profiles of trainings are left out: their tables have them.
+    """
     profiles = profile_frame(store)
-    if not profiles.empty:
-        for (_, size, precision), rows in profiles.groupby(["device", "size", "precision"]):
-            if rows["T"].nunique() < 2 or "fps" not in rows:
-                continue
-            name = f"{size}-{precision}"
-            told = f"{size}, {precision}"
-            draw = partial(plots.profile_over_windows, rows)
-            yield Drawing(f"fps-{name}", f"FPS over T, {told}", draw)
-            draw = partial(plots.profile_over_windows, rows, "peak_bytes")
-            yield Drawing(f"memory-{name}", f"peak memory over T, {told}", draw)
-    roofs = roofline_frame(store)
-    for (_, size, precision), rows in roofs.groupby(["device", "size", "precision"]):
-        draw = partial(plots.roofline, rows)
-        yield Drawing(f"roofline-{size}-{precision}", f"roofline, {size}, {precision}", draw)
+    if not profiles.empty and "fps" in profiles:
+        random = profiles[(profiles["weights"] == "random") & (profiles["status"] == "ok")]
+        keys = ["size", "precision", "device", "compiled", "S", "frames"]
+        for name, told, rows in _alike(random, keys):
+            yield from _over_windows(name, told, rows)
+    for name, told, rows in _alike(roofline_frame(store), ["size", "precision", "device"]):
+        yield Drawing(f"roofline-{name}", f"roofline, {told}", partial(plots.roofline, rows))
     footprints = frames.footprints_frame(store)
     predicted = footprints[
         footprints["measured_on"].isna()
         & (footprints["allocator"] == "cuda")
         & (footprints["purpose"] == "inference")
+        & footprints["peak_bytes"].notna()
     ]
     for (height, width, precision), rows in predicted.groupby(["height", "width", "precision"]):
         if rows["frames"].nunique() > 1:
             draw = partial(plots.memory_against_cards, rows, [card(key) for key in _CARDS])
             told = f"predicted peak memory against cards, {height}x{width}, {precision}"
             yield Drawing(f"cards-{height}x{width}-{precision}", told, draw)
+
+
+def _over_windows(name: str, told: str, rows: pd.DataFrame) -> Iterator[Drawing]:
+    """Figures over T of profiles that one figure may show."""
+    if rows["T"].nunique() < 2:
+        return
+    draw = partial(plots.profile_over_windows, rows)
+    if _varies(rows["fps"]):
+        yield Drawing(f"fps-{name}", f"FPS at each T, {told}; {_windows_told(rows)}", draw)
+    if _varies(plots.clip_ms(rows)):
+        caption = f"milliseconds a window without the backbone, {told}"
+        yield Drawing(f"window-{name}", caption, partial(draw, "clip_ms"))
+    if _varies(rows["peak_bytes"]):
+        yield Drawing(f"memory-{name}", f"peak memory over T, {told}", partial(draw, "peak_bytes"))
+
+
+def _alike(rows: pd.DataFrame, keys: Sequence[str]) -> Iterator[tuple[str, str, pd.DataFrame]]:
+    """Rows that differ in none of `keys`, with what tells them apart: for a file, and in words.
+
+    Size and precision are always told, the rest only where it differs.
+    """
+    several = [key for key in keys[2:] if rows[key].nunique(dropna=False) > 1]
+    for _, group in rows.groupby(list(keys), dropna=False):
+        first = group.iloc[0]
+        words = [str(first[key]) for key in keys[:2]]
+        words += [f"{key} {first[key]}" for key in several]
+        told = ", ".join(words)
+        yield re.sub(r"[^\w.]+", "-", told), told, group
+
+
+def _windows_told(rows: pd.DataFrame) -> str:
+    """The number of windows at each T, which FPS follow."""
+    pairs = rows[["T", "windows"]].drop_duplicates().sort_values(["T", "windows"])
+    counts = ", ".join(f"{count:.3g}" for count in pairs["windows"])
+    places = ", ".join(f"{window:.0f}" for window in pairs["T"])
+    return f"a video is read in {counts} windows at T = {places}"
+
+
+def _accuracy_varies(summary: pd.DataFrame) -> bool:
+    found = summary[summary["metric"] == "AP"]
+    return _varies(value for name in ("mean", "low", "high") for value in found[name])
+
+
+def _varies(values: Iterable[float | None]) -> bool:
+    """Whether there are two values that differ; a figure of one value shows nothing."""
+    return len({round(value, 9) for value in values if value is not None and value == value}) > 1

@@ -6,7 +6,10 @@ The page needs no network: styles, script and pictures are inside.
 from __future__ import annotations
 
 import base64
+import os
+import tempfile
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
@@ -25,6 +28,7 @@ from ifc_bench.report.fits import fit_grid
 from ifc_bench.report.layout import FEW_MARK, Format, Grid, write
 from ifc_bench.report.machines import ELSEWHERE, random_profiles, section_name, whence
 from ifc_bench.report.paper import PaperNumbers
+from ifc_bench.report.plots import colour_limit
 from ifc_bench.report.profiles import profile_grid
 from ifc_bench.report.significance import (
     compare_rows,
@@ -75,6 +79,7 @@ def publish(
     stores = [store, *(Store(folder, store.runs) for folder in machines)]
     sections = [_of_table(table, preset, store) for table in tables]
     sections += _of_machines(stores)
+    limit = colour_limit([one.comparisons for section in sections for one in section.drawings])
     written = []
     for section in sections:
         for name, grid in section.grids.items():
@@ -84,7 +89,7 @@ def publish(
                 written.append(path)
         for drawing in section.drawings:
             path = out / "figures" / f"{section.name}-{drawing.name}.png"
-            section.pictures.append(_drawn(drawing, path))
+            section.pictures.append(_drawn(drawing, path, limit))
             written += [path, path.with_suffix(".pdf")]
     given = Section("pictures", "Pictures")
     given.pictures += [
@@ -155,17 +160,42 @@ def _of_machine(store: Store, name: str, profiles: Sequence[Record]) -> Section 
     return section
 
 
-def _drawn(drawing: Drawing, path: Path) -> Picture:
-    """Draw into both formats; without dates, so that the same records give the same bytes."""
+def _drawn(drawing: Drawing, path: Path, limit: float) -> Picture:
+    """Draw into both formats; without dates, so that the same records give the same bytes.
+
+    Raises:
+        OSError: where a file cannot be written, also for want of space; it names the file.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     with mpl.rc_context({"font.size": 9}):
         figure, ax = plt.subplots(figsize=(6.4, 4.0), layout="constrained")
-        drawing.draw(ax=ax)
-        write_png(figure, path, dpi=110, title=drawing.caption)
-        nameless = {"CreationDate": None, "Producer": None}
-        figure.savefig(path.with_suffix(".pdf"), metadata=nameless)
-        plt.close(figure)
+        try:
+            drawing.on(ax, limit)
+            with _moved_to(path) as aside:
+                write_png(figure, aside, dpi=110, title=drawing.caption)
+            with _moved_to(path.with_suffix(".pdf")) as aside:
+                figure.savefig(aside, metadata={"CreationDate": None, "Producer": None})
+        finally:
+            plt.close(figure)
     return _picture(path, drawing.caption)
+
+
+@contextmanager
+def _moved_to(path: Path) -> Iterator[Path]:
+    """A file to write beside `path`; it takes its place when it is whole, else nothing is left."""
+    descriptor, name = tempfile.mkstemp(
+        dir=path.parent, prefix=f".{path.stem}.", suffix=path.suffix
+    )
+    os.close(descriptor)
+    aside = Path(name)
+    try:
+        yield aside
+        aside.chmod(0o644)
+        os.replace(aside, path)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror or str(error), str(path)) from None
+    finally:
+        aside.unlink(missing_ok=True)
 
 
 def _picture(path: Path, caption: str) -> Picture:

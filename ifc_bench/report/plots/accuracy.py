@@ -9,7 +9,6 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from ifc_bench.report.plots.style import COLOURS, axes, legend, style
-from ifc_bench.report.significance import Comparison
 from ifc_bench.report.statistics import summarise
 
 _SMOOTHING = 0.03  # of a curve's length
@@ -68,33 +67,13 @@ def accuracy_over_tokens(summary: pd.DataFrame, metric: str = "AP", ax: Axes | N
     return ax
 
 
-def accuracy_against_speed(
-    summary: pd.DataFrame, speeds: pd.DataFrame, metric: str = "AP", ax: Axes | None = None
+def training_curves(
+    curves: pd.DataFrame, curve: str = "loss", title: str = "", ax: Axes | None = None
 ) -> Axes:
-    """The trade-off: one point for each row and T, the ends numbered by T, of one device."""
-    ax = axes(ax)
-    data = summary[summary["metric"] == metric].merge(
-        speeds, on=["row", "T"], suffixes=("", "_fps")
-    )
-    for index, (row, group) in enumerate(data.groupby("row", sort=False)):
-        mine = group.sort_values("T")
-        look = style(index)
-        ax.plot(mine["fps"], 100 * mine["mean"], label=str(row), **look)
-        aside = ((5, 4), (5, -10), (-12, 4), (-12, -10))[index % 4]  # rows may lie close together
-        for _, point in mine.iloc[[0, -1][: len(mine)]].iterrows():  # between them T only grows
-            ax.annotate(
-                str(int(point["T"])), (point["fps"], 100 * point["mean"]), fontsize=7,
-                textcoords="offset points", xytext=aside, color=look["color"],
-            )  # fmt: skip
-    device = ", ".join(sorted(set(data["device"])))
-    ax.set(xlabel=f"frames per second ({device})", ylabel=f"{metric} (%)")
-    ax.set_title(f"{metric} against speed; numbers are the least and largest T", fontsize=10)
-    legend(ax)
-    return ax
+    """Mean over seeds with a band from the least to the largest seed, smoothed alike.
 
-
-def training_curves(curves: pd.DataFrame, curve: str = "loss", ax: Axes | None = None) -> Axes:
-    """Mean over seeds with a band from the least to the largest seed, smoothed alike."""
+    `title` says of an AP at which T and S it was taken, which need not be those of a table.
+    """
     ax = axes(ax)
     data = curves[curves["curve"] == curve]
     for index, (row, group) in enumerate(data.groupby("row", sort=False)):
@@ -102,46 +81,18 @@ def training_curves(curves: pd.DataFrame, curve: str = "loss", ax: Axes | None =
         if curve == "loss":
             table = table.rolling(max(1, int(_SMOOTHING * len(table))), min_periods=1).mean()
         scale = 100 if curve == "AP" else 1
-        colour = COLOURS[index % len(COLOURS)]
-        ax.plot(table.index, scale * table.mean(axis=1), color=colour, label=str(row))
+        look = style(index) if curve == "AP" else {"color": COLOURS[index % len(COLOURS)]}
+        ax.plot(table.index, scale * table.mean(axis=1), label=str(row), **look)
         ax.fill_between(
-            table.index, scale * table.min(axis=1), scale * table.max(axis=1), color=colour,
-            alpha=0.15, linewidth=0,
+            table.index, scale * table.min(axis=1), scale * table.max(axis=1),
+            color=look["color"], alpha=0.15, linewidth=0,
         )  # fmt: skip
     ax.set(xlabel="iteration", ylabel="AP (%)" if curve == "AP" else curve)
     if curve == "loss":
         ax.set_yscale("log")
-    ax.set_title("mean over seeds; band: least to largest", fontsize=10)
+    told = "mean over seeds; band: least to largest"
+    ax.set_title(f"{title}; {told}" if title else told, fontsize=10)
     legend(ax)
-    return ax
-
-
-def difference_map(
-    comparisons: Sequence[Comparison], baseline: str, ax: Axes | None = None
-) -> Axes:
-    """Differences to the baseline by row and T, in points; * where one exceeds noise.
-
-    Comparisons by situation have a line for each situation and row.
-    """
-    ax = axes(ax)
-    rows = list(dict.fromkeys(one.label for one in comparisons))
-    windows = list(dict.fromkeys(one.window for one in comparisons))
-    grid = np.full((len(rows), len(windows)), np.nan)
-    for one in comparisons:
-        grid[rows.index(one.label), windows.index(one.window)] = one.free.mean
-    limit = max(1e-9, float(np.nanmax(np.abs(grid))) if grid.size else 1.0)
-    image = ax.imshow(grid, cmap="PuOr", vmin=-limit, vmax=limit, aspect="auto")
-    for one in comparisons:
-        place = (windows.index(one.window), rows.index(one.label))
-        strong = abs(one.free.mean) > 0.6 * limit
-        ax.text(
-            *place, f"{one.free.mean:+.1f}{'*' if one.exceeds else ''}", ha="center", va="center",
-            color="white" if strong else "black", fontsize=9,
-        )  # fmt: skip
-    ax.set_xticks(range(len(windows)), [f"T = {w}" if w else "video" for w in windows])
-    ax.set_yticks(range(len(rows)), rows)
-    ax.set_title(f"AP less {baseline}'s (points; * exceeds noise)", fontsize=10)
-    ax.figure.colorbar(image, ax=ax, shrink=0.8)
     return ax
 
 

@@ -12,30 +12,59 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, NullFormatter
 
 from ifc_bench.cards import GpuModel
-from ifc_bench.report.plots.style import LINES, MARKERS, axes, legend, style
+from ifc_bench.report.plots.style import FILLS, LINES, MARKERS, axes, counted, legend, style
 from ifc_bench.report.speeds import paper_order
 
 _GREY = "#444444"
+_UNITS = {
+    "fps": "frames per second (± std between processes)",
+    "clip_ms": "milliseconds a window, without the backbone",
+    "peak_bytes": "peak memory (MB)",
+}
+_CLIP_SCOPES = ("projection", "encoder", "decoder", "mask_head")
 
 
 def profile_over_windows(profiles: pd.DataFrame, what: str = "fps", ax: Axes | None = None) -> Axes:
-    """FPS ("fps") or peak memory ("peak_bytes") over T, a line for each variant of one device."""
+    """A quantity over T, a series for each variant and attention implementation of one device.
+
+    `what` is FPS ("fps"), milliseconds a window without the backbone ("clip_ms") or peak memory
+    ("peak_bytes"). FPS of different T do not compare, for a video is read in fewer windows where T
+    is longer: no line joins them, and `windows` stand below T. A colour is a variant; dashes and a
+    marker's filling are an implementation.
+    """
     ax = axes(ax)
     data = profiles[(profiles["status"] == "ok") & profiles["T"].notna()]
-    for name, look in _looks(data["variant"]).items():
-        mine = data[data["variant"] == name].sort_values("T")
-        scale, spread = (1.0, mine["fps_std"]) if what == "fps" else (1e-6, None)
-        bars = None if spread is None or spread.isna().any() else spread
-        ax.errorbar(
-            mine["T"].astype(float), scale * mine[what], yerr=bars, capsize=3, label=name, **look
-        )
-    unit = "frames per second (± std between processes)" if what == "fps" else "peak memory (MB)"
-    ax.set(
-        xlabel="window T (frames)", ylabel=unit, ylim=(0, None), xticks=sorted(data["T"].unique())
-    )
+    ticks = sorted(data["T"].unique())
+    looks, kernels = _looks(data["variant"]), _kernels(data["attention"])
+    apart, plain = 0.0, {}
+    if what == "fps":
+        apart, plain = 0.5 * float(min(np.diff(ticks), default=5)), {"linestyle": "none"}
+    series = [(name, kernel) for name in looks for kernel in kernels]
+    for index, (name, kernel) in enumerate(series):
+        mine = data[(data["variant"] == name) & (data["attention"] == kernel)].sort_values("T")
+        beside = apart * ((index + 0.5) / len(series) - 0.5)
+        bars = mine["fps_std"] if what == "fps" and mine["fps_std"].notna().all() else None
+        look = looks[name] | kernels[kernel] | plain
+        ax.errorbar(mine["T"].astype(float) + beside, _shown(mine, what), bars, capsize=3, **look)
+    ax.set_xticks(ticks, [f"{tick:.0f}" for tick in ticks])
+    ax.set(xlabel="window T (frames)", ylabel=_UNITS[what], ylim=(0, None))
+    if what == "fps":
+        ax.set_xticks(ticks, [_in_windows(data[data["T"] == tick]) for tick in ticks])
+        ax.set_xlabel("window T (frames), and how many windows the video is read in")
     ax.set_title(", ".join(sorted(set(data["device"]))), fontsize=10)
-    legend(ax)
+    shown = {name: look | plain for name, look in (looks | _told(kernels, not plain)).items()}
+    _key(ax, shown, 0.2 if what == "fps" else 0.14)
     return ax
+
+
+def clip_ms(profiles: pd.DataFrame) -> pd.Series:
+    """Milliseconds a window without the backbone; missing where no scope was timed.
+
+    The backbone sees each frame once, so its share of a window follows the length of the video;
+    the other parts of the network take a whole clip of T frames, so they compare over T.
+    """
+    parts = profiles[[f"{scope}_ms" for scope in _CLIP_SCOPES]].astype(float)
+    return parts.sum(axis=1, skipna=False) * profiles["frames"] / profiles["windows"]
 
 
 def memory_against_cards(
@@ -48,10 +77,10 @@ def memory_against_cards(
     """
     ax = axes(ax)
     looks = _looks(footprints["variant"])
-    kernels = sorted(footprints["attention"].unique(), reverse=True)
+    kernels = _kernels(footprints["attention"])
     for (variant, kernel), group in footprints.groupby(["variant", "attention"], sort=True):
         mine = group.sort_values("frames")
-        look = looks[str(variant)] | {"linestyle": LINES[kernels.index(kernel)]}
+        look = looks[str(variant)] | kernels[str(kernel)]
         ax.plot(mine["frames"], mine["peak_bytes"] / 1e9, **look)
     for card in cards:
         ax.axhline(card.usable_bytes / 1e9, color="#666666", linewidth=0.8, linestyle="--")
@@ -63,8 +92,7 @@ def memory_against_cards(
     ax.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
     windows = sorted(footprints["frames"].unique())
     ax.set(xlabel="window T (frames)", ylabel="peak memory (GB, predicted)", xticks=windows)
-    dashes = {kernel: {"linestyle": line} for kernel, line in zip(kernels, LINES, strict=False)}
-    _key(ax, looks | (dashes if len(kernels) > 1 else {}))
+    _key(ax, looks | _told(kernels, lines=True))
     return ax
 
 
@@ -72,15 +100,16 @@ def roofline(roofs: pd.DataFrame, ax: Axes | None = None) -> Axes:
     """What each scope reached, under the best of the device, in arithmetic and in a copy.
 
     `roofs` is `ifc_bench.report.roofline.roofline_frame`'s, of one device and frame size; the
-    longest window is drawn. A colour is a variant, a marker a scope.
+    longest window is drawn. A colour is a variant, a marker a scope, its filling an attention
+    implementation.
     """
     ax = axes(ax)
     data = roofs[roofs["T"] == roofs["T"].max()]
-    looks = _looks(data["variant"])
+    looks, kernels = _looks(data["variant"]), _kernels(data["attention"])
     scopes = list(dict.fromkeys(data["scope"]))
-    for (variant, scope), mine in data.groupby(["variant", "scope"]):
-        marker = MARKERS[scopes.index(scope)]
-        look = looks[str(variant)] | {"linestyle": "none", "marker": marker, "alpha": 0.85}
+    for (variant, kernel, scope), mine in data.groupby(["variant", "attention", "scope"]):
+        look = looks[str(variant)] | kernels[str(kernel)]
+        look |= {"linestyle": "none", "marker": MARKERS[scopes.index(scope)], "alpha": 0.85}
         ax.plot(mine["intensity"], mine["macs_per_second"] / 1e9, **look)
     peak, copy = data["peak_macs_per_second"].mean(), data["peak_bytes_per_second"].mean()
     least = min(data["intensity"].min(), peak / copy)  # where the roof bends is in the picture
@@ -99,7 +128,7 @@ def roofline(roofs: pd.DataFrame, ax: Axes | None = None) -> Axes:
         scope: {"linestyle": "none", "marker": MARKERS[index]} for index, scope in enumerate(scopes)
     }
     lines = {name: look | {"marker": "none"} for name, look in looks.items()}
-    _key(ax, lines | markers)
+    _key(ax, lines | markers | _told(kernels, lines=False))
     return ax
 
 
@@ -109,9 +138,36 @@ def _looks(variants: Iterable[str]) -> dict[str, dict[str, Any]]:
     return {name: style(index) for index, name in enumerate(ordered)}
 
 
-def _key(ax: Axes, looks: dict[str, dict[str, Any]]) -> None:
+def _kernels(attentions: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """The look of each implementation of attention, over that of a variant."""
+    ordered = sorted(set(attentions), reverse=True)
+    return {
+        name: {"linestyle": line, "fillstyle": fill}
+        for name, line, fill in zip(ordered, LINES, FILLS, strict=False)
+    }
+
+
+def _told(kernels: dict[str, dict[str, Any]], lines: bool) -> dict[str, dict[str, Any]]:
+    """The key of several implementations: their dashes, or their filling where no line is."""
+    hidden = {"marker": "none"} if lines else {"linestyle": "none"}
+    return {name: look | hidden for name, look in kernels.items() if len(kernels) > 1}
+
+
+def _shown(rows: pd.DataFrame, what: str) -> pd.Series:
+    """The values of a quantity in its unit."""
+    if what == "clip_ms":
+        return clip_ms(rows)
+    return rows[what].astype(float) * (1e-6 if what == "peak_bytes" else 1.0)
+
+
+def _in_windows(rows: pd.DataFrame) -> str:
+    """T, and below it how many windows a video has."""
+    told = " or ".join(counted(count) for count in sorted(set(rows["windows"])))
+    return f"{rows['T'].iloc[0]:.0f}\n{told}"
+
+
+def _key(ax: Axes, looks: dict[str, dict[str, Any]], below: float = 0.14) -> None:
     """A legend of looks that no single series has."""
-    handles = [
-        Line2D([], [], label=name, **({"color": _GREY} | look)) for name, look in looks.items()
-    ]
-    legend(ax, handles)
+    plain: dict[str, Any] = {"color": _GREY, "marker": "o", "markersize": 5}
+    handles = [Line2D([], [], label=name, **(plain | look)) for name, look in looks.items()]
+    legend(ax, handles, below)
