@@ -1,14 +1,17 @@
 """The whole report: every file, the same on every making, and the page in a real browser."""
 
 import re
+import resource
 import shutil
 
 import pytest
 
 from ablations import PRESETS, TABLES
+from ifc_bench.cli import main
 from ifc_bench.report.publish import publish
 from ifc_bench.store import Store
 from tests.conftest import ROOT
+from tests.report.test_tables import accuracy, save
 
 FULL = PRESETS["full"]
 STORE = Store(ROOT / "results" / "baseline", ROOT / "runs")
@@ -37,10 +40,11 @@ def test_every_format_and_figure_is_there(report):
         }  # fmt: skip
     for ending in ("png", "pdf"):
         names = {path.stem for path in (report / "figures").glob(f"*.{ending}")}
-        wanted = {"windows", "speed", "loss", "ap", "differences", "situations", "strata", "errors"}
+        wanted = {"windows", "speed", "loss", "differences", "situations", "strata", "errors"}
         assert {f"table3a-{name}" for name in wanted} <= names
-        wanted = {"fps-96x160-fp32", "memory-96x160-fp32", "cards-360x640-fp32",
-                  "roofline-96x160-fp32"}  # fmt: skip
+        assert "table3a-ap" not in names, "two points are no curve"
+        wanted = {"fps-96x160-fp32", "window-96x160-fp32", "memory-96x160-fp32",
+                  "cards-360x640-fp32", "roofline-96x160-fp32"}  # fmt: skip
         assert {f"amd-epyc-2-cores-{name}" for name in wanted} <= names
     assert r"\toprule" in (report / "tables" / "table3a.tex").read_text()
 
@@ -58,6 +62,29 @@ def test_the_page_needs_no_network(report):
     assert re.search(r"\d+ of 12 differences exceed noise", page)
     assert "Speed and memory: AMD EPYC (2 cores), 1 thread" in page
     assert "AMD EPYC (2 cores), 1 thread" in page, "provenance"
+
+
+def test_a_figure_that_does_not_fit_on_the_disk_is_told_in_one_line(tmp_path, capsys):
+    folder = str(tmp_path / "results"), str(tmp_path / "runs")
+    store, table = Store(tmp_path / "results", tmp_path / "runs"), TABLES["table3a"](FULL)
+    for place, row in enumerate(table.rows):
+        for window in table.windows(FULL, row):
+            save(store, table.evaluations(FULL, row, window)[0], accuracy(0.1 * place + 0.2))
+    out = tmp_path / "report"
+    given = ["report", "table3a", "--preset", "full", "--results", folder[0], "--runs", folder[1],
+             "--out", str(out)]  # fmt: skip
+    most = resource.getrlimit(resource.RLIMIT_FSIZE)
+    largest = max(path.stat().st_size for path in store.results.rglob("*.json"))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (8_000, most[1]))
+    try:
+        code = main(TABLES, PRESETS, given)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, most)
+    assert largest < 8_000
+    (line,) = capsys.readouterr().err.splitlines()
+    assert code == 2
+    assert line.startswith(f"error: {out / 'figures' / 'table3a-windows.png'}: file too large")
+    assert list((out / "figures").iterdir()) == [], "nothing is cut off, nothing is left aside"
 
 
 def test_the_page_in_a_browser(report, tmp_path):
