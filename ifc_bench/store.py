@@ -52,12 +52,15 @@ class Store:
         """Make the folders and try to write there: better now than after an hour's work.
 
         Raises:
-            OSError: where that is not possible.
+            OSError: where that is not possible; it names the folder.
         """
         for folder in (self.results, self.runs):
             folder.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryFile(dir=folder):
-                pass
+            try:
+                with tempfile.TemporaryFile(dir=folder):
+                    pass
+            except OSError as error:
+                raise OSError(error.errno, error.strerror, str(folder)) from None
 
     def checkpoint_path(self, training: Training) -> Path:
         return self.runs / "checkpoints" / f"{training.id}.pt"

@@ -1,5 +1,6 @@
 """Records are whole, immutable and refused when they were changed by hand."""
 
+import errno
 import json
 
 import pytest
@@ -250,3 +251,13 @@ def test_a_full_disk_is_told_by_the_file_and_leaves_nothing(tmp_path, monkeypatc
     )
     assert [path.name for path in tmp_path.iterdir()] == ["kept.json"]
     assert kept.read_text() == "before"
+
+
+def test_a_folder_that_cannot_be_written_is_named(store, monkeypatch):
+    def refuse(dir):
+        raise OSError(errno.EROFS, "Read-only file system", f"{dir}/tmp3ayc1owe")
+
+    monkeypatch.setattr("tempfile.TemporaryFile", refuse)
+    with pytest.raises(OSError, match="Read-only") as caught:
+        store.prepare()
+    assert caught.value.filename == str(store.results)

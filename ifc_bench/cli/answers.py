@@ -70,13 +70,23 @@ class Answers:
 
 
 def print_and_keep(tables: Sequence[AnyTable], answers: Answers) -> None:
-    """Write tables under the results, then print them: a closed output loses nothing."""
+    """Write tables under the results, then print them: a closed output loses nothing.
+
+    Raises:
+        OSError: where they cannot be written; they are printed all the same.
+    """
     texts = [answers.text(table) for table in tables]
+    refused: OSError | None = None
     for table, text in zip(tables, texts, strict=True):
         name = f"{table.name}-{answers.preset.name}.md"
-        write_text(answers.store.results / "tables" / name, text)
+        try:
+            write_text(answers.store.results / "tables" / name, text)
+        except OSError as error:
+            refused = refused or error
     for text in texts:
         print(text)
+    if refused is not None:
+        raise refused
 
 
 def comparable(tables: Sequence[Table], preset: Preset, store: Store) -> list[Table]:

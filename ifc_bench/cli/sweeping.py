@@ -208,14 +208,15 @@ def _do(plan: Plan, store: Store, settings: Settings, device: str) -> Outcome | 
         for sign in (signal.SIGTERM, signal.SIGHUP):  # of schedulers, and of a closed terminal
             if signal.getsignal(sign) != signal.SIG_IGN:  # as nohup sets it
                 signal.signal(sign, signal.default_int_handler)
-    store.prepare()
+    pieces = len(plan.jobs(store)) + bool(plan.profiles_left(store)) + bool(plan.counts_left(store))
+    if pieces:
+        store.prepare()
     if together:
         from ifc_bench.sweep.distributed import first_process, run_together  # torch: only here
 
         if not first_process():
             run_together(plan, store, settings, lambda task, event: None)
             return None
-    pieces = len(plan.jobs(store)) + bool(plan.profiles_left(store)) + bool(plan.counts_left(store))
     console = Console(stderr=True, highlight=False)
     console.print(
         f"{plan.preset.name}: {pieces} pieces of work on {device}, "

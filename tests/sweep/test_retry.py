@@ -1,5 +1,7 @@
 """What did not come out is told by the exit code, and can be tried again."""
 
+import errno
+
 import pytest
 
 from ablations import PRESETS, TABLES
@@ -97,3 +99,18 @@ def test_a_training_that_is_tried_again_has_a_new_record(status, kept, store, pl
     module.Worker(again, "cpu", 1, lambda *_: None).job(plan.jobs(again)[0])
     assert Trained.found == kept
     assert "ok" in {store.load(work).status for work in plan.trainings}
+
+
+def test_a_complete_run_prints_where_it_cannot_write(store, plan, capsys, monkeypatch):
+    """A results folder that somebody shares read-only."""
+    put(store, plan, "diverged")
+
+    def refuse(path, text):
+        raise OSError(errno.EROFS, "Read-only file system", str(path))
+
+    monkeypatch.setattr("ifc_bench.cli.answers.write_text", refuse)
+    monkeypatch.setattr(Store, "prepare", lambda self: pytest.fail("there is nothing to do"))
+    assert command(store, "run", "--device=cpu") == 2
+    told = capsys.readouterr()
+    assert "Table 3(d)" in told.out
+    assert "table3d-smoke.md: read-only file system" in told.err
