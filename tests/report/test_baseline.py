@@ -131,3 +131,37 @@ def test_the_other_tables_have_five_seeds_and_no_difference(name):
         assert rows in README
     if name != "table2d":
         assert not [c for c in compare_rows(TABLES[name](FULL), FULL, STORE) if c.exceeds]
+
+
+def test_the_readme_claims_no_more_than_lost_frames_show():
+    """One variant at one window; IFC's differences stand beside it, as numbers."""
+    found = [
+        one
+        for one in compare_situations(TABLES["table3a"](FULL), FULL, STORE)
+        if one.situation == "lost_frames"
+    ]
+    assert [(one.row, one.window) for one in found if one.exceeds] == [("Decomp T-HW", 5)]
+    ifc = [f"{one.free.mean:+.1f}" for one in found if one.row == "IFC"]
+    told = f"{', '.join(ifc[:-1])} and {ifc[-1]} AP at T = 5, 10, 15 and 20"
+    for document in ("README.md", "docs/embedded_benchmark.md"):
+        assert told in " ".join((ROOT / document).read_text(encoding="utf-8").split()), document
+    assert f"Decomp T-HW stands {found[1].free.mean:.1f} AP above No Comm" in " ".join(
+        README.split()
+    )
+    assert f"IFC {-found[2].free.mean:.1f} below it, which is noise" in README
+
+
+def test_the_readme_compares_speed_over_windows_by_their_time():
+    cells = collect(TABLES["table3a"](FULL), FULL, STORE)
+    speeds = {(cell.row, cell.window): cell.speeds[0] for cell in cells}
+    taken = {
+        place: 1000 * speed.reading.frames[0] / speed.fps / speed.reading.mean
+        for place, speed in speeds.items()
+    }
+    full, none = ([taken[row, t] for t in (5, 20)] for row in ("Full THW", "No Comm"))
+    told = " ".join(README.split())
+    assert f"takes {full[0]:.1f} ms a window at T = 5 and {full[1]:.1f} ms at T = 20" in told
+    assert f"{full[0] / none[0]:.1f} and {full[1] / none[1]:.1f} times what No Comm takes" in told
+    assert f"({none[0]:.1f} and {none[1]:.1f} ms)" in told
+    fewer = [1 - speeds["IFC", t].fps / speeds["No Comm", t].fps for t in FULL.windows]
+    assert f"IFC has {100 * min(fewer):.0f} to {100 * max(fewer):.0f}% fewer frames" in told
