@@ -77,8 +77,13 @@ def add_to(app: typer.Typer) -> None:
         source = training if checkpoint is None else file_hash(checkpoint)
         request = {"model": source, "data": videos.digest(every_byte=False), **how.model_dump()}
         kept = Partial(out, json.dumps(request))
-        with bar("videos") as tell:
-            found = predict(model, videos, how, tell, kept)
+        try:
+            with bar("videos") as tell:
+                found = predict(model, videos, how, tell, kept)
+        except BaseException:
+            if not kept.tracks:
+                kept.done()  # nothing to go on from
+            raise
         write_text(out, results_json(found))
         kept.done()
         print(f"{out}: {len(found.tracks)} entries from {found.count} tracks")

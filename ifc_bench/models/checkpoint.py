@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+import torch
 from torch import Tensor
 
 from ifc_bench.config import InterFrame, ModelConfig, ResNetBackbone
@@ -45,6 +46,8 @@ _LAYER_PARTS = {
     ".in_bias": ".in_proj_bias",
     ".out.": ".out_proj.",
 }
+_CLASSES = "detr.class_embed.layers.1.weight"
+_MOST_LAYERS = 64
 _IGNORED = frozenset({"criterion.empty_weight"})  # a constant of the loss, no weight
 
 
@@ -79,15 +82,16 @@ def load_released_checkpoint(
             for ResNet-101.
 
     Raises:
-        UserError: where a key is missing, left over or of another shape; it is named.
+        UserError: where a key is missing, left over, of another shape or not finite; it is named.
     """
     where, released = _read(source)
-    model = build_model(_infer(released, where, convention))
-    expected = model.state_dict()
+    config = _infer(released, where, convention)
+    expected = _expected(config, where)
     names = {key: released_name(key) for key in expected}
     weights = {key: fitting(released, name, expected[key], where) for key, name in names.items()}
     for key in sorted(released.keys() - set(names.values()) - _IGNORED):
-        raise UserError(f"{where}: {key}: left over; no part of the model takes it")
+        raise UserError(f"{where}: {key[:80]}: left over; no part of the model takes it")
+    model = build_model(config)
     model.load_state_dict(weights)
     return model.eval()
 
@@ -111,13 +115,13 @@ def start_from_released(model: IFC, source: str | Path | Mapping[str, Tensor]) -
     """Fill any variant with what fits of a released IFC checkpoint; the rest stays as it was.
 
     Raises:
-        UserError: where nothing fits, or the file is no checkpoint.
+        UserError: where nothing fits, what fits is not finite, or the file is no checkpoint.
     """
     where, released = _read(source)
     expected = model.state_dict()
     names = {key: released_name(key) for key in expected}
     fits = {
-        key: released[name]
+        key: fitting(released, name, expected[key], where)
         for key, name in names.items()
         if name in released and released[name].shape == expected[key].shape
     }
@@ -138,29 +142,40 @@ def _read(source: str | Path | Mapping[str, Tensor]) -> tuple[str, Mapping[str, 
     return str(source), read_weights(Path(source))
 
 
+def _expected(config: ModelConfig, where: str) -> dict[str, Tensor]:
+    """The state of such a model without its numbers: a file's word alone costs no memory."""
+    try:
+        with torch.device("meta"):
+            return build_model(config).state_dict()
+    except UserError as error:
+        raise UserError(f"{where}: {error}") from None
+
+
 def _infer(
     released: Mapping[str, Tensor], where: str, convention: Literal["torchvision", "msra"] | None
 ) -> ModelConfig:
     """The configuration behind the shapes."""
 
-    def sizes(key: str) -> list[int]:
+    def sizes(key: str) -> tuple[int, int]:
         if key not in released:
             raise UserError(f"{where}: {key}: missing; is this a checkpoint of the released IFC?")
-        return list(released[key].shape)
-
-    def count(prefix: str) -> int:
-        pattern = re.compile(rf"^{re.escape(prefix)}\.(\d+)\.")
-        return 1 + max((int(m[1]) for k in released if (m := pattern.match(k))), default=-1)
+        shape = list(released[key].shape)
+        if len(shape) != 2 or 0 in shape:
+            raise UserError(f"{where}: {key}: has shape {shape}, expected two sizes of 1 or more")
+        return shape[0], shape[1]
 
     tokens, width = sizes(_TRANSFORMER + "memory_bus")
-    blocks = count(_BACKBONE + "res4")
+    blocks = _count(released, _BACKBONE + "res4", where)
     if blocks not in (6, 23):
         raise UserError(
             f"{where}: {_BACKBONE}res4: has {blocks} blocks, ResNet-50 has 6 and ResNet-101 has 23"
         )
+    rows, _ = sizes(_CLASSES)
+    if rows < 2:
+        raise UserError(f"{where}: {_CLASSES}: has 1 row, expected one a class and one for none")
     deep = blocks == 23
     return ModelConfig(
-        classes=sizes("detr.class_embed.layers.1.weight")[0] - 1,
+        classes=rows - 1,
         backbone=ResNetBackbone(
             depth=101 if deep else 50,
             convention=convention or ("msra" if deep else "torchvision"),
@@ -168,7 +183,17 @@ def _infer(
         communication=InterFrame(memory_tokens=tokens),
         width=width,
         feedforward=sizes(_TRANSFORMER + "encoder.enc_layers.0.linear1.weight")[0],
-        encoder_layers=count(_TRANSFORMER + "encoder.enc_layers"),
-        decoder_layers=count(_TRANSFORMER + "clip_decoder.layers"),
+        encoder_layers=_count(released, _TRANSFORMER + "encoder.enc_layers", where),
+        decoder_layers=_count(released, _TRANSFORMER + "clip_decoder.layers", where),
         queries=sizes("detr.query_embed.weight")[0],
     )
+
+
+def _count(released: Mapping[str, Tensor], prefix: str, where: str) -> int:
+    """How many layers follow each other from 0; a number after a gap is no layer."""
+    pattern = re.compile(rf"^{re.escape(prefix)}\.(\d{{1,3}})\.")
+    numbers = {int(found[1]) for key in released if (found := pattern.match(key))}
+    count = next(n for n in range(len(numbers) + 1) if n not in numbers)
+    if not 0 < count <= _MOST_LAYERS:
+        raise UserError(f"{where}: {prefix}: has {count} layers, expected 1 to {_MOST_LAYERS}")
+    return count

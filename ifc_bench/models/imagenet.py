@@ -6,7 +6,9 @@
 | `.pkl` | detectron2 (`torchvision/R-50.pkl`) | `res2.0.conv1.weight`, `res2.0.conv1.norm.weight` |
 | `.pkl` | Caffe2 (`MSRA/R-101.pkl`) | `res2_0_branch2a_w`, `res2_0_branch2a_bn_s` |
 
-A `.pkl` is read by an unpickler that makes arrays and plain containers and nothing else.
+A `.pkl` is read by an unpickler that makes arrays and plain containers and nothing else. Of any
+file only dense tensors are taken that lie in it whole, so that it cannot ask for more memory than
+it has bytes.
 """
 
 from __future__ import annotations
@@ -19,9 +21,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from ifc_bench.errors import UserError
+from ifc_bench.models.tensor_file import DamagedError, read_tensors
 
 if TYPE_CHECKING:
     from ifc_bench.models.resnet import ResNet
@@ -31,10 +35,7 @@ _STEM = re.compile(r"(conv|bn)1\.(\w+)")
 _CAFFE2_SUFFIX = {"weight": "s", "bias": "b"}
 _ARRAY_PARTS = {
     ("numpy", "dtype"),
-    ("numpy", "ndarray"),
-    ("numpy.core.multiarray", "_reconstruct"),
     ("numpy.core.multiarray", "scalar"),
-    ("numpy._core.multiarray", "_reconstruct"),
     ("numpy._core.multiarray", "scalar"),
     ("numpy._core.numeric", "_frombuffer"),
     ("numpy.core.numeric", "_frombuffer"),
@@ -97,7 +98,11 @@ def load_imagenet_weights(backbone: ResNet, path: Path) -> None:
 
 
 def fitting(weights: Mapping[str, Tensor], key: str, wanted: Tensor, where: object) -> Tensor:
-    """`weights[key]`, which must be there and have the shape of `wanted`."""
+    """`weights[key]`, which must be there, finite, and of the shape of `wanted`.
+
+    Raises:
+        UserError: where it is not.
+    """
     if key not in weights:
         raise UserError(f"{where}: {key}: missing; the file has no entry for it")
     found = weights[key]
@@ -105,6 +110,11 @@ def fitting(weights: Mapping[str, Tensor], key: str, wanted: Tensor, where: obje
         raise UserError(
             f"{where}: {key}: has shape {list(found.shape)}, the model needs {list(wanted.shape)}"
         )
+    if not found.is_floating_point():
+        raise UserError(f"{where}: {key}: holds {found.dtype}, expected floating-point weights")
+    found = found.to(wanted.dtype)
+    if not torch.isfinite(found).all():
+        raise UserError(f"{where}: {key}: holds numbers that are not finite; the file is damaged")
     return found
 
 
@@ -133,19 +143,26 @@ def read_weights(path: Path) -> dict[str, Tensor]:
             with Path(path).open("rb") as file:
                 content = _ArrayUnpickler(file, encoding="latin1").load()
         else:
-            content = torch.load(path, map_location="cpu", weights_only=True)
+            content = read_tensors(Path(path))
     except FileNotFoundError:
         raise UserError(f"{path}: no such file") from None
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror or error})") from None
     except Exception as error:
+        reason = "" if isinstance(error, DamagedError) else f"{type(error).__name__}: "
+        reason += " ".join(str(error).split())[:100]
         raise UserError(
-            f"{path}: not a file of tensors alone ({type(error).__name__}: "
-            f"{' '.join(str(error).split())[:80]}); nothing else is read from outside"
+            f"{path}: not a file of tensors alone ({reason}); nothing else is read from outside"
         ) from error
     return tensors(content, path)
 
 
 def tensors(content: Any, path: object) -> dict[str, Tensor]:
-    """The state dict in `content`, or under "model" or "blobs"."""
+    """The state dict in `content`, or under "model" or "blobs".
+
+    Raises:
+        UserError: where it is none, or an entry is no dense tensor with all its numbers.
+    """
     for key in ("model", "blobs"):
         if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
             content = content[key]
@@ -153,19 +170,55 @@ def tensors(content: Any, path: object) -> dict[str, Tensor]:
         raise UserError(f"{path}: top level: expected a state dict, or one under 'model'")
     found = {}
     for key, value in content.items():
+        if not isinstance(key, str):
+            raise UserError(f"{path}: key {str(key)[:60]}: is no name of a parameter")
         if isinstance(value, np.ndarray) and value.dtype.kind in "fiub":
-            value = torch.from_numpy(value.copy())
+            value = _from_array(value, f"{path}: {key[:60]}")
         if isinstance(value, Tensor):
-            found[str(key)] = value
+            if fault := _fault(value):
+                raise UserError(f"{path}: {key[:60]}: {fault}")
+            found[key] = value.detach()
         elif not isinstance(value, (int, float, str)):
-            raise UserError(f"{path}: {key}: is a {type(value).__name__}, expected a tensor")
+            raise UserError(f"{path}: {key[:60]}: is a {type(value).__name__}, expected a tensor")
+    if not found:
+        raise UserError(f"{path}: holds no tensor; expected a state dict, or one under 'model'")
     return found
 
 
-class _ArrayUnpickler(pickle.Unpickler):
-    """Makes numpy arrays and plain containers; everything else is refused."""
+def _from_array(array: NDArray[Any], where: str) -> Tensor:
+    try:
+        return torch.from_numpy(array.astype(array.dtype.newbyteorder("=")))
+    except TypeError:
+        raise UserError(f"{where}: holds {array.dtype}, which torch does not have") from None
+
+
+def _fault(tensor: Tensor) -> str | None:
+    """Why a tensor is none of a state dict's; None where it is one."""
+    dense = tensor.layout == torch.strided and not tensor.is_quantized and not tensor.is_nested
+    if not dense or tensor.device.type == "meta":
+        return "is sparse, quantised or without numbers, expected a dense tensor"
+    there = tensor.untyped_storage().nbytes()
+    if tensor.numel() * tensor.element_size() > there:
+        return f"has shape {list(tensor.shape)}, and the file {there} bytes for it"
+    return None
+
+
+class _ArrayUnpickler(pickle._Unpickler):
+    """Makes numpy arrays and plain containers; everything else is refused.
+
+    It is Python's own and not the one in C, which makes room for any index that a file names.
+    """
 
     def find_class(self, module: str, name: str) -> Any:
+        if name == "_reconstruct" and module in ("numpy.core.multiarray", "numpy._core.multiarray"):
+            return _empty_array
+        if (module, name) == ("numpy", "ndarray"):
+            return name  # every array names its class; nobody may call it
         if (module, name) in _ARRAY_PARTS:
             return super().find_class(module, name)
-        raise pickle.UnpicklingError(f"{module}.{name} is no array")
+        raise pickle.UnpicklingError(f"{module[:30]}.{name[:30]} is no array")
+
+
+def _empty_array(kind: object, shape: object, code: object) -> NDArray[Any]:
+    """An array that its state will fill; what the file says of its size comes with the bytes."""
+    return np.empty(0, np.int8)

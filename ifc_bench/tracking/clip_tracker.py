@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from scipy.optimize import linear_sum_assignment
@@ -22,6 +23,10 @@ from ifc_bench.structures import Track
 from ifc_bench.watch import Watch, unwatched
 
 _AT_ONCE = 8  # masks at full size, so that many tracks take no more memory than a few
+_NOT_FINITE = (
+    "predictions: hold numbers that are not finite; the weights are damaged, or too large for this "
+    "precision"
+)
 
 
 @dataclass(frozen=True)
@@ -74,8 +79,13 @@ class ClipTracker:
 
         Returns:
             The track of each instance that counted, in their order.
+
+        Raises:
+            UserError: where frames are out of order, or predictions are not finite.
         """
         frames = self._checked(frame_indices, mask_logits)
+        if not class_probabilities.isfinite().all():
+            raise UserError(_NOT_FINITE)
         counts = class_probabilities.argmax(-1) < class_probabilities.shape[-1] - 1
         class_probabilities, mask_logits = class_probabilities[counts], mask_logits[counts]
         probabilities = mask_logits.sigmoid().flatten(2)
@@ -169,6 +179,8 @@ class ClipTracker:
         """The row of each instance: Hungarian; what stays under the threshold starts a track."""
         accepted = similarity > self.match_threshold
         scores = (similarity * accepted).float().cpu().numpy()
+        if not np.isfinite(scores).all():
+            raise UserError(_NOT_FINITE)
         assigned = {
             int(instance): int(row)
             for row, instance in zip(*linear_sum_assignment(scores, maximize=True), strict=True)

@@ -1,14 +1,22 @@
 """ImageNet weights in the three formats that people have; nothing that is code is read."""
 
 import pickle
+import zipfile
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import torchvision
 
 from ifc_bench.config import ResNetBackbone
 from ifc_bench.errors import UserError
-from ifc_bench.models.imagenet import caffe2_name, detectron2_name, load_imagenet_weights
+from ifc_bench.models.imagenet import (
+    caffe2_name,
+    detectron2_name,
+    load_imagenet_weights,
+    read_weights,
+)
 from ifc_bench.models.resnet import ResNet
 
 
@@ -107,6 +115,17 @@ class Evil:
         return (print, ("this must not run",))
 
 
+class Called:
+    """Pickled as a call of `name` in `module`."""
+
+    def __init__(self, module: str, name: str, *arguments: object) -> None:
+        self.called = (module, name, arguments)
+
+    def pickled(self) -> bytes:
+        module, name, arguments = self.called
+        return b"c" + f"{module}\n{name}\n".encode() + pickle.dumps(arguments, 0)[:-1] + b"R."
+
+
 BROKEN = {
     "code": ({"model": {"stem.conv1.weight": Evil()}}, "builtins.print is no array"),
     "nothing": ({}, "expected a state dict"),
@@ -126,3 +145,100 @@ def test_broken_files_get_one_line(content, message, tmp_path, capsys):
     assert str(path) in str(caught.value)
     assert "\n" not in str(caught.value)
     assert not capsys.readouterr().out
+
+
+NO_WEIGHTS = {
+    "empty": (b"", "not a file of tensors alone"),
+    "text": (b"these are no weights\n", "not a file of tensors alone"),
+    "a call": (Called("os", "system", "touch ran").pickled(), "os.system is no array"),
+    "an array by name": (Called("numpy", "ndarray", (10**12,)).pickled(), "not a file of tensors"),
+    "an array without bytes": (
+        Called("numpy.core.multiarray", "_reconstruct", 0, (10**12,), b"f").pickled(),
+        "expected a state dict",
+    ),
+    "an index far away": (b"\x80\x02}r\xff\xff\xff\xff.", "top level: expected a state dict"),
+    "a long number": (b"I" + b"9" * 5000 + b"\n.", "not a file of tensors alone"),
+    "deep": (b"(" * 10 + b"]" * 10 + b".", "top level: expected a state dict"),
+}
+
+
+@pytest.mark.parametrize(("content", "message"), NO_WEIGHTS.values(), ids=NO_WEIGHTS.keys())
+def test_a_pickle_that_holds_no_weights_is_one_line(content, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "weights.pkl"
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=message) as caught:
+        read_weights(path)
+    assert str(caught.value).startswith(f"{path}: ")
+    assert len(str(caught.value)) < 250 + len(str(path))
+    assert "\n" not in str(caught.value)
+    assert [p.name for p in tmp_path.iterdir()] == ["weights.pkl"]
+
+
+def test_arrays_that_torch_does_not_have_are_named(tmp_path):
+    path = tmp_path / "weights.pkl"
+    path.write_bytes(pickle.dumps({"w": np.zeros(2, np.longdouble)}))
+    with pytest.raises(UserError, match="w: holds float128, which torch does not have"):
+        read_weights(path)
+    path.write_bytes(pickle.dumps({"w": np.array([1.5, 2.5], ">f4")}))
+    assert read_weights(path)["w"].tolist() == [1.5, 2.5], "of another byte order"
+
+
+@pytest.mark.parametrize("legacy", [False, True], ids=["zip", "before 1.6"])
+def test_a_torch_file_that_holds_no_weights_is_one_line(legacy, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "weights.pth"
+    for content, message in (
+        ({"model": Evil()}, r"Unsupported (global|class)|builtins\.print"),
+        ({"w": torch.zeros(1).expand(10**6, 10**6)}, "and the file 4 bytes for it"),
+        ({"w": torch.eye(2).to_sparse()}, "w: is sparse"),
+        ({}, "expected a state dict"),
+    ):
+        torch.save(content, path, _use_new_zipfile_serialization=not legacy)
+        with pytest.raises(UserError, match=message) as caught:
+            read_weights(path)
+        assert str(caught.value).startswith(f"{path}: ")
+        assert "\n" not in str(caught.value)
+        assert len(str(caught.value)) < 250 + len(str(path))
+    told = capsys.readouterr()
+    assert not told.out
+    assert not told.err
+
+
+def zipped(path: Path, method: int, **members: bytes) -> None:
+    with zipfile.ZipFile(path, "w", method) as archive:
+        for name, content in members.items():
+            archive.writestr(f"archive/{name}", content)
+
+
+def test_a_zip_that_torch_did_not_write_is_one_line(theirs, tmp_path):
+    path = tmp_path / "weights.pth"
+    zipped(path, zipfile.ZIP_STORED, readme=b"no weights")
+    with pytest.raises(UserError, match="not a file of tensors alone"):
+        read_weights(path)
+    zipped(path, zipfile.ZIP_DEFLATED, data=bytes(10**8))
+    assert path.stat().st_size < 200_000
+    with pytest.raises(UserError, match="is compressed, which"):
+        read_weights(path)
+    path.unlink()
+    path.mkdir()
+    with pytest.raises(UserError, match="cannot be read"):
+        read_weights(path)
+
+
+def test_one_flipped_bit_of_a_weight_is_noticed(theirs, tmp_path):
+    path = tmp_path / "weights.pth"
+    torch.save(weights(theirs), path)
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=r"weights\.pth: .*the checksum of .* does not fit"):
+        load_imagenet_weights(fresh(), path)
+
+
+def test_weights_that_are_not_finite_are_refused(theirs, tmp_path):
+    path = tmp_path / "weights.pth"
+    state = weights(theirs) | {"bn1.bias": torch.full((64,), torch.inf)}
+    torch.save(state, path)
+    with pytest.raises(UserError, match=r"bn1\.bias: holds numbers that are not finite"):
+        load_imagenet_weights(fresh(), path)

@@ -141,7 +141,10 @@ def test_pairs_are_the_released_ones():
             assert instances.tolist() == LOSS[f"{name}_instances{index}"].tolist()
 
 
-BIAS = "detr.class_embed.layers.0.bias"
+BIAS, CLASSES = "detr.class_embed.layers.0.bias", "detr.class_embed.layers.1.weight"
+MEMORY, QUERIES = "detr.transformer.memory_bus", "detr.query_embed.weight"
+ENCODER = "detr.transformer.encoder.enc_layers."
+FIRST = f"{ENCODER}0."
 BROKEN = {
     "missing": (lambda s: s.pop(BIAS), f"{BIAS}: missing"),
     "left over": (lambda s: s.update({"detr.more": torch.zeros(1)}), "detr.more: left over"),
@@ -158,6 +161,84 @@ BROKEN = {
         lambda s: [s.pop(k) for k in list(s) if ".res4.5." in k],
         "res4: has 5 blocks, ResNet-50 has 6",
     ),
+    "rank": (
+        lambda s: s.update({MEMORY: torch.zeros(8)}),
+        r"memory_bus: has shape \[8\], expected two sizes of 1 or more",
+    ),
+    "rank of a scalar": (
+        lambda s: s.update({QUERIES: torch.tensor(1.0)}),
+        r"query_embed\.weight: has shape \[\]",
+    ),
+    "width 0": (
+        lambda s: s.update({MEMORY: torch.zeros(8, 0)}),
+        r"memory_bus: has shape \[8, 0\]",
+    ),
+    "no tokens": (lambda s: s.update({MEMORY: torch.zeros(0, 256)}), r"has shape \[0, 256\]"),
+    "width of no head": (
+        lambda s: s.update({MEMORY: torch.zeros(8, 100)}),
+        "state dict: model.width: 100 is no multiple of model.norm_groups",
+    ),
+    "width of another": (
+        lambda s: s.update({MEMORY: torch.zeros(8, 1 << 20)}),  # a layer of it would be 13 TB
+        r"has shape .*the model needs \[8, 1048576\]",
+    ),
+    "one class": (
+        lambda s: s.update({CLASSES: torch.zeros(1, 256)}),
+        "class_embed.layers.1.weight: has 1 row, expected one a class and one for none",
+    ),
+    "no feedforward": (
+        lambda s: s.update({FIRST + "linear1.weight": torch.zeros(0, 256)}),
+        r"linear1\.weight: has shape \[0, 256\]",
+    ),
+    "a layer far away": (
+        lambda s: s.update({ENCODER + "99999999.linear1.bias": torch.zeros(1)}),
+        "enc_layers.99999999.linear1.bias: left over",
+    ),
+    "a layer after a gap": (
+        lambda s: s.update({ENCODER + "4.linear1.bias": torch.zeros(1)}),
+        "enc_layers.4.linear1.bias: left over",
+    ),
+    "too many layers": (
+        lambda s: s.update({f"{ENCODER}{n}.x": torch.zeros(1) for n in range(900)}),
+        "enc_layers: has 900 layers, expected 1 to 64",
+    ),
+    "no decoder": (
+        lambda s: [s.pop(k) for k in list(s) if "clip_decoder.layers" in k],
+        "clip_decoder.layers: has 0 layers, expected 1 to 64",
+    ),
+    "complex": (
+        lambda s: s.update({BIAS: torch.zeros(256, dtype=torch.complex64)}),
+        f"{BIAS}: holds torch.complex64, expected floating-point weights",
+    ),
+    "integers": (
+        lambda s: s.update({BIAS: torch.zeros(256, dtype=torch.int64)}),
+        f"{BIAS}: holds torch.int64",
+    ),
+    "truths": (lambda s: s.update({BIAS: torch.ones(256) > 0}), f"{BIAS}: holds torch.bool"),
+    "no number": (
+        lambda s: s.update({BIAS: torch.full((256,), torch.nan)}),
+        f"{BIAS}: holds numbers that are not finite",
+    ),
+    "infinite": (lambda s: s.update({BIAS: torch.full((256,), torch.inf)}), "are not finite"),
+    "too large": (
+        lambda s: s.update({BIAS: torch.full((256,), 1e300, dtype=torch.float64)}),
+        "are not finite",
+    ),
+    "sparse": (lambda s: s.update({BIAS: torch.zeros(256).to_sparse()}), f"{BIAS}: is sparse"),
+    "quantised": (
+        lambda s: s.update({BIAS: torch.quantize_per_tensor(torch.zeros(256), 1, 0, torch.qint8)}),
+        f"{BIAS}: is sparse, quantised",
+    ),
+    "without numbers": (
+        lambda s: s.update({BIAS: torch.zeros(256, device="meta")}),
+        f"{BIAS}: is sparse, quantised or without numbers",
+    ),
+    "one number for all": (
+        lambda s: s.update({"detr.more": torch.zeros(1).expand(10**6, 10**6)}),
+        r"detr\.more: has shape \[1000000, 1000000\], and the file 4 bytes for it",
+    ),
+    "a key that is no name": (lambda s: s.update({7: torch.zeros(1)}), "key 7: is no name of a p"),
+    "a list": (lambda s: s.update({"detr.more": [1.0]}), "detr.more: is a list, expected a tensor"),
     "a block's part": (
         lambda s: s.pop("detr.backbone.0.backbone.res3.1.conv2.norm.running_var"),
         r"res3\.1\.conv2\.norm\.running_var: missing",
@@ -165,19 +246,42 @@ BROKEN = {
 }
 
 
+@pytest.mark.filterwarnings("ignore:torch.quantize_per_tensor")
 @pytest.mark.parametrize(("change", "message"), BROKEN.values(), ids=BROKEN.keys())
 def test_keys_that_do_not_fit_are_named(change, message):
     state = dict(released_checkpoint())
     change(state)
-    with pytest.raises(UserError, match=message):
+    with pytest.raises(UserError, match=message) as caught:
         load_released_checkpoint(state)
+    assert len(str(caught.value)) < 200
+
+
+@pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16, torch.float64])
+def test_other_floating_point_numbers_are_taken(kind):
+    state = {key: value.to(kind) for key, value in released_checkpoint().items()}
+    model = load_released_checkpoint(state)
+    assert {p.dtype for p in model.parameters()} == {torch.float32}
+
+
+def test_a_start_of_no_numbers_is_refused():
+    state = released_checkpoint() | {BIAS: torch.full((256,), torch.nan)}
+    with pytest.raises(UserError, match=f"{BIAS}: holds numbers that are not finite"):
+        start_from_released(build_model(ModelConfig()), state)
 
 
 def test_a_file_with_anything_but_tensors_is_refused(tmp_path):
     path = tmp_path / "checkpoint.pth"
     torch.save({"model": released_checkpoint()}, path)
     assert not load_released_checkpoint(path).training
-    for content in ({"model": ROOT}, {"model": {"a": [1]}}, [1, 2]):
+    for content in (
+        {"model": ROOT},
+        {"model": {"a": [1]}},
+        [1, 2],
+        {"model": 3},
+        {"a": "b"},
+        3,
+        "",
+    ):
         torch.save(content, path)
         with pytest.raises(UserError, match=r"checkpoint\.pth: "):
             load_released_checkpoint(path)

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 import torch
 
+from ablations import PRESETS, TABLES
+from ifc_bench.cli import main
 from ifc_bench.config import Testing as How
 from ifc_bench.data.loading import VideoDataset
 from ifc_bench.masks import encode
@@ -57,6 +59,24 @@ def test_what_was_found_is_kept_until_all_is(track, tmp_path):
     assert Partial(tmp_path / "r.json", "request").counts == {7: 1, 8: 0}
     assert not Partial(tmp_path / "r.json", "another request").tracks
     again.done()
+    assert not list(tmp_path.iterdir())
+
+
+def test_predictions_that_are_not_finite_are_one_line_and_leave_nothing(
+    data_folder, tmp_path, monkeypatch, capsys
+):
+    """Weights may be finite, and too large to be computed with."""
+    model = build_model(tiny_model()).eval()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.fill_(3e38)
+    monkeypatch.setattr("ifc_bench.cli.predicting.chosen_model", lambda *_, **__: model)
+    out = tmp_path / "r.json"
+    assert main(TABLES, PRESETS, ["predict", f"--data={data_folder / 'valid'}", f"--out={out}",
+                                  "--training=x"]) == 2  # fmt: skip
+    told = capsys.readouterr().err.strip().splitlines()
+    assert told[-1].startswith("error: predictions: hold numbers that are not finite")
+    assert not [line for line in told if "Traceback" in line]
     assert not list(tmp_path.iterdir())
 
 

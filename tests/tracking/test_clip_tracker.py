@@ -1,5 +1,6 @@
 """Parity with the released tracker, and what it could not do."""
 
+import math
 from itertools import zip_longest
 
 import numpy as np
@@ -192,3 +193,16 @@ def test_memory_does_not_grow_with_the_video():
     finished = tracker._finished[0]
     assert len(finished) == 1995
     assert max(len(rle["counts"]) for rle in finished.values()) < 100
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_predictions_that_are_not_finite_are_refused_by_name(value):
+    """Not in the words of what would have matched them."""
+    masks = torch.zeros(2, 2, 4, 4)
+    classes = torch.tensor([[0.9, 0.1], [0.9, 0.1]])
+    with pytest.raises(UserError, match="predictions: hold numbers that are not finite"):
+        ClipTracker((4, 4)).update([0, 1], torch.full_like(classes, value), masks)
+    tracker = ClipTracker((4, 4))
+    tracker.update([0, 1], classes, masks)
+    with pytest.raises(UserError, match="predictions: hold numbers that are not finite"):
+        tracker.update([1, 2], classes, torch.full_like(masks, math.nan))
