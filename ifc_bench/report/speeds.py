@@ -152,7 +152,11 @@ def row_of(record: Record) -> dict[str, Any]:
 
 
 def _windows(record: Record) -> dict[str, Any]:
-    """The windows of a video, and what one takes, which compares over T where FPS do not."""
+    """The windows of a video, and the median time of one.
+
+    Neither that nor FPS compares over T: the backbone reads each frame once, in however many
+    windows it is.
+    """
     result, reading = record.result, reading_of(record)
     if not isinstance(result, ProfileResult) or reading is None:
         return {}
