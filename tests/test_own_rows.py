@@ -58,6 +58,7 @@ def test_it_is_trained_evaluated_and_measured_like_any_other(folder):
         (("table3c", "--own=silence:Silent"), "goes into tables of communication"),
         (("own", "--own=silence"), "no package.module:Class"),
         (("own", "--own=absent:Silent"), "Python finds no module 'absent'"),
+        (("own", "--own=silence:Silnt"), "the module silence has no class Silnt; it has: Silent"),
     ],
 )
 def test_what_cannot_be_a_row_is_one_line(folder, arguments, told):

@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
-from ifc_bench.cli.predicting import Checkpoint, Images, TrainingId, Videos, chosen_model
+from ifc_bench.cli.predicting import (
+    Checkpoint,
+    Images,
+    Own,
+    TrainingId,
+    Videos,
+    chosen_model,
+)
 from ifc_bench.cli.recipes import Recipes
 from ifc_bench.cli.variants import communication_of, parse_size
 from ifc_bench.data.files import Files
@@ -35,6 +42,7 @@ def add_to(app: typer.Typer, recipes: Recipes) -> None:
         images: Images = None,
         checkpoint: Checkpoint = None,
         training: TrainingId = None,
+        own: Own = None,
         first: Annotated[int, typer.Option(min=0, help="The clip's first frame.")] = 0,
         window: Annotated[int, typer.Option(min=1, help="T of the clip.")] = 5,
         block: Annotated[
@@ -60,7 +68,8 @@ def add_to(app: typer.Typer, recipes: Recipes) -> None:
         from ifc_bench.pictures import attention_strip, save
 
         videos = VideoDataset(Files.at(data, images), unannotated=True)
-        model = chosen_model(checkpoint, training, Store(results, runs), "cpu").eval()
+        store = Store(results, runs)
+        model = chosen_model(checkpoint, training, store, "cpu", own or ()).eval()
         chosen = video_of(videos, video)
         if first + window > chosen.length:
             raise UserError(

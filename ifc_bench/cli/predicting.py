@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Optional
 
@@ -11,6 +12,7 @@ import typer
 from ifc_bench.config import Testing, Training
 from ifc_bench.data.files import Files
 from ifc_bench.errors import UserError
+from ifc_bench.models.own import own_module
 from ifc_bench.progress import bar
 from ifc_bench.provenance import resolve_device
 from ifc_bench.store import Store, file_hash, write_text
@@ -29,6 +31,13 @@ Checkpoint = Annotated[Optional[Path], typer.Option(help="A checkpoint of the re
 TrainingId = Annotated[
     Optional[str], typer.Option(help="The id of one of your trainings, instead.")
 ]
+Own = Annotated[
+    Optional[list[str]],
+    typer.Option(
+        help="The communication module of your own that the training has, package.module:Class; "
+        "repeat for more. Nothing else is imported."
+    ),
+]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -41,6 +50,7 @@ def add_to(app: typer.Typer) -> None:
         images: Images = None,
         checkpoint: Checkpoint = None,
         training: TrainingId = None,
+        own: Own = None,
         window: Annotated[int, typer.Option(min=1, help="T.")] = 5,
         stride: Annotated[int, typer.Option(min=1, help="S.")] = 1,
         offline: Annotated[
@@ -65,7 +75,8 @@ def add_to(app: typer.Typer) -> None:
         from ifc_bench.sweep.predict import predict, results_json
 
         videos = VideoDataset(Files.at(data, images), unannotated=True)
-        model = chosen_model(checkpoint, training, Store(results, runs), resolve_device(device))
+        store = Store(results, runs)
+        model = chosen_model(checkpoint, training, store, resolve_device(device), own or ())
         if model.classes != len(videos.category_ids):
             raise UserError(
                 f"{videos.files.annotations}: categories: has {len(videos.category_ids)}, the "
@@ -134,11 +145,18 @@ def add_to(app: typer.Typer) -> None:
             print(path)
 
 
-def chosen_model(checkpoint: Path | None, training: str | None, store: Store, device: str) -> IFC:
-    """The model that `--checkpoint` or `--training` names.
+def chosen_model(
+    checkpoint: Path | None,
+    training: str | None,
+    store: Store,
+    device: str,
+    own: Sequence[str] = (),
+) -> IFC:
+    """The model that `--checkpoint` or `--training` names, with the modules that `--own` names.
 
     Raises:
-        UserError: where both or none are given, or what is named is not there.
+        UserError: where both or none are given, or what is named is not there, or the training has
+            a module of the user's own that is not named.
     """
     if (checkpoint is None) == (training is None):
         raise UserError("--checkpoint, --training: exactly one of the two says which model")
@@ -151,7 +169,9 @@ def chosen_model(checkpoint: Path | None, training: str | None, store: Store, de
         return model.to(memory_format=torch.channels_last)
     from ifc_bench.training.trainer import trained_model
 
-    record = next((r for r in store.records("training") if r.id == training), None)
+    for source in own:
+        own_module(source)
+    record = store.named("training", training or "")
     if record is None or not isinstance(record.work, Training):
-        raise UserError(f"--training: {training!r} has no record under {store.results}")
+        raise UserError(f"--training: {str(training)[:60]!r} has no record under {store.results}")
     return trained_model(store.checkpoint_path(record.work), record.work, device)

@@ -25,6 +25,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from ifc_bench.errors import UserError
+from ifc_bench.models.own import let_import, named
 
 CONTEXT = multiprocessing.get_context("spawn")
 _ENVIRONMENT = {
@@ -74,12 +75,12 @@ def start(body: Callable[..., None], *arguments: Any) -> SpawnProcess:
     """A process that runs `body(*arguments)` and keeps its memory; what the user set stays.
 
     It ends with this one, for nobody would read its work. Interrupts are not for it: this process
-    decides what they mean.
+    decides what they mean. What of the user's own was named here may be imported there.
     """
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)  # read when a process starts, so too late for this one
     # No daemon, for a daemon may have no loader processes of its own.
-    process = CONTEXT.Process(target=_begin, args=(body, arguments))
+    process = CONTEXT.Process(target=_begin, args=(body, arguments, named()))
     # Inherited, so that an interrupt from the terminal cannot meet it before it ignores them.
     held = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
@@ -142,7 +143,8 @@ def uninterrupted() -> Iterator[None]:
             signal.raise_signal(late)
 
 
-def _begin(body: Callable[..., None], arguments: tuple[Any, ...]) -> None:
+def _begin(body: Callable[..., None], arguments: tuple[Any, ...], own: tuple[str, ...]) -> None:
+    let_import(own)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_wait_for_parent, daemon=True).start()
     body(*arguments)
