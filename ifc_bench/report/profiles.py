@@ -11,6 +11,7 @@ from ifc_bench.cards import same_card
 from ifc_bench.config import InterFrame, NoiseFrames, Profile
 from ifc_bench.records import ProfileResult, Record
 from ifc_bench.report.layout import ABSENT, Format, Grid, explain_mark, span, write
+from ifc_bench.report.origins import origin_lines, origin_of
 from ifc_bench.report.paper import PaperNumbers
 from ifc_bench.report.speeds import paper_order, row_of, shown_speed
 from ifc_bench.report.window_counts import reading_line, reading_of
@@ -80,6 +81,7 @@ def _head(pairs: list[tuple[dict[str, Any], Record]]) -> list[str]:
     ]
     measured = [record for row, record in pairs if row.get("fps") is not None]
     lines += reading_line(found for one in measured if (found := reading_of(one)))
+    lines += origin_lines(origin_of(record) for record in measured)
     if any(row["device"] and "thread" in row["device"] for row, _ in pairs):
         lines.append("measured on a processor (CPU); no number here is a card's")
     for row, _ in pairs:

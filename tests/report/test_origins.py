@@ -5,7 +5,9 @@ import pytest
 from ablations import PRESETS, TABLES
 from ifc_bench.report import render
 from ifc_bench.report.origins import Origin, origin_lines
+from ifc_bench.report.profiles import render_profiles
 from ifc_bench.store import Store
+from tests.report.test_profiles import process, record
 from tests.report.test_tables import accuracy, save
 
 PRESET = PRESETS["full"].model_copy(update={"seeds": 2, "windows": (5,)})
@@ -61,3 +63,11 @@ def test_the_head_of_a_table_tells_what_its_records_mix(tmp_path, change, told):
     ]
     assert len(lines) == bool(told)
     assert all(told in line for line in lines)
+
+
+def test_a_table_of_profiles_tells_it_too():
+    old, new = (record([process(1.0)], window=t, revision=letter * 40) for t, letter in
+                ((5, "a"), (10, "b")))  # fmt: skip
+    line = "- records of 2 code revisions (aaaaaaa, bbbbbbb)"
+    assert line in render_profiles([old, new]).splitlines()
+    assert "revisions" not in render_profiles([old])
