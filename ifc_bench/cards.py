@@ -88,7 +88,7 @@ def card(key: str) -> GpuModel:
 
 def same_card(asked: str, name: str) -> bool:
     """Whether a device's `name` is a card as people call it ("RTX 2080 Ti", "V100")."""
-    return _plain(asked) in _plain(name)
+    return bool(_plain(asked)) and _plain(asked) in _plain(name)
 
 
 def _plain(name: str) -> str:

@@ -1,4 +1,6 @@
-"""The one exception that means "the user can mend this", and what to say of the system's own."""
+"""The one exception that means "the user can mend this", and how such a message is printed."""
+
+_VALUE, _WORD, _MESSAGE = 60, 160, 480  # most characters; a word may be a long path
 
 from __future__ import annotations
 
@@ -20,8 +22,34 @@ class Stopped(BaseException):  # not for `except Exception`: a stop is no failur
 
 
 def told(error: OSError) -> str | None:
-    """One line for what the system refuses (full, not allowed, no folder); None without a place."""
-    if error.filename is None:
+    """One line for what the system refuses (full, not allowed, no folder).
+
+    None for an error that did not come from the system: it has no number.
+    """
+    if error.filename is None and error.errno is None:
         return None
     why = (error.strerror or type(error).__name__).lower()
+    if error.filename is None:
+        return f"{why}, of a file or of standard output; mend that, or write elsewhere"
     return f"{error.filename}: {why}; mend that, or name another file or folder"
+
+
+def printable(text: str, most: int | None = None) -> str:
+    r"""`text` for a terminal: control characters as escapes (`\x1b`), all on one line.
+
+    What has more than `most` characters then loses its middle.
+    """
+    shown = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+    if most is None or len(shown) <= most:
+        return shown
+    head = (most - 3) * 2 // 3
+    return f"{shown[:head]}...{shown[len(shown) - (most - 3 - head) :]}"
+
+
+def printable_message(message: str) -> str:
+    """A whole message for a terminal: long words and values shortened, and the message as well."""
+    words = [
+        printable(word, _VALUE if word.startswith(("'", '"')) else _WORD)
+        for word in message.split(" ")
+    ]
+    return printable(" ".join(words), _MESSAGE)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import math
 import os
 import platform
 import subprocess
@@ -17,6 +18,7 @@ from ifc_bench.nvml import Card
 from ifc_bench.records import Device, Provenance
 
 _PACKAGES = ("torch", "torchvision", "numpy", "scipy", "pillow", "pycocotools", "ifc-bench")
+_INDEX_DIGITS = 4
 
 
 def provenance(device: str, threads: int) -> Provenance:
@@ -44,11 +46,12 @@ def resolve_device(asked: str) -> str:
     if asked == "auto":
         return "cpu" if _nvml(0) is None else "cuda:0"
     kind, _, index = asked.partition(":")
-    if kind != "cuda" or not (index or "0").isdigit():
+    digits = index or "0"
+    if kind != "cuda" or not (digits.isascii() and digits.isdigit()):
         raise UserError(f"--device: {asked!r} is none of auto, cpu, cuda:N")
-    if _nvml(int(index or 0)) is None:
+    if len(digits) > _INDEX_DIGITS or _nvml(int(digits)) is None:
         raise UserError(f"--device: {asked!r} is not there (NVML lists no such card); use cpu")
-    return f"cuda:{index or 0}"
+    return f"cuda:{int(digits)}"
 
 
 @lru_cache
@@ -71,9 +74,36 @@ def _processor() -> str:
                 break
     except OSError:
         pass  # not Linux: the platform's name must do
+    return f"{name} ({usable_cores()} cores)"
+
+
+def usable_cores() -> int:
+    """The cores that this process may use, at least 1, by its CPU affinity and its cgroup's quota.
+
+    A quota of 1.5 cores counts as 2, as in other runtimes: all of it can be used.
+    """
     affinity = getattr(os, "sched_getaffinity", None)
-    cores = len(affinity(0)) if affinity else os.cpu_count()
-    return f"{name} ({cores} cores)"
+    cores = len(affinity(0)) if affinity else os.cpu_count() or 1
+    return max(1, math.ceil(min(cores, _cpu_quota())))
+
+
+def _cpu_quota(root: Path = Path("/")) -> float:
+    """The least quota of this process's cgroups (version 2), in cores; infinity without one."""
+    try:
+        groups = (root / "proc/self/cgroup").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return math.inf  # not Linux
+    place = next((line[3:].strip("/") for line in groups if line.startswith("0::")), "")
+    unified = root / "sys/fs/cgroup"
+    folder, least = unified / place, math.inf
+    for group in (folder, *(p for p in folder.parents if p.is_relative_to(unified))):
+        try:
+            quota, period = (group / "cpu.max").read_text(encoding="utf-8").split()
+        except (OSError, ValueError):
+            continue  # the topmost has none
+        if quota != "max":
+            least = min(least, int(quota) / int(period))
+    return least
 
 
 def _nvml(index: int) -> Device | None:

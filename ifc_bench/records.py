@@ -123,7 +123,8 @@ class EvaluationResult(Kept):
     """Accuracies as fractions; None where no ground truth defines one.
 
     `detections` and `truths` are what accuracies are made of, so that errors, bootstraps and
-    single videos can be looked into without the predictions; None for images.
+    single videos can be looked into without the predictions; None for images. `predicted_videos`
+    counts the videos that another system's file has predictions for.
     """
 
     kind: Literal["evaluation"] = "evaluation"
@@ -138,6 +139,7 @@ class EvaluationResult(Kept):
     by_stratum: list[StratumResult] = Field(default_factory=list)
     detections: Detections | None = None
     truths: Truths | None = None
+    predicted_videos: int | None = None
 
     @model_validator(mode="after")
     def _agrees(self) -> Self:

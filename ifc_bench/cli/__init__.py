@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import sys
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from typing import Any, TextIO
 
 import typer
 
@@ -26,12 +28,13 @@ from ifc_bench.cli import (
 from ifc_bench.cli.options import Choice, Machine
 from ifc_bench.cli.recipes import Recipe, Recipes
 from ifc_bench.cli.repetition import repeated
-from ifc_bench.errors import UserError, told
+from ifc_bench.errors import UserError, printable, printable_message, told
 from ifc_bench.recipe import Preset
 
 # typer carries click inside itself and exports only some of its errors; this is their base.
 _USAGE_ERROR: Any = typer.BadParameter.__mro__[1]
 _INTERRUPTED = 130  # what typer makes of a KeyboardInterrupt, and what shells expect
+_READER_GONE = 141  # what shells call the end by SIGPIPE
 
 
 def main(
@@ -39,33 +42,91 @@ def main(
     presets: Mapping[str, Preset],
     arguments: list[str] | None = None,
 ) -> int:
-    """Run the command line; returns the exit code (2: bad input, 130: interrupted)."""
+    """Run the command line; returns the exit code.
+
+    2: bad input; 130: interrupted; 141: the reader of standard output has gone.
+    """
     os.environ.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")  # so that CUDA counts as NVML does
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # a terminal that has no ± still gets its table
-    command = typer.main.get_command(_app(Recipes(tables, presets)))
+    stdout = sys.stdout
     try:
-        given = repeated(command, sys.argv[1:] if arguments is None else arguments)
+        code = _answer(_app(Recipes(tables, presets)), arguments)
+    finally:
+        sys.stdout = stdout  # typer puts another there when the reader has gone
+    return _flushed(code)
+
+
+def _answer(app: typer.Typer, arguments: list[str] | None) -> int:
+    command = typer.main.get_command(app)
+    given = repeated(command, sys.argv[1:] if arguments is None else arguments)
+    try:
         code = command.main(given, prog_name="run_ablations.py", standalone_mode=False)
     except (typer.Abort, KeyboardInterrupt):
         code = _INTERRUPTED
     except _USAGE_ERROR as error:
-        return _fail(" ".join(error.format_message().split()), 2)
+        return _fail(" ".join(error.format_message().split()) + _given_to(error, given), 2)
     except UserError as error:
         return _fail(str(error), 2)
     except OSError as error:
+        if error.filename is None and (code := _flushed(0)):
+            return code
         message = told(error)
         if message is None:
             raise
         return _fail(message, 2)
+    except SystemExit as error:
+        if isinstance(error.__context__, BrokenPipeError):
+            return _READER_GONE
+        return _fail(f"a module called sys.exit({error.code!r}); take that out of it", 2)
     if code == _INTERRUPTED:
         return _fail("stopped; what was finished is kept, the same command goes on from here", code)
     return code if isinstance(code, int) else 0
 
 
 def _fail(message: str, code: int) -> int:
-    print(f"error: {message}", file=sys.stderr)
+    head, _, trace = message.partition("\n")
+    lines = [printable_message(message)]
+    if head == "internal error":
+        lines = [head, *map(printable, trace.splitlines())]
+    try:
+        print("error:", "\n".join(lines), file=sys.stderr)
+    except OSError:  # full or closed, so nobody can be told
+        _discard(sys.stderr)
     return code
+
+
+def _given_to(error: Any, given: Sequence[str]) -> str:
+    """The values of the option that `error` is about, where its message does not tell them."""
+    names = getattr(getattr(error, "param", None), "opts", ())
+    values = [value for name, value in pairwise(given) if name in names]
+    values += [
+        text[len(name) + 1 :] for text in given for name in names if text.startswith(f"{name}=")
+    ]
+    told = ", ".join(repr(value) for value in values)
+    return f"; given: {told}" if told and told not in error.message else ""
+
+
+def _flushed(code: int) -> int:
+    """`code`, or another where standard output cannot take what was printed."""
+    if sys.stdout is None:  # closed on purpose: `>&-`
+        return code
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _discard(sys.stdout)
+        return code or _READER_GONE
+    except OSError as error:
+        _discard(sys.stdout)
+        why = (error.strerror or type(error).__name__).lower()
+        return code or _fail(f"standard output: {why}; send it elsewhere", 2)
+    return code
+
+
+def _discard(stream: TextIO) -> None:
+    """Let Python's last flush of `stream` succeed: it would complain and change the exit code."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _app(recipes: Recipes) -> typer.Typer:

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, Optional
 import typer
 from tabulate import tabulate
 
+from ifc_bench.cli.numbers import MOST_FRAMES
 from ifc_bench.cli.variants import Kinds, Sizes, Tokens, models, parse_size
 from ifc_bench.config import AttentionKernel, ModelConfig, spoken
 
@@ -21,7 +22,8 @@ def add_to(app: typer.Typer) -> None:
         communication: Kinds = None,
         tokens: Tokens = None,
         frames: Annotated[
-            Optional[list[int]], typer.Option(min=1, help="T. Default: 5 and 36.")
+            Optional[list[int]],
+            typer.Option(min=1, max=MOST_FRAMES, help="T. Default: 5 and 36."),
         ] = None,
         size: Sizes = None,
         attention: Annotated[

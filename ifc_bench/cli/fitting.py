@@ -9,6 +9,7 @@ from typing import Annotated, Literal, Optional
 import typer
 
 from ifc_bench.cards import GpuModel, card
+from ifc_bench.cli.numbers import MOST_THREADS
 from ifc_bench.cli.options import Style, results_for
 from ifc_bench.cli.variants import (
     DEFAULT_WINDOWS,
@@ -33,6 +34,7 @@ from ifc_bench.report.forecast import render_forecast
 from ifc_bench.report.layout import Format
 from ifc_bench.store import Store, write_text
 
+_MOST_CLIPS = 1024
 _CARDS = ["rtx-2080ti", "v100-16gb", "v100-32gb"]
 
 
@@ -54,7 +56,9 @@ def add_to(app: typer.Typer) -> None:
         size: Sizes = None,
         attention: Attentions = None,
         precision: Precisions = None,
-        clips: Annotated[int, typer.Option(min=1, help="Clips of a training batch.")] = 2,
+        clips: Annotated[
+            int, typer.Option(min=1, max=_MOST_CLIPS, help="Clips of a training batch.")
+        ] = 2,
         largest: Annotated[
             Optional[Literal["frames", "size"]],
             typer.Option(help="Also search the largest T, or frame size (16:9), that fits."),
@@ -71,7 +75,9 @@ def add_to(app: typer.Typer) -> None:
             typer.Option(help="Also predict FPS, learning from the profiles of that folder."),
         ] = None,
         device: Annotated[str, typer.Option(help="For --check: auto, cpu or cuda:N.")] = "auto",
-        threads: Annotated[int, typer.Option(min=1, help="Threads of a processor.")] = 1,
+        threads: Annotated[
+            int, typer.Option(min=1, max=MOST_THREADS, help="Threads of a processor.")
+        ] = 1,
         results: Annotated[
             Path, typer.Option(help="Where records lie; {device} stands for the device's name.")
         ] = Path("results"),
@@ -109,6 +115,7 @@ def add_to(app: typer.Typer) -> None:
         described = describe_device(resolve_device(device), threads)
         if emulate and described.kind == "cpu":
             raise UserError("--emulate: needs a CUDA device; this is a processor")
+        profiles = _profiles(results_for(forecast, described)) if forecast else []
         results = results_for(results, described)
         store = Store(results, Path("runs"))
         store.prepare()
@@ -121,8 +128,6 @@ def add_to(app: typer.Typer) -> None:
                 found = fitting.largest(works, cards, largest, tell)
             shown.append(render_largest(found, style))
         if forecast:
-            learned = Store(results_for(forecast, described), Path("runs"))
-            profiles = list(learned.records("profile"))
             shown.append(_forecast(works, cards, profiles, style))
         if check:
             with bar("measure") as tell:
@@ -134,6 +139,23 @@ def add_to(app: typer.Typer) -> None:
         print(text)
         if style == "github":
             write_text(results / "tables" / f"fit-{purpose}.md", text)
+
+
+def _profiles(folder: Path) -> list[Record]:
+    """What `--forecast` learns from.
+
+    Raises:
+        UserError: where the folder has no profile that was measured scope by scope.
+    """
+    from ifc_bench.sweep.roofline import learn  # torch: only where it is needed
+
+    found = list(Store(folder, Path("runs")).records("profile"))
+    if learn(found) is None:
+        raise UserError(
+            f"--forecast: {folder}: has no profiles with scopes; run profile first, or name "
+            "another folder"
+        )
+    return found
 
 
 def _forecast(

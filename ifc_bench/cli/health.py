@@ -14,7 +14,7 @@ import typer
 from tabulate import tabulate
 
 from ifc_bench.cli.options import results_for
-from ifc_bench.provenance import describe_device, resolve_device
+from ifc_bench.provenance import describe_device, resolve_device, usable_cores
 from ifc_bench.store import write_text
 
 _REQUIRED = ("torch", "torchvision", "numpy", "pandas", "matplotlib", "pycocotools", "scipy")
@@ -116,11 +116,9 @@ def architecture(capability: str | None, built_for: list[str]) -> Iterator[Row]:
 def _threads() -> Iterator[Row]:
     import torch
 
-    affinity = getattr(os, "sched_getaffinity", None)
-    cores = len(affinity(0)) if affinity else os.cpu_count()
     asked = os.environ.get("OMP_NUM_THREADS")
     note = f"OMP_NUM_THREADS={asked}" if asked else ""
-    yield "threads", f"{torch.get_num_threads()} of {cores} cores", note
+    yield "threads", f"{torch.get_num_threads()} of {usable_cores()} cores", note
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
     busy = load > 0.5
     yield "load", f"{load:.1f}", "something else is running; speeds will suffer" if busy else "idle"

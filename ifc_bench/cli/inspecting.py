@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
+from ifc_bench.cli.numbers import MOST_FRAMES, MOST_SIDE, MOST_TOKENS
 from ifc_bench.cli.predicting import (
     Checkpoint,
     Images,
@@ -44,12 +45,13 @@ def add_to(app: typer.Typer, recipes: Recipes) -> None:
         training: TrainingId = None,
         own: Own = None,
         first: Annotated[int, typer.Option(min=0, help="The clip's first frame.")] = 0,
-        window: Annotated[int, typer.Option(min=1, help="T of the clip.")] = 5,
+        window: Annotated[int, typer.Option(min=1, max=MOST_FRAMES, help="T of the clip.")] = 5,
         block: Annotated[
             int, typer.Option(help="The Encode-Receive layer, 0 first. Default: the last.")
         ] = -1,
         size: Annotated[
-            Optional[int], typer.Option(min=32, help="Shorter side of the frames (paper: 360).")
+            Optional[int],
+            typer.Option(min=32, max=MOST_SIDE, help="Shorter side of the frames (paper: 360)."),
         ] = None,
         results: Annotated[Path, typer.Option(help="Where records lie.")] = Path("results"),
         runs: Annotated[Path, typer.Option(help="Where checkpoints lie.")] = Path("runs"),
@@ -62,6 +64,7 @@ def add_to(app: typer.Typer, recipes: Recipes) -> None:
         Example: python run_ablations.py attention --checkpoint ifc_r50.pth --data clips --video 3
         --size 360 --out attention.png
         """
+        _require_png(out)
         from ifc_bench.cli.drawing import video_of  # torch: only where it is needed
         from ifc_bench.data.loading import VideoDataset
         from ifc_bench.models.inspection import foreground_share, memory_attention
@@ -100,8 +103,10 @@ def add_to(app: typer.Typer, recipes: Recipes) -> None:
         communication: Annotated[
             str, typer.Option(help="none, full, decomposed, ifc, or package.module:Class.")
         ] = "ifc",
-        tokens: Annotated[int, typer.Option(min=0, help="Memory tokens M of ifc.")] = 8,
-        frames: Annotated[int, typer.Option(min=1, help="T of the clip.")] = 5,
+        tokens: Annotated[
+            int, typer.Option(min=0, max=MOST_TOKENS, help="Memory tokens M of ifc.")
+        ] = 8,
+        frames: Annotated[int, typer.Option(min=1, max=MOST_FRAMES, help="T of the clip.")] = 5,
         size: Annotated[str, typer.Option(help="Frames, HEIGHTxWIDTH.")] = "360x640",
         preset: Annotated[str, typer.Option(help="Whose network.")] = "released",
     ) -> None:
@@ -109,6 +114,7 @@ def add_to(app: typer.Typer, recipes: Recipes) -> None:
 
         Example: python run_ablations.py diagram --communication ifc --out network.png
         """
+        _require_png(out)
         from ifc_bench.diagram import diagram  # torch: only where it is needed
         from ifc_bench.models.inspection import parts
         from ifc_bench.pictures import save
@@ -121,6 +127,18 @@ def add_to(app: typer.Typer, recipes: Recipes) -> None:
         title = f"{communication}, {named}T = {frames}, {size}, network of preset {preset}"
         save(diagram(found, (frames, height, width), title), out)
         print(f"{out}: {sum(part.parameters for part in found):,} parameters")
+
+
+def _require_png(out: Path) -> None:
+    """Look at the name of the picture before hours of other work.
+
+    Raises:
+        UserError: where it is not that of a PNG, or of a folder.
+    """
+    if out.suffix.lower() != ".png":
+        raise UserError(f"--out: {str(out)!r} does not end in .png; name the PNG to write")
+    if out.is_dir():
+        raise UserError(f"--out: {out}: is a folder; name the PNG to write")
 
 
 def _foreground(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,10 +12,11 @@ from typing import Annotated, Any, Literal, Optional, get_type_hints
 import typer
 
 from ifc_bench.cards import same_card
+from ifc_bench.cli.numbers import MOST_SEEDS, MOST_SIDE, MOST_THREADS
 from ifc_bench.cli.recipes import Recipes
 from ifc_bench.data.catalogue import LAYOUTS
 from ifc_bench.errors import UserError
-from ifc_bench.provenance import describe_device, resolve_device
+from ifc_bench.provenance import describe_device, resolve_device, usable_cores
 from ifc_bench.recipe import AnyTable, Preset
 from ifc_bench.records import Device, Status
 from ifc_bench.store import Store
@@ -77,7 +77,8 @@ class Choice:
         str, typer.Option(help="smoke, quick, full; paper and released need --data.")
     ] = "quick"
     seeds: Annotated[
-        Optional[int], typer.Option(min=1, help="Seeds 0..N-1 instead of the preset's number.")
+        Optional[int],
+        typer.Option(min=1, max=MOST_SEEDS, help="Seeds 0..N-1 instead of the preset's number."),
     ] = None
     window: Annotated[
         Optional[list[int]],
@@ -99,7 +100,9 @@ class Choice:
     ] = None
     size: Annotated[
         Optional[int],
-        typer.Option(min=32, help="Shorter side of frames, in training and in testing."),
+        typer.Option(
+            min=32, max=MOST_SIDE, help="Shorter side of frames, in training and in testing."
+        ),
     ] = None
     precision: Annotated[
         Optional[Literal["float32", "bfloat16", "float16"]],
@@ -157,7 +160,9 @@ class Machine:
             min=1, help="Processes at a time. Default: one for each core, or one on a GPU."
         ),
     ] = None
-    threads: Annotated[int, typer.Option(min=1, help="Threads of each process.")] = 1
+    threads: Annotated[
+        int, typer.Option(min=1, max=MOST_THREADS, help="Threads of each process.")
+    ] = 1
     tensorboard: Annotated[
         bool, typer.Option("--tensorboard", help="Write TensorBoard curves under --runs.")
     ] = False
@@ -171,7 +176,7 @@ class Machine:
         """
         device = resolve_device(self.device)
         refuse_other_card(self.expect_gpu, describe_device(device, self.threads).name)
-        cores = max(1, (os.cpu_count() or 1) // self.threads)
+        cores = max(1, usable_cores() // self.threads)
         workers = self.workers or (cores if device == "cpu" else 1)
         return Settings(device, self.threads, workers, self.tensorboard)
 

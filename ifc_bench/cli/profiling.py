@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from itertools import product
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated, Any, Optional
 
 import typer
 from rich.console import Console
 
+from ifc_bench.cli.numbers import MOST_FRAMES, MOST_THREADS, number
 from ifc_bench.cli.options import ExpectGpu, Style, refuse_other_card, results_for
 from ifc_bench.cli.variants import (
     DEFAULT_WINDOWS,
@@ -44,7 +45,12 @@ from ifc_bench.report.speeds import variant
 from ifc_bench.store import Store, write_text
 
 _DEFAULT = Protocol()
+_MOST_PROCESSES, _MOST_PASSES, _MOST_SECONDS = 1000, 1_000_000, 86_400
 _SPECIAL = ("efficient", "flash")  # not there on every device
+
+
+def _seconds(told: str) -> Any:
+    return typer.Option(min=0.001, max=_MOST_SECONDS, callback=number, help=told)
 
 
 def add_to(app: typer.Typer) -> None:
@@ -59,7 +65,8 @@ def add_to(app: typer.Typer) -> None:
         stride: Annotated[int, typer.Option(min=1, help="S.")] = 1,
         offline: Annotated[bool, typer.Option(help="Also one window for the whole video.")] = False,
         length: Annotated[
-            int, typer.Option(min=1, help="Frames of the synthetic video (noise).")
+            int,
+            typer.Option(min=1, max=MOST_FRAMES, help="Frames of the synthetic video (noise)."),
         ] = 36,
         data: Annotated[
             Optional[Path], typer.Option(help="Real clips: a folder in the YouTube-VIS format.")
@@ -74,23 +81,31 @@ def add_to(app: typer.Typer) -> None:
         channels_last: Annotated[bool, typer.Option(help="Order of convolution tensors.")] = True,
         cudnn_benchmark: Annotated[bool, typer.Option(help="cuDNN tries algorithms.")] = False,
         deterministic: Annotated[bool, typer.Option(help="Deterministic algorithms.")] = False,
-        processes: Annotated[int, typer.Option(min=1, help="Processes a row.")] = (
-            _DEFAULT.processes
-        ),
-        min_passes: Annotated[int, typer.Option(min=1, help="Passes a process, at least.")] = (
-            _DEFAULT.min_passes
-        ),
-        min_seconds: Annotated[float, typer.Option(help="Seconds a process, at least.")] = (
-            _DEFAULT.min_seconds
-        ),
-        max_seconds: Annotated[float, typer.Option(help="Seconds a process, at most.")] = (
-            _DEFAULT.max_seconds
-        ),
+        processes: Annotated[
+            int, typer.Option(min=1, max=_MOST_PROCESSES, help="Processes a row.")
+        ] = _DEFAULT.processes,
+        min_passes: Annotated[
+            int, typer.Option(min=1, max=_MOST_PASSES, help="Passes a process, at least.")
+        ] = _DEFAULT.min_passes,
+        min_seconds: Annotated[
+            float, _seconds("Seconds a process, at least.")
+        ] = _DEFAULT.min_seconds,
+        max_seconds: Annotated[
+            float, _seconds("Seconds a process, at most.")
+        ] = _DEFAULT.max_seconds,
         target: Annotated[
-            float, typer.Option(help="Half width of the median's 95% interval to reach.")
+            float,
+            typer.Option(
+                min=1e-6,
+                max=1,
+                callback=number,
+                help="Half width of the median's 95% interval to reach, as a share of it.",
+            ),
         ] = _DEFAULT.target,
         device: Annotated[str, typer.Option(help="auto, cpu or cuda:N.")] = "auto",
-        threads: Annotated[int, typer.Option(min=1, help="Threads of a processor.")] = 1,
+        threads: Annotated[
+            int, typer.Option(min=1, max=MOST_THREADS, help="Threads of a processor.")
+        ] = 1,
         expect_gpu: ExpectGpu = None,
         results: Annotated[
             Path, typer.Option(help="Where records lie; {device} stands for the device's name.")
@@ -147,6 +162,7 @@ def add_to(app: typer.Typer) -> None:
         grid = product(chosen, size or ["360x640"], windows, precisions(precision))
         works = list(dict.fromkeys(work(*place) for place in grid))
         _refuse_short(works, real, length)
+        _refuse_contradictions(works, instances, protocol)
         measure(works, store, resolve_device(device))
         records = [record for one in works if (record := store.load(one)) is not None]
         text = render_profiles(records, style, PaperNumbers())
@@ -196,6 +212,21 @@ def _refuse_short(works: list[Profile], real: FolderData | None, length: int) ->
         raise UserError(
             f"--frames: T = {longest} is longer than the video of --length {length} frames; "
             f"ask for --length {longest}"
+        )
+
+
+def _refuse_contradictions(works: list[Profile], instances: int, protocol: Protocol) -> None:
+    """More objects than queries can show would be fewer, and seconds at most are at most."""
+    most = min(work.model.queries for work in works) - 1
+    if instances > most:
+        raise UserError(
+            f"--instances: {instances} is more than random weights can find, {most} with "
+            f"{most + 1} queries; ask for at most that"
+        )
+    least, longest = protocol.min_seconds, protocol.max_seconds
+    if least > longest and least != _DEFAULT.min_seconds:
+        raise UserError(
+            f"--min-seconds: {least:g} is more than the {longest:g} of --max-seconds; ask for less"
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
 from pathlib import Path
 from typing import Annotated, Literal, Optional
@@ -12,7 +13,8 @@ from tabulate import tabulate
 
 from ifc_bench.config import External
 from ifc_bench.data.annotations import read_instances
-from ifc_bench.evaluation import as_result, read_predictions, score_videos
+from ifc_bench.errors import UserError
+from ifc_bench.evaluation import as_result, coverage, read_predictions, score_videos
 from ifc_bench.provenance import provenance
 from ifc_bench.records import EvaluationResult, Record, attention_of
 from ifc_bench.store import Store, file_hash
@@ -34,14 +36,19 @@ def add_to(app: typer.Typer) -> None:
     ) -> None:
         """Score predictions: the twelve numbers of the YouTube-VIS API, as fractions.
 
-        A number that no ground truth defines is -1, as in the API.
+        A number that no ground truth defines is -1, as in the API. How many videos the predictions
+        cover is told on standard error.
 
         Example: python run_ablations.py evaluate --ground-truth GT.json --predictions PRED.json
         --method "VisTR (R50)"
         """
+        if method is not None and not (method.strip() and method.isprintable()):
+            raise UserError(f"--method: {method!r} is no name that a table can show")
         begun = time.monotonic()
         truth = read_instances(ground_truth)
         found = read_predictions(predictions, truth)
+        covered = coverage(truth, found)
+        print(covered.told(), file=sys.stderr)
         scores = score_videos(truth, found)
         if method is not None:
             work = External(
@@ -51,6 +58,7 @@ def add_to(app: typer.Typer) -> None:
                 ground_truth=file_hash(ground_truth),
             )
             result = as_result(scores, truth, len(found), time.monotonic() - begun)
+            result = result.model_copy(update={"predicted_videos": covered.predicted})
             Store(results, Path("runs")).save(_record(work, result))
         if style == "json":
             print(json.dumps(scores.summary()))

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Optional, get_args
 
 import typer
 
+from ifc_bench.cli.numbers import MOST_FRAMES, MOST_SIDE, MOST_TOKENS
 from ifc_bench.config import (
     Arithmetic,
     AttentionKernel,
@@ -35,11 +36,13 @@ Kinds = Annotated[
     ),
 ]
 Tokens = Annotated[
-    Optional[list[int]], typer.Option("--tokens", min=0, help="Memory tokens M of ifc. Default: 8.")
+    Optional[list[int]],
+    typer.Option("--tokens", min=0, max=MOST_TOKENS, help="Memory tokens M of ifc. Default: 8."),
 ]
 Sizes = Annotated[Optional[list[str]], typer.Option("--size", help="Frames, HEIGHTxWIDTH.")]
 Windows = Annotated[
-    Optional[list[int]], typer.Option("--frames", min=1, help="T. Default: 5 10 15 20 36.")
+    Optional[list[int]],
+    typer.Option("--frames", min=1, max=MOST_FRAMES, help="T. Default: 5 10 15 20 36."),
 ]
 Attentions = Annotated[
     Optional[list[str]],
@@ -108,9 +111,19 @@ def parse_size(text: str) -> tuple[int, int]:
         UserError: where `text` is none.
     """
     height, _, width = text.partition("x")
-    if not (height.isdigit() and width.isdigit() and int(height) and int(width)):
+    sides = [_pixels(side) for side in (height, width)]
+    if 0 in sides:
         raise UserError(f"--size: {text!r} is no HEIGHTxWIDTH such as 360x640")
-    return int(height), int(width)
+    if max(sides) > MOST_SIDE:
+        raise UserError(f"--size: {text!r} has a side of more than {MOST_SIDE} pixels")
+    return sides[0], sides[1]
+
+
+def _pixels(text: str) -> int:
+    """A whole number, at most one too many; 0 for other text."""
+    if not (text.isascii() and text.isdigit()):
+        return 0
+    return int(text) if len(text) <= len(str(MOST_SIDE)) else MOST_SIDE + 1
 
 
 def _one_of(option: str, name: str, known: tuple[Any, ...]) -> Any:

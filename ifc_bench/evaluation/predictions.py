@@ -60,9 +60,20 @@ def checked_predictions(content: Any, truth: VideoInstances, path: Path) -> list
     for index, track in enumerate(tracks):
         where = f"{path}: entry {index}"
         if track.video_id not in videos:
-            raise UserError(f"{where}: video_id {track.video_id} is not in the ground truth")
+            raise _unknown(
+                where, "video_id", track.video_id, [t.video_id in videos for t in tracks]
+            )
         if track.category_id not in categories:
-            raise UserError(f"{where}: category_id {track.category_id} is not in the ground truth")
+            known = [t.category_id in categories for t in tracks]
+            raise _unknown(where, "category_id", track.category_id, known)
         for fault in tube_faults(track.segmentations, videos[track.video_id]):
             raise UserError(f"{where}: {fault}")
     return tracks
+
+
+def _unknown(where: str, field: str, value: int, known: list[bool]) -> UserError:
+    """The first id that the ground truth does not have, and how many entries have such a one."""
+    return UserError(
+        f"{where}: {field} {value} is not in the ground truth ({known.count(False)} of "
+        f"{len(known)} entries have such ids)"
+    )

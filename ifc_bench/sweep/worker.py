@@ -23,7 +23,7 @@ from ifc_bench.errors import NO_SPACE, Stopped, UserError
 from ifc_bench.evaluation import as_result, score_images, score_videos
 from ifc_bench.models.ifc import IFC
 from ifc_bench.profiling.memory import out_of_memory
-from ifc_bench.provenance import provenance
+from ifc_bench.provenance import provenance, usable_cores
 from ifc_bench.records import (
     Record,
     Result,
@@ -257,7 +257,7 @@ def _refuse_full_disk(error: Exception) -> None:
 
 def loaders() -> int:
     """How many processes read frames of real data ahead."""
-    return min(4, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 4)
+    return min(4, usable_cores())
 
 
 def _exact(value: float) -> float | None:

@@ -1,0 +1,55 @@
+"""Values that no option means: one line that names the option and the value, before any work."""
+
+import pytest
+
+NINES = "9" * 5000
+PLACES = ("--results=r", "--runs=u")
+PROFILE = ("profile", "--device=cpu", *PLACES)
+FIT = ("fit", "--device=cpu", "--results=r")
+
+CASES = [
+    (("flops", f"--size={NINES}x1"), "has a side of more than 8192 pixels"),
+    (("flops", "--size=²x³"), "--size: '²x³' is no HEIGHTxWIDTH"),
+    (("flops", "--size=9999999999x64"), "--size: '9999999999x64' has a side of more than 8192"),
+    (("flops", "--tokens=10000000000"), "'--tokens'"),
+    (("flops", "--frames=10000000000"), "'--frames'"),
+    ((*FIT, "--tokens=10000000000"), "given: '10000000000'"),
+    ((*FIT, "--size=64x9999999999"), "--size: '64x9999999999' has a side of more than 8192"),
+    ((*FIT, "--threads=1000000"), "'--threads'"),
+    ((*FIT, "--clips=10000000000"), "'--clips'"),
+    ((*FIT, "--forecast=absent"), "--forecast: absent: has no profiles with scopes"),
+    (("fit", "--device=cuda:²"), "--device: 'cuda:²' is none of auto, cpu, cuda:N"),
+    (("fit", f"--device=cuda:{NINES}"), "--device: 'cuda:999"),
+    ((*PROFILE, "--min-seconds=0"), "'--min-seconds'"),
+    ((*PROFILE, "--min-seconds=20", "--max-seconds=2"), "--min-seconds: 20 is more than the 2"),
+    ((*PROFILE, "--max-seconds=nan"), "'--max-seconds'"),
+    ((*PROFILE, "--max-seconds=inf"), "'--max-seconds'"),
+    ((*PROFILE, "--target=nan"), "given: 'nan'"),
+    ((*PROFILE, "--target=inf"), "'--target'"),
+    ((*PROFILE, "--target=0"), "'--target'"),
+    ((*PROFILE, "--threads=1000000"), "'--threads'"),
+    ((*PROFILE, "--instances=101"), "--instances: 101 is more than random weights can find, 99"),
+    ((*PROFILE, "--instances=100"), "--instances: 100 is more than random weights can find, 99"),
+    ((*PROFILE, "--length=10000000000"), "'--length'"),
+    ((*PROFILE, "--processes=10000000000"), "'--processes'"),
+    ((*PROFILE, "--expect-gpu= "), "--expect-gpu: ' ' is expected"),
+    (("run", "--threads=1000000", *PLACES), "'--threads'"),
+    (("run", "--seeds=1000000", *PLACES), "given: '1000000'"),
+    (("plan", "--seeds=1000000", *PLACES), "'--seeds'"),
+    (("report", "--seeds=1000000", *PLACES), "'--seeds'"),
+    (("plan", "--size=10000000000", *PLACES), "'--size'"),
+    (("plan", "--preset=full\x1b[31m\x07", *PLACES), r"--preset: 'full\x1b[31m\x07' is none of"),
+    (("plan", f"--preset={NINES}", *PLACES), "--preset: '999"),
+    (("plan", "\x1b[31mtable3a", *PLACES), r"TABLE: '\x1b[31mtable3a' is none of table1"),
+    (("diagram", "--out=network"), "--out: 'network' does not end in .png"),
+    (("diagram", "--out=network.xyz"), "--out: 'network.xyz' does not end in .png"),
+    (("attention", "--data=absent", "--video=1", "--out=a"), "--out: 'a' does not end in .png"),
+    (("evaluate", "--ground-truth=g", "--predictions=p", "--method= "), "--method: ' ' is no name"),
+    (("evaluate", "--ground-truth=\x1b[2Jg", "--predictions=p"), r"error: \x1b[2Jg: no such file"),
+    (("evaluate", f"--ground-truth={NINES}", "--predictions=p"), "File name too long"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "message"), CASES, ids=lambda x: str(x)[:40])
+def test_one_line_before_any_work(refusal, arguments, message):
+    assert message in refusal(*arguments)
