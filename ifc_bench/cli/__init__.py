@@ -61,6 +61,7 @@ def _answer(app: typer.Typer, arguments: list[str] | None) -> int:
     command = typer.main.get_command(app)
     given = repeated(command, sys.argv[1:] if arguments is None else arguments)
     try:
+        _refuse_empty(given)
         code = command.main(given, prog_name="run_ablations.py", standalone_mode=False)
     except (typer.Abort, KeyboardInterrupt):
         code = _INTERRUPTED
@@ -82,6 +83,19 @@ def _answer(app: typer.Typer, arguments: list[str] | None) -> int:
     if code == _INTERRUPTED:
         return _fail("stopped; what was finished is kept, the same command goes on from here", code)
     return code if isinstance(code, int) else 0
+
+
+def _refuse_empty(given: Sequence[str]) -> None:
+    """No argument is empty: as a folder it would be this one, as a name everything."""
+    for before, value in pairwise(["", *given]):
+        name, equals, content = value.partition("=")
+        if value.startswith("--") and equals:
+            before, value = name, content
+        if not value.strip():
+            what = before if before.startswith("-") else "an argument"
+            raise UserError(f"{what}: {value!r} is empty (an unset variable?); leave it out")
+        if "\0" in value:
+            raise UserError(f"{value!r} holds a NUL character, which no name can")
 
 
 def _fail(message: str, code: int) -> int:

@@ -117,7 +117,7 @@ def add_to(app: typer.Typer) -> None:
             raise UserError("--emulate: needs a CUDA device; this is a processor")
         profiles = _profiles(results_for(forecast, described)) if forecast else []
         results = results_for(results, described)
-        store = Store(results, Path("runs"))
+        store = Store(results, results)  # nothing is kept under runs, so no such folder is made
         store.prepare()
         from ifc_bench.sweep import fitting  # torch: only where it is needed
 

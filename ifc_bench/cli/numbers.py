@@ -10,7 +10,8 @@ MOST_SEEDS = 1000
 MOST_FRAMES = 1024  # of a window, and of a video of noise
 MOST_SIDE = 8192  # pixels
 MOST_TOKENS = 4096
-MOST_THREADS = 1024
+MOST_THREADS = 1024  # and processes
+MOST_ITERATIONS = 10_000_000
 
 
 def number(value: float) -> float:

@@ -12,7 +12,13 @@ from typing import Annotated, Any, Literal, Optional, get_type_hints
 import typer
 
 from ifc_bench.cards import same_card
-from ifc_bench.cli.numbers import MOST_SEEDS, MOST_SIDE, MOST_THREADS
+from ifc_bench.cli.numbers import (
+    MOST_FRAMES,
+    MOST_ITERATIONS,
+    MOST_SEEDS,
+    MOST_SIDE,
+    MOST_THREADS,
+)
 from ifc_bench.cli.recipes import Recipes
 from ifc_bench.data.catalogue import LAYOUTS
 from ifc_bench.errors import UserError
@@ -82,7 +88,9 @@ class Choice:
     ] = None
     window: Annotated[
         Optional[list[int]],
-        typer.Option(min=1, help="T of testing instead of the preset's; repeat for more."),
+        typer.Option(
+            min=1, max=MOST_FRAMES, help="T of testing instead of the preset's; repeat for more."
+        ),
     ] = None
     data: Annotated[
         Optional[Path],
@@ -110,7 +118,11 @@ class Choice:
     ] = None
     iterations: Annotated[
         Optional[int],
-        typer.Option(min=1, help="Iterations on videos; the rate drops in proportion."),
+        typer.Option(
+            min=1,
+            max=MOST_ITERATIONS,
+            help="Iterations on videos; the rate drops in proportion.",
+        ),
     ] = None
     compiled: Annotated[bool, typer.Option("--compile", help="Train with torch.compile.")] = False
     own: Annotated[
@@ -157,7 +169,9 @@ class Machine:
     workers: Annotated[
         Optional[int],
         typer.Option(
-            min=1, help="Processes at a time. Default: one for each core, or one on a GPU."
+            min=1,
+            max=MOST_THREADS,
+            help="Processes at a time. Default: one for each core, or one on a GPU.",
         ),
     ] = None
     threads: Annotated[

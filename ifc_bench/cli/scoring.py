@@ -42,7 +42,7 @@ def add_to(app: typer.Typer) -> None:
         Example: python run_ablations.py evaluate --ground-truth GT.json --predictions PRED.json
         --method "VisTR (R50)"
         """
-        if method is not None and not (method.strip() and method.isprintable()):
+        if method is not None and not method.isprintable():
             raise UserError(f"--method: {method!r} is no name that a table can show")
         begun = time.monotonic()
         truth = read_instances(ground_truth)

@@ -2,6 +2,9 @@
 
 import pytest
 
+from ablations import PRESETS, TABLES
+from ifc_bench.cli import main
+
 NINES = "9" * 5000
 PLACES = ("--results=r", "--runs=u")
 PROFILE = ("profile", "--device=cpu", *PLACES)
@@ -32,19 +35,27 @@ CASES = [
     ((*PROFILE, "--instances=100"), "--instances: 100 is more than random weights can find, 99"),
     ((*PROFILE, "--length=10000000000"), "'--length'"),
     ((*PROFILE, "--processes=10000000000"), "'--processes'"),
-    ((*PROFILE, "--expect-gpu= "), "--expect-gpu: ' ' is expected"),
+    ((*PROFILE, "--expect-gpu=?"), "--expect-gpu: '?' is expected"),
+    ((*PROFILE, "--expect-gpu", " "), "--expect-gpu: ' ' is empty"),
     (("run", "--threads=1000000", *PLACES), "'--threads'"),
     (("run", "--seeds=1000000", *PLACES), "given: '1000000'"),
     (("plan", "--seeds=1000000", *PLACES), "'--seeds'"),
     (("report", "--seeds=1000000", *PLACES), "'--seeds'"),
     (("plan", "--size=10000000000", *PLACES), "'--size'"),
-    (("plan", "--preset=full\x1b[31m\x07", *PLACES), r"--preset: 'full\x1b[31m\x07' is none of"),
     (("plan", f"--preset={NINES}", *PLACES), "--preset: '999"),
-    (("plan", "\x1b[31mtable3a", *PLACES), r"TABLE: '\x1b[31mtable3a' is none of table1"),
+    (("plan", "--window=10000000000", *PLACES), "'--window'"),
+    (("plan", "--workers=10000000000", *PLACES), "'--workers'"),
+    (("plan", f"--iterations=1{'0' * 400}", *PLACES), "'--iterations'"),
+    (("plan", "--results=", "--runs=u"), "--results: '' is empty (an unset variable?)"),
+    (("plan", "", *PLACES), "an argument: '' is empty"),
+    (("plan", "table\0", *PLACES), r"'table\x00' holds a NUL character"),
     (("diagram", "--out=network"), "--out: 'network' does not end in .png"),
     (("diagram", "--out=network.xyz"), "--out: 'network.xyz' does not end in .png"),
     (("attention", "--data=absent", "--video=1", "--out=a"), "--out: 'a' does not end in .png"),
-    (("evaluate", "--ground-truth=g", "--predictions=p", "--method= "), "--method: ' ' is no name"),
+    (
+        ("evaluate", "--ground-truth=g", "--predictions=p", "--method=a\x1bb"),
+        r"--method: 'a\x1bb' is",
+    ),
     (("evaluate", "--ground-truth=\x1b[2Jg", "--predictions=p"), r"error: \x1b[2Jg: no such file"),
     (("evaluate", f"--ground-truth={NINES}", "--predictions=p"), "File name too long"),
 ]
@@ -53,3 +64,10 @@ CASES = [
 @pytest.mark.parametrize(("arguments", "message"), CASES, ids=lambda x: str(x)[:40])
 def test_one_line_before_any_work(refusal, arguments, message):
     assert message in refusal(*arguments)
+
+
+def test_fit_writes_under_its_results_alone(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    given = ["--communication=none", "--frames=1", "--size=32x32", "--attention=materialised"]
+    assert main(TABLES, PRESETS, ["fit", "--device=cpu", "--results=r", *given]) == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["r"]
