@@ -1,13 +1,13 @@
 """The one exception that means "the user can mend this", and how such a message is printed."""
 
-_VALUE, _WORD, _MESSAGE = 60, 160, 480  # most characters; a word may be a long path
-
 from __future__ import annotations
 
 import errno
 
 # Of the disk, so every other piece of work would meet it as well.
 NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
+
+_VALUE, _WORD, _MESSAGE = 60, 160, 480  # most characters; a word may be a long path
 
 
 class UserError(Exception):

@@ -14,6 +14,7 @@ from types import TracebackType
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
+from ifc_bench.errors import printable, printable_message
 from ifc_bench.records import Record, TrainingResult
 from ifc_bench.store import Store
 from ifc_bench.sweep.executors import Event, Task, title
@@ -139,7 +140,7 @@ class SweepDisplay:
                 self._say(f"{time.strftime('%H:%M:%S')} {text}")
 
     def _say(self, text: str) -> None:
-        self.console.print(text, highlight=False, markup=False, soft_wrap=True)
+        self.console.print(printable(text), highlight=False, markup=False, soft_wrap=True)
 
     def _end(self, task: Task, event: Event) -> None:
         bad = [record for record in event.records if record.status != "ok"]
@@ -170,7 +171,7 @@ def fault(record: Record) -> str:
         result = record.result
         at = result.diverged_at if isinstance(result, TrainingResult) else None
         return "no error was told" if at is None else f"not finite at iteration {at}"
-    message = record.error.strip().splitlines()[-1]
+    message = printable_message(record.error.strip().splitlines()[-1])
     frames = _FRAME.findall(record.error)
     own = [f for f in frames if not f[0].startswith(_NOT_OWN) and "-packages" not in f[0]]
     if not own:

@@ -120,3 +120,12 @@ def test_an_error_of_ours_is_told_without_a_place(training):
 
     error = f'File "{store.__file__}", line 3, in save\nValueError: no'
     assert fault(failed(training, error)) == "ValueError: no"
+
+
+def test_control_characters_of_an_error_do_not_reach_the_terminal(tmp_path, training):
+    shown, out = display(tmp_path)
+    with shown:
+        record = failed(training, "ValueError: \x1b[2J gone")
+        shown.tell(Job(training, ()), Event(0, "end", records=(record,)))
+    assert r"ValueError: \x1b[2J gone" in out.getvalue()
+    assert "\x1b" not in out.getvalue()
