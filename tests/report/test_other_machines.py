@@ -38,10 +38,10 @@ def report(tmp_path):
 
 def predicted() -> Record:
     """A look-up of `fit`."""
-    made = record([], device=TURING)
+    made = record([process(1.0)], device=TURING)
     work = Footprint(model=ModelConfig(), frames=5, height=360, width=640)
     result = FootprintResult(weights_bytes=1, peak_bytes=2)
-    return made.model_copy(update={"work": work, "id": work.id, "result": result, "status": "ok"})
+    return made.model_copy(update={"work": work, "id": work.id, "result": result})
 
 
 def test_another_device_is_marked_in_title_table_and_warnings(report):
