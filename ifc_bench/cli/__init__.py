@@ -26,6 +26,7 @@ from ifc_bench.cli import (
     sweeping,
 )
 from ifc_bench.cli.options import Choice, Machine
+from ifc_bench.cli.own_code import told_with_place
 from ifc_bench.cli.recipes import Recipe, Recipes
 from ifc_bench.cli.repetition import repeated
 from ifc_bench.errors import UserError, printable, printable_message, told
@@ -66,7 +67,8 @@ def _answer(app: typer.Typer, arguments: list[str] | None) -> int:
     except (typer.Abort, KeyboardInterrupt):
         code = _INTERRUPTED
     except _USAGE_ERROR as error:
-        return _fail(" ".join(error.format_message().split()) + _given_to(error, given), 2)
+        usage = " ".join(error.format_message().split()).replace("Value error, ", "")
+        return _fail(usage + _given_to(error, given), 2)
     except UserError as error:
         return _fail(str(error), 2)
     except OSError as error:
@@ -80,6 +82,11 @@ def _answer(app: typer.Typer, arguments: list[str] | None) -> int:
         if isinstance(error.__context__, BrokenPipeError):
             return _READER_GONE
         return _fail(f"a module called sys.exit({error.code!r}); take that out of it", 2)
+    except Exception as error:
+        message = told_with_place(error, given)
+        if message is None:
+            raise
+        return _fail(message, 2)
     if code == _INTERRUPTED:
         return _fail("stopped; what was finished is kept, the same command goes on from here", code)
     return code if isinstance(code, int) else 0

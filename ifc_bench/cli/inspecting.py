@@ -136,7 +136,7 @@ def _require_png(out: Path) -> None:
         UserError: where it is not that of a PNG, or of a folder.
     """
     if out.suffix.lower() != ".png":
-        raise UserError(f"--out: {str(out)!r} does not end in .png; name the PNG to write")
+        raise UserError(f"--out: {str(out)!r} is no NAME.png; name the PNG to write")
     if out.is_dir():
         raise UserError(f"--out: {out}: is a folder; name the PNG to write")
 

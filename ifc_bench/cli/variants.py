@@ -101,7 +101,8 @@ def communication_of(kind: str, tokens: int) -> Communication:
     """
     if ":" in kind:
         return own_module(kind)
-    return COMMUNICATIONS[_one_of("--communication", kind, tuple(COMMUNICATIONS))](tokens)
+    known = (*COMMUNICATIONS, "package.module:Class")
+    return COMMUNICATIONS[_one_of("--communication", kind, known)](tokens)
 
 
 def parse_size(text: str) -> tuple[int, int]:
