@@ -68,7 +68,7 @@ def _answer(app: typer.Typer, arguments: list[str] | None) -> int:
         code = _INTERRUPTED
     except _USAGE_ERROR as error:
         usage = " ".join(error.format_message().split()).replace("Value error, ", "")
-        return _fail(usage + _given_to(error, given), 2)
+        return _fail(usage + _known_to(error) + _given_to(error, given), 2)
     except UserError as error:
         return _fail(str(error), 2)
     except OSError as error:
@@ -78,6 +78,8 @@ def _answer(app: typer.Typer, arguments: list[str] | None) -> int:
         if message is None:
             raise
         return _fail(message, 2)
+    except MemoryError:
+        return _fail("memory is not enough for what was asked for; ask for less", 2)
     except SystemExit as error:
         if isinstance(error.__context__, BrokenPipeError):
             return _READER_GONE
@@ -115,6 +117,12 @@ def _fail(message: str, code: int) -> int:
     except OSError:  # full or closed, so nobody can be told
         _discard(sys.stderr)
     return code
+
+
+def _known_to(error: Any) -> str:
+    """The commands of the group that `error` is about, where a command is missing or not known."""
+    known = getattr(getattr(error.ctx, "command", None), "commands", {})
+    return f" {error.ctx.command_path} has: {', '.join(known)}" if known else ""
 
 
 def _given_to(error: Any, given: Sequence[str]) -> str:

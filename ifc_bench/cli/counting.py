@@ -43,8 +43,8 @@ def add_to(app: typer.Typer) -> None:
         count_rows = _scope_rows if scopes else _encoder_rows
         rows = [
             row
-            for model, one_size, count in product(
-                models(communication, tokens, [attention]), sizes, frames or [5, 36]
+            for model, one_size, count in dict.fromkeys(
+                product(models(communication, tokens, [attention]), sizes, frames or [5, 36])
             )
             for row in count_rows(model, one_size, count)
         ]

@@ -90,7 +90,7 @@ def add_to(app: typer.Typer) -> None:
         Example: python run_ablations.py fit --gpu v100-16gb v100-32gb --frames 20 36
         --size 720x1280
         """
-        cards = [card(key) for key in gpu or _CARDS]
+        cards = [card(key) for key in dict.fromkeys(gpu or _CARDS)]
         kernels = attentions(attention, ["materialised", "efficient"])
         chosen = models(communication, tokens, kernels)
         types = precisions(precision)
@@ -109,7 +109,8 @@ def add_to(app: typer.Typer) -> None:
                 precision=kind,
             )
 
-        works = [work(*place) for place in product(chosen, sizes, frames or DEFAULT_WINDOWS, types)]
+        grid = product(chosen, sizes, frames or DEFAULT_WINDOWS, types)
+        works = list(dict.fromkeys(work(*place) for place in grid))
         if emulate and not check:
             raise UserError("--emulate: goes with --check, which runs for real")
         described = describe_device(resolve_device(device), threads)

@@ -13,6 +13,7 @@ from typing import Annotated, Optional
 import typer
 from tabulate import tabulate
 
+from ifc_bench.cli.numbers import number
 from ifc_bench.cli.options import results_for
 from ifc_bench.provenance import describe_device, resolve_device, usable_cores
 from ifc_bench.store import write_text
@@ -34,7 +35,10 @@ def add_to(app: typer.Typer) -> None:
         self_test: Annotated[
             bool, typer.Option("--self-test", help="Also time the timer, for --seconds.")
         ] = False,
-        seconds: Annotated[float, typer.Option(min=0.1, help="Length of the self-test.")] = 60,
+        seconds: Annotated[
+            float,
+            typer.Option(min=0.1, max=86_400, callback=number, help="Length of the self-test."),
+        ] = 60,
         results: Annotated[
             Optional[Path],
             typer.Option(help="Also write the table there; {device} stands for the device's name."),

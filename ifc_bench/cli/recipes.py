@@ -33,13 +33,13 @@ class Recipes:
                 f"--window: T = {longest} is longer than the videos of preset {name}, which have "
                 f"{preset.data.frames} frames; choose at most that"
             )
-        changes = {"seeds": seeds, "windows": tuple(windows) if windows else None}
+        changes = {"seeds": seeds, "windows": tuple(dict.fromkeys(windows)) if windows else None}
         return preset.model_copy(update={k: v for k, v in changes.items() if v is not None})
 
     def chosen(
         self, names: list[str] | None, preset: Preset, own: Sequence[str] = ()
     ) -> list[AnyTable]:
-        """Tables by name; the preset's own where no name is given.
+        """Tables by name, each once; the preset's own where no name is given.
 
         Tables of communication modules get a row for each of `own`, "package.module:Class".
 
@@ -47,13 +47,13 @@ class Recipes:
             UserError: where a name is not known, or no chosen table has a place for `own`.
         """
         found = []
-        for name in names or preset.tables:
+        for name in dict.fromkeys(names or preset.tables):
             if name not in self.tables:
                 raise UserError(f"TABLE: {name!r} is none of {', '.join(self.tables)}")
             found.append(self.tables[name](preset))
         if not own:
             return found
-        modules = [own_module(source) for source in own]
+        modules = [own_module(source) for source in dict.fromkeys(own)]
         if not any(_compares_modules(table) for table in found):
             raise UserError(f"--own: {own[0]}: goes into tables of communication, such as own")
         return [_with_rows(table, preset, modules) for table in found]

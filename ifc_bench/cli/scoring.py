@@ -19,6 +19,8 @@ from ifc_bench.provenance import provenance
 from ifc_bench.records import EvaluationResult, Record, attention_of
 from ifc_bench.store import Store, file_hash
 
+_LONGEST_NAME = 100
+
 
 def add_to(app: typer.Typer) -> None:
     """Add the command."""
@@ -42,8 +44,11 @@ def add_to(app: typer.Typer) -> None:
         Example: python run_ablations.py evaluate --ground-truth GT.json --predictions PRED.json
         --method "VisTR (R50)"
         """
-        if method is not None and not method.isprintable():
-            raise UserError(f"--method: {method!r} is no name that a table can show")
+        if method is not None and not (method.isprintable() and len(method) <= _LONGEST_NAME):
+            raise UserError(
+                f"--method: {method!r} is no name that a table can show: at most {_LONGEST_NAME} "
+                "characters, all printable"
+            )
         begun = time.monotonic()
         truth = read_instances(ground_truth)
         found = read_predictions(predictions, truth)

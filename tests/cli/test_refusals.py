@@ -1,9 +1,12 @@
 """Values that no option means: one line that names the option and the value, before any work."""
 
+import json
+
 import pytest
 
 from ablations import PRESETS, TABLES
-from ifc_bench.cli import main
+from ifc_bench.cli import counting, main
+from ifc_bench.cli.recipes import Recipes
 from ifc_bench.sweep import fitting
 
 NINES = "9" * 5000
@@ -45,6 +48,10 @@ CASES = [
     (("plan", "--size=10000000000", *PLACES), "'--size'"),
     (("plan", f"--preset={NINES}", *PLACES), "--preset: '999"),
     (("plan", "--window=10000000000", *PLACES), "'--window'"),
+    (("data",), "Missing command. run_ablations.py data has: validate, split, synthesize"),
+    (("fly",), "No such command 'fly'. run_ablations.py has: run, plan, report"),
+    (("doctor", "--seconds=inf"), "'--seconds'"),
+    (("evaluate", "--ground-truth=g", "--predictions=p", f"--method={NINES}"), "at most 100 char"),
     (("plan", "--workers=10000000000", *PLACES), "'--workers'"),
     (("plan", f"--iterations=1{'0' * 400}", *PLACES), "'--iterations'"),
     (("plan", "--results=", "--runs=u"), "--results: '' is empty (an unset variable?)"),
@@ -74,3 +81,23 @@ def test_fit_writes_under_its_results_alone(tmp_path, monkeypatch):
     monkeypatch.setattr(fitting, "predict_all", lambda works, store, tell: [])
     assert main(TABLES, PRESETS, ["fit", "--device=cpu", "--results=r"]) == 0
     assert [path.name for path in tmp_path.iterdir()] == ["r"]
+
+
+def test_what_is_named_twice_is_there_once(capsys, monkeypatch):
+    recipes = Recipes(TABLES, PRESETS)
+    preset = recipes.preset("smoke", windows=[5, 10, 5])
+    assert preset.windows == (5, 10)
+    assert [table.name for table in recipes.chosen(["own", "own"], preset)] == ["own"]
+    monkeypatch.setattr(counting, "_encoder_rows", lambda model, size, frames: [{"macs": frames}])
+    twice = ["--communication", "none", "none", "--frames", "2", "3", "2", "--size", "8x8", "8x8"]
+    assert main(TABLES, PRESETS, ["flops", *twice, "--format=json"]) == 0
+    assert json.loads(capsys.readouterr().out) == [{"macs": 2}, {"macs": 3}]
+
+
+def test_memory_that_is_not_enough_is_one_line(monkeypatch, capsys):
+    def too_much(*arguments: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(counting, "_encoder_rows", too_much)
+    assert main(TABLES, PRESETS, ["flops"]) == 2
+    assert capsys.readouterr().err.startswith("error: memory is not enough")
