@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from http.client import HTTPException
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.error import URLError
@@ -13,7 +14,7 @@ from ifc_bench.errors import UserError
 from ifc_bench.models.checkpoint import Start, start_from_released
 from ifc_bench.models.ifc import IFC
 from ifc_bench.models.imagenet import load_imagenet_weights
-from ifc_bench.store import Store
+from ifc_bench.store import Store, file_hash
 from ifc_bench.training.trainer import finished_weights
 
 if TYPE_CHECKING:
@@ -58,20 +59,46 @@ def start_from_own(model: IFC, weights: dict[str, torch.Tensor]) -> Start:
 
 
 def fetched(backbone: ResNet) -> Path:
-    """torchvision's ImageNet weights, fetched once into torch's own cache."""
+    """torchvision's ImageNet weights, fetched once into torch's own cache.
+
+    Raises:
+        UserError: where they are neither there nor to be had, or are not torchvision's.
+    """
     import torchvision  # a second to import
 
     url = torchvision.models.get_weight(f"ResNet{backbone.depth}_Weights.IMAGENET1K_V1").url
-    path = Path(torch.hub.get_dir()) / "checkpoints" / url.rpartition("/")[2]
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            torch.hub.download_url_to_file(url, str(path), progress=False)
-        except (URLError, OSError) as error:
+    return fetched_file(url, Path(torch.hub.get_dir()) / "checkpoints")
+
+
+def fetched_file(url: str, folder: Path) -> Path:
+    """A file such as resnet50-0676ba61.pth, whose name ends in the first digits of its SHA-256.
+
+    It is fetched aside and moved into `folder` when its hash is right; one that is there already
+    is held against it too.
+
+    Raises:
+        UserError: where it is neither there nor to be had, or has another hash.
+    """
+    path = folder / url.rpartition("/")[2]
+    prefix = path.stem.rpartition("-")[2]
+    if path.exists():
+        found = file_hash(path)
+        if not found.startswith(prefix):
             raise UserError(
-                f"{path}: not there, and {url} cannot be fetched ({error}); put the file there, or "
-                "give ImageNet weights with --start"
-            ) from None
+                f"{path}: its SHA-256 begins with {found[:8]}, expected {prefix}; delete it to "
+                "fetch it again"
+            )
+        return path
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        torch.hub.download_url_to_file(url, str(path), hash_prefix=prefix, progress=False)
+    except (URLError, HTTPException, OSError) as error:
+        raise UserError(
+            f"{path}: not there, and {url} cannot be fetched ({error}); put the file there, or "
+            "give ImageNet weights with --start"
+        ) from None
+    except RuntimeError as error:  # torch's word for another hash
+        raise UserError(f"{path}: not there, and {url} gives another file: {error}") from None
     return path
 
 

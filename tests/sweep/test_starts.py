@@ -1,9 +1,11 @@
 """The real recipe, small: ImageNet or a released checkpoint, images first, then videos."""
 
+import hashlib
 import json
 import re
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,11 +18,11 @@ from ifc_bench.data.youtube_vis import read_json
 from ifc_bench.errors import UserError
 from ifc_bench.models.build import build_model
 from ifc_bench.records import Device, EvaluationResult, TrainingResult
-from ifc_bench.store import Store
+from ifc_bench.store import Store, file_hash
 from ifc_bench.sweep.executors import stages
 from ifc_bench.sweep.plan import depth, make_plan
 from ifc_bench.sweep.sources import with_data, with_start
-from ifc_bench.sweep.starts import start_model
+from ifc_bench.sweep.starts import fetched_file, start_model
 from ifc_bench.sweep.worker import Worker
 from tests.conftest import one_line_error, run_cli
 from tests.released import released_checkpoint
@@ -102,13 +104,53 @@ def shrunk(name: str):
 
 @pytest.fixture
 def _imagenet_at_hand(tmp_path, monkeypatch):
-    """torch's cache with a ResNet-18 where torchvision would have put it."""
+    """torch's cache with a ResNet-18 where torchvision would have put it, named by its hash."""
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
-    url = torchvision.models.ResNet18_Weights.IMAGENET1K_V1.url
-    path = tmp_path / "torch" / "hub" / "checkpoints" / url.rpartition("/")[2]
-    path.parent.mkdir(parents=True)
+    folder = tmp_path / "torch" / "hub" / "checkpoints"
+    folder.mkdir(parents=True)
     torch.manual_seed(5)
-    torch.save(torchvision.models.resnet18(weights=None).state_dict(), path)
+    torch.save(torchvision.models.resnet18(weights=None).state_dict(), folder / "new.pth")
+    name = f"resnet18-{file_hash(folder / 'new.pth')[:8]}.pth"
+    (folder / "new.pth").rename(folder / name)
+    known = SimpleNamespace(url=f"https://nowhere.invalid/{name}")
+    monkeypatch.setattr("torchvision.models.get_weight", lambda _: known)
+
+
+@pytest.fixture
+def offered(tmp_path) -> tuple[str, bytes]:
+    """A file at a URL, named by its hash, and what is in it."""
+    content = bytes(range(256)) * 100
+    path = tmp_path / "offered" / f"resnet50-{hashlib.sha256(content).hexdigest()[:8]}.pth"
+    path.parent.mkdir()
+    path.write_bytes(content)
+    return path.as_uri(), content
+
+
+def test_weights_are_fetched_once_and_held_against_their_name(offered, tmp_path, monkeypatch):
+    url, content = offered
+    path = fetched_file(url, tmp_path / "cache")
+    assert path == tmp_path / "cache" / url.rpartition("/")[2]
+    assert path.read_bytes() == content
+    monkeypatch.setattr("torch.hub.download_url_to_file", None)
+    assert fetched_file(url, tmp_path / "cache") == path, "from the cache"
+    path.write_bytes(content[:-1] + b"x")
+    with pytest.raises(
+        UserError, match=r"its SHA-256 begins with .*delete it to fetch it again"
+    ) as e:
+        fetched_file(url, tmp_path / "cache")
+    assert str(e.value).startswith(f"{path}: ")
+
+
+def test_another_file_under_the_name_is_not_kept(offered, tmp_path):
+    url, content = offered
+    Path(url.removeprefix("file://")).write_bytes(content + b"more")
+    with pytest.raises(UserError, match="gives another file: invalid hash value") as caught:
+        fetched_file(url, tmp_path / "cache")
+    assert "\n" not in str(caught.value)
+    assert not list((tmp_path / "cache").iterdir())
+    with pytest.raises(UserError, match="cannot be fetched"):
+        fetched_file(f"{tmp_path.as_uri()}/none-00000000.pth", tmp_path / "cache")
+    assert not list((tmp_path / "cache").iterdir())
 
 
 @pytest.mark.parametrize("name", ["paper", "released"])
