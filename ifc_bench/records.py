@@ -71,7 +71,7 @@ class TrainingResult(Kept):
     wall_seconds: float
     diverged_at: int | None = None
     new_parameters: list[str] | None = None
-    curve_step: int = 1
+    curve_step: int = Field(default=1, ge=1)
 
     @model_validator(mode="after")
     def _agrees(self) -> Self:

@@ -20,7 +20,7 @@ from pydantic import ValidationError
 from pydantic_core import from_json
 
 from ifc_bench.config import AnyWork, Data, FolderData, Profile, Training, WeightsFile
-from ifc_bench.errors import UserError
+from ifc_bench.errors import UserError, printable_message
 from ifc_bench.records import Record, Status, plain
 
 _KINDS = ("count", "training", "evaluation", "profile", "footprint", "external")
@@ -241,7 +241,7 @@ def _warn(message: str) -> None:
     """
     if message not in _warned:
         _warned.add(message)
-        print(f"warning: {message}", file=sys.stderr)
+        print(f"warning: {printable_message(message)}", file=sys.stderr)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -171,6 +171,13 @@ def test_a_listing_passes_over_what_is_no_record_and_says_so_once(store, capsys)
         list(store.records(strict=True))
 
 
+def test_a_warning_shows_no_control_characters(store, capsys):
+    path = store.save(record())
+    path.with_name("\x1b[2J.json").touch()
+    assert len(list(store.records())) == 1
+    assert "\\x1b[2J.json: not a record's name; skipped" in capsys.readouterr().err
+
+
 def test_a_record_is_found_by_its_id(store):
     saved = record()
     path = store.save(saved)

@@ -103,8 +103,12 @@ def add_to(app: typer.Typer, recipes: Recipes) -> None:
             typer.Option(help="Write tables in all formats, figures and index.html there instead."),
         ] = None,
         machines: Annotated[
-            Path, typer.Option(help="Folders of profiles and footprints that --out adds.")
-        ] = Path("results/machines"),
+            Optional[Path],
+            typer.Option(
+                help="Folders of profiles and footprints that --out adds. "
+                "Default: results/machines, where it is."
+            ),
+        ] = None,
     ) -> None:
         """Print tables from records alone, or write a whole report.
 
@@ -118,7 +122,10 @@ def add_to(app: typer.Typer, recipes: Recipes) -> None:
             from ifc_bench.report.publish import publish  # matplotlib: only where it is needed
 
             refuse_nothing(chosen, preset, store, recipes.tables, recipes.presets)
-            folders = sorted(path for path in machines.glob("*") if path.is_dir())
+            if machines is not None and not machines.is_dir():
+                raise UserError(f"--machines: {machines}: no such folder")
+            beside = machines or Path("results/machines")
+            folders = sorted(path for path in beside.glob("*") if path.is_dir())
             for path in publish(chosen, preset, store, out, folders):
                 print(path)
             return

@@ -162,3 +162,10 @@ def test_significance_without_records(store, ask):
     fill(store, rows=1)
     said = refused(ask("significance", "table3a", "--preset=smoke"))
     assert "table3a: no row can be held against No Comm" in said
+
+
+def test_machines_that_are_named_must_be_there(store, ask, tmp_path):
+    fill(store)
+    given = (f"--out={tmp_path / 'o'}", f"--machines={tmp_path / 'absent'}")
+    said = refused(ask("report", "table3a", "--preset=smoke", *given))
+    assert said == f"error: --machines: {tmp_path / 'absent'}: no such folder"
