@@ -10,6 +10,7 @@ from pydantic import ConfigDict, Field, model_validator
 from ifc_bench.config import Strict
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
+Seconds = Annotated[list[Annotated[float, Field(gt=0)]], Field(min_length=1)]
 Scores = dict[str, Fraction | None]
 
 

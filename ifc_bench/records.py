@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, NonNegativeInt, model_validator
+from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 
 from ifc_bench.config import (
     AnyWork,
@@ -156,7 +156,7 @@ class ProfileResult(Kept):
     """
 
     kind: Literal["profile"] = "profile"
-    frames: list[int]
+    frames: list[PositiveInt]
     processes: list[ProcessSamples]
     asked_bytes: int | None = None
 
@@ -258,7 +258,9 @@ def plain(record: Record) -> dict[str, Any]:
 
 def _measured(result: Result) -> None:
     """Refuse a result of status ok that tells only how memory ran out."""
-    if isinstance(result, ProfileResult) and not result.processes:
-        raise ValueError("result: processes: is empty, and status is ok")
+    if isinstance(result, ProfileResult):
+        for field in ("frames", "processes"):
+            if not getattr(result, field):
+                raise ValueError(f"result: {field}: is empty, and status is ok")
     if isinstance(result, FootprintResult) and result.peak_bytes is None:
         raise ValueError("result: peak_bytes: is null, and status is ok")

@@ -6,7 +6,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from ifc_bench.consistency import Kept, one_length
+from ifc_bench.consistency import Kept, Seconds, one_length
 
 
 class CardFacts(Kept):
@@ -99,8 +99,8 @@ class ProcessSamples(Kept):
 
     place: int
     warmup_wall_seconds: list[float]
-    wall_seconds: list[float]
-    device_seconds: list[float] | None
+    wall_seconds: Seconds
+    device_seconds: Seconds | None
     reading_wall_seconds: list[float] | None
     scope_seconds: dict[str, list[float]] | None
     stopped: Literal["precise", "cap"]

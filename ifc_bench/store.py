@@ -30,6 +30,10 @@ _MEND = "restore it from git, or delete it to do the work again"
 _warned: set[str] = set()
 
 
+class StrayFileError(UserError):
+    """A file among the records that is none of them, whatever its name."""
+
+
 class Store:
     """Records under `results`, everything large or temporary under `runs`.
 
@@ -154,10 +158,10 @@ class Store:
     def records(self, *kinds: str, strict: bool = False) -> Iterator[Record]:
         """Every record of some kinds (all, where none is named), by kind and id.
 
-        A file whose name is no record's is left out with a warning, and so is a broken one.
+        What is no record at all (another name, empty, somebody else's) is left out with a warning.
 
         Raises:
-            UserError: where one is broken, and the listing is `strict`.
+            UserError: where a record is broken; with `strict`, at a stray file as well.
         """
         for kind in kinds or _KINDS:
             for path in sorted((self.results / f"{kind}s").glob("*.json")):
@@ -166,7 +170,7 @@ class Store:
                     continue
                 try:
                     yield self._load_path(path)
-                except UserError as error:
+                except StrayFileError as error:
                     if strict:
                         raise
                     _warn(f"{error}; skipped")
@@ -190,7 +194,7 @@ class Store:
                 return known[1]
             record = _parsed(path)
         except OSError as error:
-            raise UserError(f"{path}: cannot be read ({error.strerror})") from None
+            raise StrayFileError(f"{path}: cannot be read ({error.strerror})") from None
         self._read[path.name] = (stamp, record)
         return record
 
@@ -204,8 +208,11 @@ def seal(content: dict[str, Any]) -> str:
 
 def _parsed(path: Path) -> Record:
     """The record in a file."""
+    text = path.read_bytes()
+    if not text.strip():
+        raise StrayFileError(f"{path}: is empty; {_MEND}")
     try:
-        content = from_json(path.read_bytes())
+        content = from_json(text)
         known = content.get(_SEAL) if isinstance(content, dict) else None
         intact = known is None or known == seal(content)  # versions before this one wrote none
     except ValueError as error:
@@ -223,7 +230,9 @@ def _parsed(path: Path) -> Record:
         ) from None
     place = Path(f"{record.work.kind}s") / f"{record.id}.json"
     if path.parts[-2:] != place.parts:
-        raise UserError(f"{path}: holds the record that belongs in {place}; move it there, or away")
+        raise StrayFileError(
+            f"{path}: holds the record that belongs in {place}; move it there, or away"
+        )
     return record
 
 

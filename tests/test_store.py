@@ -163,12 +163,21 @@ def test_a_listing_passes_over_what_is_no_record_and_says_so_once(store, capsys)
     told = capsys.readouterr().err.splitlines()
     assert all(line.startswith(f"warning: {folder}/") for line in told)
     assert [line.endswith("json: not a record's name; skipped") for line in told].count(True) == 4
-    assert f"warning: {folder}/{'a' * 16}.json: not JSON" in "\n".join(told)
+    assert f"warning: {folder}/{'a' * 16}.json: is empty" in "\n".join(told)
     assert f"{'b' * 16}.json: holds the record that belongs in counts/{WORK.id}.json" in str(told)
     assert f"{'c' * 16}.json: cannot be read (Is a directory)" in str(told)
     assert len(told) == 7
-    with pytest.raises(UserError, match="not JSON"):
+    with pytest.raises(UserError, match="is empty"):
         list(store.records(strict=True))
+
+
+@pytest.mark.parametrize("change", [lambda text: text[:-20], lambda text: text.replace("7", "8")])
+def test_a_listing_stops_at_a_broken_record(store, change):
+    """A number that is missing from a table without a word would be worse."""
+    path = store.save(record())
+    path.write_text(change(path.read_text()))
+    with pytest.raises(UserError, match=r"not JSON|was changed after it was written"):
+        list(store.records())
 
 
 def test_a_warning_shows_no_control_characters(store, capsys):
@@ -185,7 +194,7 @@ def test_a_record_is_found_by_its_id(store):
     assert store.named("training", WORK.id) is None
     assert store.named("count", f"../counts/{WORK.id}") is None
     path.write_text("")
-    with pytest.raises(UserError, match="not JSON"):
+    with pytest.raises(UserError, match="is empty"):
         store.named("count", WORK.id)
 
 

@@ -92,7 +92,8 @@ def test_what_another_runner_measured_meanwhile_is_not_measured_again(store, tur
     @contextmanager
     def after_the_other(waiting):
         waiting()
-        profiles._record(store, shared, "cpu", profiles._kept(store, shared), None)
+        kept = profiles._Kept(revision=None, frames=[6], processes=[samples(0)])
+        profiles._record(store, shared, "cpu", kept, None)
         yield
 
     monkeypatch.setattr(profiles, "measuring", after_the_other)
