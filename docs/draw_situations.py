@@ -32,7 +32,9 @@ def main() -> None:
     figure.tight_layout(pad=0.3)
     path = Path(__file__).with_name("situations.png")
     figure.savefig(path, dpi=90)
-    with Image.open(path) as image:  # 64 colours are enough, and a third of the size
+    with Image.open(
+        path, formats=("PNG",)
+    ) as image:  # 64 colours are enough, and a third of the size
         image.convert("RGB").quantize(64).save(path, optimize=True)
 
 

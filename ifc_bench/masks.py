@@ -39,12 +39,17 @@ def compress(size: Sequence[int], counts: Sequence[int]) -> Rle:
     return Rle(size=[int(s) for s in size], counts=rle["counts"].decode("ascii"))
 
 
+_AT_ONCE = 255  # pycocotools 2.0.11 on NumPy 2 gives the areas of no more masks in one call
+
+
 def areas(rles: Sequence[Rle | None]) -> NDArray[np.float64]:
     """Pixels of each mask; 0 for None."""
     present = [r for r in rles if r is not None]
     result = np.zeros(len(rles))
-    if present:
-        result[[r is not None for r in rles]] = coco.area(present)
+    blocks = range(0, len(present), _AT_ONCE)
+    found = [coco.area(present[first : first + _AT_ONCE]) for first in blocks]
+    if found:
+        result[[r is not None for r in rles]] = np.concatenate(found)
     return result
 
 
@@ -64,8 +69,7 @@ def tube_ious(
     for frame in range(len(truths[0])):
         rows, found = _present(detections, frame)
         columns, true = _present(truths, frame)
-        a = coco.area(found).astype(np.float64) if found else np.zeros(0)
-        b = coco.area(true).astype(np.float64) if true else np.zeros(0)
+        a, b = areas(found), areas(true)
         area_detected[rows] += a
         area_true[columns] += b
         if found and true:

@@ -21,8 +21,10 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy.optimize import linear_sum_assignment
 
+from ifc_bench.errors import UserError
 from ifc_bench.masks import BoolArray, Rle, decode, tube_ious
 from ifc_bench.png import write_png
+from ifc_bench.store import write_bytes
 
 Frames = NDArray[np.uint8]  # [F, H, W, 3]
 
@@ -32,6 +34,9 @@ _TILE_INCHES = 2.0
 _VEIL = 0.45
 _FONT = 7.0
 _SAME = 0.1
+_DPI = 100
+_EXTREME = 8.0
+_LETTERS = 40
 
 Box = tuple[float, float, float, float]  # left, top, right, bottom
 
@@ -50,7 +55,8 @@ class Instance:
 
     @property
     def told(self) -> str:
-        return self.category if self.score is None else f"{self.category} {self.score:.2f}"
+        name = _short(self.category)
+        return name if self.score is None else f"{name} {_short(f'{self.score:.2f}')}"
 
 
 @dataclass(frozen=True)
@@ -83,19 +89,16 @@ def strip(
 
     `frames` are the video's frames at `indices`.
     """
-    height, width = frames.shape[1:3]
-    size = (_TILE_INCHES * len(indices) + 0.4, _TILE_INCHES * height / width * len(sources) + 0.5)
-    figure = Figure(figsize=size, layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = _figure(frames.shape[1:3], len(sources), len(indices))
     axes = figure.subplots(len(sources), len(indices), squeeze=False)
     for row, source in enumerate(sources):
         for column, index in enumerate(indices):
             _draw(axes[row, column], frames[column], index, source)
             if row == 0:
                 axes[row, column].set_title(f"frame {index}", fontsize=8)
-        axes[row, 0].set_ylabel(source.label, fontsize=8)
+        axes[row, 0].set_ylabel(_short(source.label), fontsize=8, parse_math=False)
     if title:
-        figure.suptitle(title, fontsize=9)
+        figure.suptitle(title, fontsize=9, parse_math=False)
     return figure
 
 
@@ -111,11 +114,7 @@ def attention_strip(
     """  # fmt: skip
     height, width = frames.shape[1:3]
     rows = len(maps) + 1
-    figure = Figure(
-        figsize=(_TILE_INCHES * len(indices) + 0.4, _TILE_INCHES * height / width * rows + 0.5),
-        layout="constrained",
-    )
-    FigureCanvasAgg(figure)
+    figure = _figure((height, width), rows, len(indices))
     axes = figure.subplots(rows, len(indices), squeeze=False)
     extent = (-0.5, width - 0.5, height - 0.5, -0.5)
     for column, index in enumerate(indices):
@@ -133,37 +132,71 @@ def attention_strip(
         ax.set_xticks([])
         ax.set_yticks([])
     if title:
-        figure.suptitle(title, fontsize=9)
+        figure.suptitle(title, fontsize=9, parse_math=False)
     return figure
 
 
+def _figure(size: tuple[int, ...], rows: int, columns: int) -> Figure:
+    """An empty figure for rows of frames of `size` (height, width).
+
+    Raises:
+        UserError: where it would be larger than matplotlib draws.
+    """
+    inches = (_TILE_INCHES * columns + 0.4, _TILE_INCHES * _tallness(size) * rows + 0.5)
+    if max(inches) * _DPI >= 2**16:
+        raise UserError(
+            f"--columns, --frame: a strip of {rows} rows and {columns} frames is too large to be "
+            "drawn; choose fewer"
+        )
+    figure = Figure(figsize=inches, layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def _tallness(size: tuple[int, ...]) -> float:
+    """Height by width of a tile; frames that are extremely tall or flat are shown smaller in it."""
+    return min(max(size[0] / size[1], 1 / _EXTREME), _EXTREME)
+
+
+def _short(text: str) -> str:
+    """A name that leaves room for the picture."""
+    return text if len(text) <= _LETTERS else f"{text[: _LETTERS - 1]}…"
+
+
 def save(figure: Figure, path: Path) -> None:
-    """Write a picture as a PNG of few colours; its title stands in the file, for the report."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Write a picture as a PNG of few colours; its title stands in the file, for the report.
+
+    Raises:
+        OSError: where it cannot be written; it names the file.
+    """
     suptitle = figure.get_suptitle() or figure.axes[0].get_title()
-    write_png(figure, path, dpi=100, title=suptitle)
+    write_png(figure, path, dpi=_DPI, title=suptitle)
 
 
 def animate(frames: Frames, sources: Sequence[Source], path: Path, fps: float = 6.0) -> None:
-    """Write a GIF of the whole video, the sources side by side; `frames` are all its frames."""
+    """Write a GIF of the whole video, the sources side by side; `frames` are all its frames.
+
+    Raises:
+        OSError: where it cannot be written; it names the file.
+    """
     pictures = []
     for index, frame in enumerate(frames):
-        height, width = frame.shape[:2]
         tile = 2.4
-        figure = Figure(
-            figsize=(tile * len(sources), tile * height / width + 0.3), layout="constrained"
-        )
+        inches = (tile * len(sources), tile * _tallness(frame.shape[:2]) + 0.3)
+        figure = Figure(figsize=inches, layout="constrained")
         FigureCanvasAgg(figure)
         axes = figure.subplots(1, len(sources), squeeze=False)[0]
         for ax, source in zip(axes, sources, strict=True):
             _draw(ax, frame, index, source)
-            ax.set_title(source.label, fontsize=8)
+            ax.set_title(_short(source.label), fontsize=8, parse_math=False)
         buffer = BytesIO()
         figure.savefig(buffer, format="png", dpi=80)
-        pictures.append(Image.open(buffer).convert("P", palette=Image.Palette.ADAPTIVE))
-    path.parent.mkdir(parents=True, exist_ok=True)
+        picture = Image.open(buffer, formats=("PNG",))
+        pictures.append(picture.convert("P", palette=Image.Palette.ADAPTIVE))
     more: dict[str, Any] = {"append_images": pictures[1:], "duration": round(1000 / fps)}
-    pictures[0].save(path, save_all=True, loop=0, **more)
+    written = BytesIO()  # Pillow's own errors name neither file nor cause
+    pictures[0].save(written, format="GIF", save_all=True, loop=0, **more)
+    write_bytes(path, written.getvalue())
 
 
 def _draw(ax: Axes, frame: NDArray[np.uint8], index: int, source: Source) -> None:
@@ -183,7 +216,8 @@ def _draw(ax: Axes, frame: NDArray[np.uint8], index: int, source: Source) -> Non
     ax.set_yticks([])
     taken: list[Box] = []
     for instance, mask, colour in visible:
-        ax.contour(mask, levels=[0.5], colors=[colour], linewidths=1.0)
+        if min(mask.shape) > 1:  # a contour needs two pixels each way
+            ax.contour(mask, levels=[0.5], colors=[colour], linewidths=1.0)
         box = free_place(mask, instance.told, taken)
         taken.append(box)
         ax.text(
@@ -196,6 +230,7 @@ def _draw(ax: Axes, frame: NDArray[np.uint8], index: int, source: Source) -> Non
             color="black",
             bbox={"facecolor": colour, "alpha": 0.75, "pad": 0.8, "linewidth": 0},
             clip_on=True,
+            parse_math=False,
         )
 
 

@@ -254,6 +254,15 @@ def _warn(message: str) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
+    """Write a whole text file aside, then move it into place.
+
+    Raises:
+        OSError: where it cannot be written, also for want of space; it names the file.
+    """
+    write_bytes(path, text.encode("utf-8"))
+
+
+def write_bytes(path: Path, content: bytes) -> None:
     """Write a whole file aside, then move it into place.
 
     Raises:
@@ -262,8 +271,8 @@ def write_text(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, aside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
         os.chmod(aside, 0o644)
         os.replace(aside, path)
     except BaseException as error:

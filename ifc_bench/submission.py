@@ -7,7 +7,8 @@ import zipfile
 import zlib
 from pathlib import Path
 
-from ifc_bench.data.youtube_vis import VideoInstances, parse_json
+from ifc_bench.data.json_files import parse_json
+from ifc_bench.data.youtube_vis import VideoInstances
 from ifc_bench.errors import UserError
 from ifc_bench.evaluation import PredictedTrack, read_predictions
 from ifc_bench.evaluation.predictions import checked_predictions

@@ -1,15 +1,21 @@
 """What strips show: colours that stay, contours, names, and what is missing."""
 
+import errno
+import resource
+from contextlib import contextmanager
+
 import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
 from PIL import Image
 
+from ifc_bench.errors import UserError
 from ifc_bench.masks import encode
 from ifc_bench.pictures import (
     COLOURS,
     Instance,
     Source,
+    animate,
     attention_strip,
     coloured_alike,
     free_place,
@@ -85,6 +91,66 @@ def test_a_label_at_the_upper_border_goes_below():
     left, top, *_ = free_place(mask, "disc", [])
     assert left == 0
     assert top >= 20
+
+
+NAMES = ["$x_$", "$\\frac{", "a" * 5000, "two\nlines", "物"]
+
+
+@pytest.mark.filterwarnings("ignore:Glyph")
+@pytest.mark.parametrize("name", NAMES)
+def test_names_are_drawn_as_they_are_written(name, tmp_path):
+    frames = np.zeros((1, *SIZE, 3), np.uint8)
+    sources = [Source(name, [Instance(tube(2), name, 0.9)])]
+    figure = strip(frames, [0], sources, name[:60])
+    save(figure, tmp_path / "strip.png")
+    shown = figure.axes[0].texts[0].get_text()
+    assert shown.startswith(name[:20])
+    assert len(shown) < 60
+    with Image.open(tmp_path / "strip.png") as picture:
+        assert max(picture.size) < 1000
+    animate(frames, sources, tmp_path / "strip.gif")
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 2), (2, 1), (1, 3000), (3000, 1)])
+def test_frames_of_any_shape_are_drawn(size, tmp_path):
+    frames = np.zeros((1, *size, 3), np.uint8)
+    sources = [Source("truth", [Instance(encode(np.ones((1, *size), bool)), "disc")])]
+    save(strip(frames, [0], sources), tmp_path / "strip.png")
+    animate(frames, sources, tmp_path / "strip.gif")
+    with Image.open(tmp_path / "strip.png") as picture:
+        assert max(picture.size) < 2500
+    save(attention_strip(frames, [0], [("token 0", np.ones((1, 1, 1)))]), tmp_path / "a.png")
+
+
+def test_a_strip_that_is_too_large_is_refused():
+    frames = np.zeros((400, *SIZE, 3), np.uint8)
+    with pytest.raises(UserError, match="a strip of 1 rows and 400 frames is too large"):
+        strip(frames, list(range(400)), [Source("truth", [])])
+
+
+@contextmanager
+def full_disk(room: int):
+    """Files of this process end after `room` bytes, as on a disk that is full."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (room, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_a_full_disk_is_told_with_the_file_and_leaves_nothing(tmp_path):
+    frames = np.random.default_rng(0).integers(0, 256, (2, *SIZE, 3), np.uint8)
+    figure = drawn()
+    path = tmp_path / "strip.png"
+    with full_disk(1000), pytest.raises(OSError, match="too large") as caught:
+        save(figure, path)
+    assert (caught.value.errno, caught.value.filename) == (errno.EFBIG, str(path))
+    path = tmp_path / "strip.gif"
+    with full_disk(1000), pytest.raises(OSError, match="too large") as caught:
+        animate(frames, [Source("truth", [])], path)
+    assert (caught.value.errno, caught.value.filename) == (errno.EFBIG, str(path))
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_saved_picture_holds_its_title(tmp_path):

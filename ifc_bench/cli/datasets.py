@@ -66,19 +66,21 @@ def add_to(app: typer.Typer) -> None:
 
         Example: python run_ablations.py data split ytvis_2019/train.json --out ytvis_2019/local
         """
-        for part in split_videos(annotations, share, seed).items():
-            path = out / f"{part[0]}.json"
+        parts = split_videos(annotations, share, seed)
+        paths = {part: out / f"{part}.json" for part in parts}
+        for path in paths.values():
             if path.exists():
                 raise UserError(f"{path}: is there already; choose another folder")
-            write_text(path, part[1])
-            print(path)
+        for part, text in parts.items():
+            write_text(paths[part], text)
+            print(paths[part])
 
     @group.command("synthesize")
     def synthesize_command(
         out: Annotated[Path, typer.Argument(help="The folder to write; must not be there.")],
-        train: Annotated[int, typer.Option(min=1, help="Training videos.")] = 240,
-        valid: Annotated[int, typer.Option(min=1, help="Validation videos.")] = 60,
-        frames: Annotated[int, typer.Option(min=1, help="Frames of a video.")] = 24,
+        train: Annotated[int, typer.Option(min=1, max=100_000, help="Training videos.")] = 240,
+        valid: Annotated[int, typer.Option(min=1, max=100_000, help="Validation videos.")] = 60,
+        frames: Annotated[int, typer.Option(min=1, max=1000, help="Frames of a video.")] = 24,
         seed: Annotated[int, typer.Option(min=0, help="Another seed, other scenes.")] = 0,
     ) -> None:
         """Write the embedded benchmark (synthetic videos in the YouTube-VIS format).

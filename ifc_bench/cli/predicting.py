@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Optional
@@ -70,6 +71,8 @@ def add_to(app: typer.Typer) -> None:
         Example: python run_ablations.py predict --checkpoint ifc_r50.pth --data clips --size 360
         --out results.json
         """
+        if not out.name or out.is_dir():
+            raise UserError(f"--out: {str(out)!r} names no file; name the results.json to write")
         from ifc_bench.data.loading import VideoDataset  # torch: only where it is needed
         from ifc_bench.sweep.partial import Partial
         from ifc_bench.sweep.predict import predict, results_json
@@ -88,13 +91,8 @@ def add_to(app: typer.Typer) -> None:
         source = training if checkpoint is None else file_hash(checkpoint)
         request = {"model": source, "data": videos.digest(every_byte=False), **how.model_dump()}
         kept = Partial(out, json.dumps(request))
-        try:
-            with bar("videos") as tell:
-                found = predict(model, videos, how, tell, kept)
-        except BaseException:
-            if not kept.tracks:
-                kept.done()  # nothing to go on from
-            raise
+        with bar("videos") as tell, kept:
+            found = predict(model, videos, how, tell, kept)
         write_text(out, results_json(found))
         kept.done()
         print(f"{out}: {len(found.tracks)} entries from {found.count} tracks")
@@ -135,6 +133,13 @@ def add_to(app: typer.Typer) -> None:
             raise UserError(
                 f"--label: {len(names)} names for {len(predictions or [])} files of --predictions"
             )
+        for name in names:
+            if names.count(name) > 1:
+                raise UserError(
+                    f"--label: two rows would be called {name!r}; give each --predictions a --label"
+                )
+        if math.isnan(threshold):
+            raise UserError("--threshold: nan is no score; give a number")
         from ifc_bench.cli.drawing import Choice, draw_strips  # torch: only where it is needed
         from ifc_bench.data.loading import VideoDataset
 

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ifc_bench.config import FolderData
-from ifc_bench.data.annotations import is_unannotated
+from ifc_bench.data.annotations import is_unannotated, outline, refuse_unlike_categories
 from ifc_bench.data.files import Files
+from ifc_bench.data.json_files import read_json
 from ifc_bench.data.split import split_videos
-from ifc_bench.data.youtube_vis import read_json
 from ifc_bench.errors import UserError
 from ifc_bench.store import Store, file_hash, write_text
 
@@ -112,15 +112,20 @@ def adopt(root: Path, name: str, store: Store) -> Adopted:
     OVIS never were public).
 
     Raises:
-        UserError: where the files are not there or not readable.
+        UserError: where the files are not there, not readable or empty, or the categories of the
+            two splits differ.
     """
     found = find(root, name)
-    valid = found.get("valid")
-    if valid is None or is_unannotated(read_json(valid.annotations)):
+    train, valid = found["train"].annotations, found.get("valid")
+    about = outline(read_json(train), train)
+    listed = None if valid is None else read_json(valid.annotations)
+    if valid is None or is_unannotated(listed):
         name = f"{name}-held-out"
         parts = _held_out(found["train"], store)
         images = dict.fromkeys(parts, found["train"].images)
     else:
+        other = outline(listed, valid.annotations)
+        refuse_unlike_categories(about.categories, other.categories, train, valid.annotations)
         parts = {split: files.annotations for split, files in found.items()}
         images = {split: files.images for split, files in found.items()}
     hashes = {split: file_hash(path) for split, path in parts.items()}
@@ -130,13 +135,9 @@ def adopt(root: Path, name: str, store: Store) -> Adopted:
         folder.mkdir(parents=True, exist_ok=True)
         _link(folder / "instances.json", path)
         _link(folder / "JPEGImages", images[split])
-    content = read_json(parts["train"])
-    videos = content.get("videos", content.get("images", []))
-    return Adopted(
-        data=data,
-        classes=len(content["categories"]),
-        frames=sum(len(video.get("file_names", [0])) for video in videos),
-    )
+    if parts["train"] != train:
+        about = outline(read_json(parts["train"]), parts["train"])
+    return Adopted(data=data, classes=len(about.categories), frames=about.frames)
 
 
 def adopt_clips(folder: Path, store: Store) -> FolderData:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from pycocotools import mask as coco
-from pydantic import BaseModel, ConfigDict, PositiveInt
 
+from ifc_bench.data.fields import MAX_SIDE, Area, FileName, Id, Lenient, Sized
 from ifc_bench.data.youtube_vis import (
     Annotation,
     Category,
@@ -21,29 +23,24 @@ from ifc_bench.data.youtube_vis import (
 from ifc_bench.errors import UserError
 
 Polygons = list[list[float]]
+_LONGEST = 2_000_000  # pixels of a polygon's outline
 
 
-class _Lenient(BaseModel):
-    model_config = ConfigDict(extra="ignore", frozen=True)
+class _Image(Sized):
+    id: Id
+    file_name: FileName
 
 
-class _Image(_Lenient):
-    id: int
-    file_name: str
-    height: PositiveInt
-    width: PositiveInt
-
-
-class _Instance(_Lenient):
-    id: int
-    image_id: int
-    category_id: int
+class _Instance(Lenient):
+    id: Id
+    image_id: Id
+    category_id: Id
     segmentation: Polygons | RawRle
-    area: float | None = None
+    area: Area | None = None
     iscrowd: int = 0
 
 
-class _Images(_Lenient):
+class _Images(Lenient):
     images: list[_Image]
     categories: list[Category]
     annotations: list[_Instance]
@@ -97,8 +94,10 @@ def coco_faults(content: Any) -> Iterator[str]:
 
 
 def _instance_faults(images: _Images) -> Iterator[str]:
-    """Instances of no image, and polygons that are none."""
-    known = {image.id for image in images.images}
+    """Instances of no image, and polygons that are none or lead far out of their image."""
+    known = {image.id: max(image.height, image.width) for image in images.images}
+    if not images.images:
+        yield "images: is empty; at least one is needed"
     for instance in images.annotations:
         where = f"annotation {instance.id}"
         if instance.image_id not in known:
@@ -113,6 +112,28 @@ def _instance_faults(images: _Images) -> Iterator[str]:
                     f"{where}: segmentation.{number}: has {len(polygon)} numbers; a polygon has at "
                     "least three pairs x, y"
                 )
+            elif fault := _reach_fault(polygon, known.get(instance.image_id, MAX_SIDE)):
+                yield f"{where}: segmentation.{number}: {fault}"
+
+
+def _reach_fault(polygon: list[float], side: int) -> str | None:
+    """Why pycocotools cannot draw a polygon on an image whose longer side is `side` pixels.
+
+    It cuts off what lies outside, but counts in 32 bits and takes memory for every pixel of the
+    outline: far points and very long outlines end the process.
+    """
+    if not math.isfinite(sum(map(abs, polygon))):
+        return "holds a number that is not finite; draw the polygon again"
+    low, high = min(polygon), max(polygon)
+    if low < -side or high > 2 * side:
+        far = low if low < -side else high
+        return f"reaches to {far:g}, far out of its image of {side} pixels; draw the polygon again"
+    if len(polygon) * 3 * side > _LONGEST:  # else it is shorter for certain
+        corners = np.array(polygon).reshape(-1, 2)
+        length = float(np.abs(corners - np.roll(corners, 1, axis=0)).sum())
+        if length > _LONGEST:
+            return f"has an outline of {length:.0f} pixels, more than {_LONGEST}; draw it again"
+    return None
 
 
 def _mask(segmentation: Polygons | RawRle, size: tuple[int, int]) -> RawRle:

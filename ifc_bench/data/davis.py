@@ -8,11 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from numpy.typing import NDArray
+from PIL import Image
 
+from ifc_bench.data.frames import FORMATS, opened
+from ifc_bench.data.json_files import shown
 from ifc_bench.data.youtube_vis import written_annotation
 from ifc_bench.errors import UserError
 from ifc_bench.store import write_text
+
+_VOID = 255
 
 
 def convert_davis(
@@ -28,33 +33,30 @@ def convert_davis(
     `Annotations/<resolution>`.
 
     Raises:
-        UserError: where a file is missing or no indexed mask, or `out` is there already.
+        UserError: where a file is missing, broken or no indexed mask, a mask has another size than
+            its frame, or `out` is there already. Nothing is written then.
     """
-    listing = root / "ImageSets" / "2017" / f"{split}.txt"
-    if not listing.is_file():
-        raise UserError(f"{listing}: no such file; is {root} the folder of DAVIS 2017?")
-    if (out / "instances.json").exists():
-        raise UserError(f"{out / 'instances.json'}: is there already; choose another folder")
-    names = listing.read_text(encoding="utf-8").split()
+    names = _listed(root, split)
+    frames_folder = root / "JPEGImages" / resolution
+    _refuse_used(out, frames_folder)
     videos: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
     for name in names:
-        frames = sorted((root / "JPEGImages" / resolution / name).glob("*.jpg"))
+        frames = sorted((frames_folder / name).glob("*.jpg"))
         if not frames:
-            raise UserError(f"{root / 'JPEGImages' / resolution / name}: holds no frames")
-        indices = [_indices(_mask_of(frame, root, resolution)) for frame in frames]
-        height, width = indices[0].shape
+            raise UserError(f"{frames_folder / name}: holds no frames")
+        indices = _tube(frames, root / "Annotations" / resolution / name)
         videos.append(
             {
                 "id": len(videos) + 1,
-                "width": width,
-                "height": height,
+                "width": indices.shape[2],
+                "height": indices.shape[1],
                 "length": len(frames),
                 "file_names": [f"{name}/{frame.name}" for frame in frames],
             }
         )
-        for number in sorted(set(np.unique(np.stack(indices)).tolist()) - {0, 255}):
-            tube = np.stack([index == number for index in indices])
+        for number in sorted(set(np.unique(indices).tolist()) - {0, _VOID}):
+            tube = indices == number
             annotations.append(written_annotation(len(annotations) + 1, len(videos), 1, tube))
         tell(len(videos), len(names))
     content = {
@@ -64,26 +66,67 @@ def convert_davis(
         "annotations": annotations,
     }
     out.mkdir(parents=True, exist_ok=True)
-    images = out / "JPEGImages"
-    if not images.exists():
-        images.symlink_to((root / "JPEGImages" / resolution).resolve())
+    if not (out / "JPEGImages").exists():
+        (out / "JPEGImages").symlink_to(frames_folder.resolve())
     write_text(out / "instances.json", json.dumps(content))
     return len(videos)
 
 
-def _mask_of(frame: Path, root: Path, resolution: str) -> Path:
-    path = root / "Annotations" / resolution / frame.parent.name / f"{frame.stem}.png"
+def _listed(root: Path, split: str) -> list[str]:
+    """The folder names of a split, as its listing has them."""
+    listing = root / "ImageSets" / "2017" / f"{split}.txt"
+    if not listing.is_file():
+        raise UserError(f"{listing}: no such file; is {root} the folder of DAVIS 2017?")
+    try:
+        names = listing.read_text(encoding="utf-8-sig").split()
+    except UnicodeDecodeError as error:
+        raise UserError(f"{listing}: not a text file ({error.reason}); fetch it again") from None
+    if not names:
+        raise UserError(f"{listing}: names no video; fetch it again")
+    for name in names:
+        if "/" in name or name in (".", "..") or not name.isprintable() or len(name) > 100:
+            raise UserError(f"{listing}: {shown(name)} is no name of a video's folder")
+        if names.count(name) > 1:
+            raise UserError(f"{listing}: {shown(name)} is there twice; leave it in once")
+    return names
+
+
+def _refuse_used(out: Path, frames: Path) -> None:
+    """Refuse a folder that holds a data set, or other frames."""
+    if (out / "instances.json").exists():
+        raise UserError(f"{out / 'instances.json'}: is there already; choose another folder")
+    images = out / "JPEGImages"
+    if (images.exists() or images.is_symlink()) and images.resolve() != frames.resolve():
+        raise UserError(f"{images}: is there already, with other frames; choose another folder")
+
+
+def _tube(frames: list[Path], masks: Path) -> NDArray[np.uint8]:
+    """The instance numbers [L, H, W] of a video, 0 where there is none."""
+    found: list[NDArray[np.uint8]] = []
+    for frame in frames:
+        size = opened(frame, FORMATS, lambda image: image.size)
+        if found and size != found[0].shape[::-1]:
+            raise UserError(
+                f"{frame}: is {size[1]}x{size[0]}, {frames[0]} is {found[0].shape[0]}x"
+                f"{found[0].shape[1]} (height x width); the frames of a video have one size"
+            )
+        found.append(_indices(masks / f"{frame.stem}.png", frame, size))
+    return np.stack(found)
+
+
+def _indices(path: Path, frame: Path, size: tuple[int, int]) -> NDArray[np.uint8]:
+    """Instance numbers [H, W] of an indexed PNG of the `size` (width, height) of its frame."""
     if not path.is_file():
         raise UserError(f"{path}: no such mask; every frame of a split needs one")
-    return path
 
+    def numbers(image: Image.Image) -> NDArray[np.uint8]:
+        if image.mode not in ("P", "L"):
+            raise UserError(f"{path}: is a {image.mode} image, expected an indexed one (P)")
+        if image.size != size:
+            raise UserError(
+                f"{path}: is {image.height}x{image.width}, its frame {frame} is "
+                f"{size[1]}x{size[0]} (height x width)"
+            )
+        return np.array(image)
 
-def _indices(path: Path) -> np.ndarray[Any, np.dtype[np.uint8]]:
-    """Instance numbers of an indexed PNG, 0 where there is none."""
-    try:
-        with Image.open(path) as image:
-            if image.mode not in ("P", "L"):
-                raise UserError(f"{path}: is a {image.mode} image, expected an indexed one (P)")
-            return np.array(image)
-    except (OSError, UnidentifiedImageError) as error:
-        raise UserError(f"{path}: not a readable image ({error})") from None
+    return opened(path, ("PNG",), numbers)

@@ -13,9 +13,9 @@ from torch import Tensor
 from ifc_bench.config import Optimisation
 from ifc_bench.data.annotations import read_instances
 from ifc_bench.data.files import Files, split_digest
+from ifc_bench.data.frames import present_frame, read_frame
 from ifc_bench.data.transforms import Batch, Sample, augment, collate, resize_frames, resized
-from ifc_bench.data.youtube_vis import Annotation, Video, frame_path, read_frame
-from ifc_bench.errors import UserError
+from ifc_bench.data.youtube_vis import Annotation, Video
 from ifc_bench.masks import decode
 
 
@@ -45,12 +45,7 @@ class VideoDataset:
 
     def _frame_paths(self, video: Video) -> list[Path]:
         where = f"{self.files.annotations}: video {video.id}"
-        images = self.files.images
-        paths = [frame_path(images, name, where) for name in video.file_names]
-        for path in paths:
-            if not path.is_file():
-                raise UserError(f"{where}: frame {path} is missing; restore it or drop the video")
-        return paths
+        return [present_frame(self.files.images, name, where) for name in video.file_names]
 
     def frames(self, video: Video, indices: list[int], short_side: int | None = None) -> Tensor:
         """Frames as uint8 RGB [T, 3, H, W], resized to a shorter side of `short_side` if given."""

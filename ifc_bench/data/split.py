@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from ifc_bench.data.annotations import read_instances
-from ifc_bench.data.youtube_vis import read_json
+from ifc_bench.data.json_files import read_json
 from ifc_bench.errors import UserError
 
 

@@ -16,6 +16,7 @@ import os
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from PIL import Image
 from ifc_bench.config import SyntheticData
 from ifc_bench.data.files import split_digest
 from ifc_bench.data.youtube_vis import written_annotation
+from ifc_bench.store import write_bytes, write_text
 
 Floats = NDArray[np.float64]
 
@@ -109,19 +111,29 @@ def synthesize(
     `folder` gets `train/` and `valid/`, each with `instances.json` and `JPEGImages/`, and their
     hashes in `digest.txt`: the ids of work hold the parameters alone. Safe to call
     from several processes. `progress` is told of videos done and their total.
+
+    Raises:
+        OSError: where it cannot be written, also for want of space; it names the file. Nothing of
+            it stays.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(f"{folder}.lock"):
+    lock = Path(f"{folder}.lock")
+    lock.touch()  # where that is refused, FileLock would try for ever or name no cause
+    with FileLock(lock):
         if folder.exists():
             return
         aside = folder.with_name(f"{folder.name}.partial")
         shutil.rmtree(aside, ignore_errors=True)
         counts = (config.train_videos, config.validation_videos)
-        for split, count in enumerate(counts):
-            for_split = _tell(progress, sum(counts[:split]), sum(counts))
-            _write_split(config, split, count, aside / _SPLITS[split], for_split)
-        (aside / DIGEST).write_text("+".join(_digest(aside / name) for name in _SPLITS))
-        os.replace(aside, folder)
+        try:
+            for split, count in enumerate(counts):
+                for_split = _tell(progress, sum(counts[:split]), sum(counts))
+                _write_split(config, split, count, aside / _SPLITS[split], for_split)
+            digest = "+".join(_digest(aside / name) for name in _SPLITS)
+            write_text(aside / DIGEST, digest)
+            os.replace(aside, folder)
+        finally:
+            shutil.rmtree(aside, ignore_errors=True)
 
 
 def _digest(split: Path) -> str:
@@ -151,7 +163,7 @@ def _write_split(
         images = folder / "JPEGImages" / name
         images.mkdir(parents=True)
         for number, frame in enumerate(frames):
-            Image.fromarray(frame).save(images / f"{number:05d}.jpg", quality=92, subsampling=0)
+            write_bytes(images / f"{number:05d}.jpg", _jpeg(frame))
         videos.append(
             {
                 "id": index + 1,
@@ -173,7 +185,13 @@ def _write_split(
         "categories": [{"id": i + 1, "name": name} for i, name in enumerate(CLASSES)],
         "annotations": annotations,
     }
-    (folder / "instances.json").write_text(json.dumps(content))
+    write_text(folder / "instances.json", json.dumps(content))
+
+
+def _jpeg(frame: NDArray[np.uint8]) -> bytes:
+    buffer = BytesIO()  # Pillow's own errors name neither file nor cause
+    Image.fromarray(frame).save(buffer, format="JPEG", quality=92, subsampling=0)
+    return buffer.getvalue()
 
 
 def render(

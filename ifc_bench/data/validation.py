@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from ifc_bench.data.annotations import all_faults, read_instances
-from ifc_bench.data.youtube_vis import Video, frame_path, read_frame
+from ifc_bench.data.frames import present_frame, read_frame
+from ifc_bench.data.youtube_vis import Video
 from ifc_bench.errors import UserError
 
 
@@ -36,10 +37,7 @@ def _frame_faults(video: Video, images: Path, annotations: Path) -> Iterator[str
     where = f"{annotations}: video {video.id}"
     for name in video.file_names:
         try:
-            path = frame_path(images, name, where)
-            if not path.is_file():
-                yield f"{where}: frame {path} is missing; restore it or drop the video"
-                continue
+            path = present_frame(images, name, where)
             read_frame(path, (video.height, video.width))
         except UserError as error:
             yield str(error)

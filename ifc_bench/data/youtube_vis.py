@@ -6,7 +6,6 @@ One JSON object with `videos`, `categories` and `annotations`; an annotation has
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterator
 from functools import cached_property
@@ -15,41 +14,45 @@ from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
 from pycocotools import mask as coco
-from pydantic import BaseModel, ConfigDict, PositiveInt, ValidationError
+from pydantic import BaseModel, ValidationError
 
+from ifc_bench.data.fields import (
+    Area,
+    FileName,
+    Id,
+    Length,
+    Lenient,
+    Name,
+    PositiveId,
+    Situation,
+    Sized,
+)
+from ifc_bench.data.json_files import shown
 from ifc_bench.errors import UserError
 from ifc_bench.masks import Rle, areas, compress, encode
 
 Model = TypeVar("Model", bound=BaseModel)
+Value = TypeVar("Value", int, str)
 
 
-class _Lenient(BaseModel):
-    """Published files carry fields that nobody reads; they are left alone."""
-
-    model_config = ConfigDict(extra="ignore", frozen=True)
-
-
-class Category(_Lenient):
+class Category(Lenient):
     """A class; ids need not be contiguous."""
 
-    id: int
-    name: str
+    id: Id
+    name: Name
 
 
-class Video(_Lenient):
+class Video(Sized):
     """A video of `length` frames; `file_names` are relative to the image folder."""
 
-    id: int
-    height: PositiveInt
-    width: PositiveInt
-    length: PositiveInt
-    file_names: list[str]
-    situation: str | None = None
+    id: Id
+    length: Length
+    file_names: list[FileName]
+    situation: Situation | None = None
 
 
-class RawRle(_Lenient):
+class RawRle(Lenient):
     """A mask as published: `counts` is text (compressed) or a list of run lengths."""
 
     size: tuple[int, int]
@@ -61,14 +64,14 @@ class RawRle(_Lenient):
         return compress(self.size, self.counts)
 
 
-class Annotation(_Lenient):
+class Annotation(Lenient):
     """One instance over a video."""
 
-    id: PositiveInt
-    video_id: int
-    category_id: int
+    id: PositiveId
+    video_id: Id
+    category_id: Id
     segmentations: list[RawRle | None]
-    areas: list[float | None] | None = None
+    areas: list[Area | None] | None = None
     iscrowd: int = 0
 
     @cached_property
@@ -84,38 +87,12 @@ class Annotation(_Lenient):
         return sum(sizes) / len(sizes) if sizes else 0.0
 
 
-class VideoInstances(_Lenient):
+class VideoInstances(Lenient):
     """A validated annotation file."""
 
     videos: list[Video]
     categories: list[Category]
     annotations: list[Annotation]
-
-
-def read_json(path: Path) -> Any:
-    """The JSON value in `path`; `UserError` where there is none."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file") from None
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path}: not a text file ({error.reason}); expected JSON") from None
-    return parse_json(text, path)
-
-
-def parse_json(text: str, path: Path) -> Any:
-    """The JSON value of `text`, which came from `path`."""
-    try:
-        return json.loads(text)
-    except RecursionError:
-        raise UserError(f"{path}: is nested too deeply to be such a file") from None
-    except json.JSONDecodeError as error:
-        raise UserError(
-            f"{path}: line {error.lineno} column {error.colno}: not valid JSON ({error.msg}); "
-            "the file may be cut off, fetch or write it again"
-        ) from None
 
 
 def written_annotation(
@@ -141,9 +118,8 @@ def schema_faults(model: type[BaseModel], content: Any) -> Iterator[str]:
     except ValidationError as error:
         for fault in error.errors(include_url=False):
             field = ".".join(str(part) for part in fault["loc"]) or "top level"
-            value = json.dumps(fault["input"], default=str)
-            shown = value if len(value) <= 60 else value[:57] + "..."
-            yield f"{field}: {fault['msg']}, found {shown}"
+            said = "Input should be an object" if fault["type"] == "model_type" else fault["msg"]
+            yield f"{field}: {said}, found {shown(fault['input'])}"
 
 
 def validated(model: type[Model], content: Any, path: Path) -> Model:
@@ -158,9 +134,14 @@ def validated(model: type[Model], content: Any, path: Path) -> Model:
 
 def faults(instances: VideoInstances) -> Iterator[str]:
     """What is wrong with ids, lengths, sizes, categories and masks, one line for each fault."""
+    for field in ("videos", "categories"):
+        if not getattr(instances, field):
+            yield f"{field}: is empty; at least one is needed"
     for field in ("videos", "categories", "annotations"):
         for number in _repeated([entry.id for entry in getattr(instances, field)]):
             yield f"{field}: id {number} occurs twice; ids must be unique"
+    for name in _repeated([category.name for category in instances.categories]):
+        yield f"categories: name {shown(name)} occurs twice; names must be unique"
     videos = {video.id: video for video in instances.videos}
     categories = {category.id for category in instances.categories}
     for video in instances.videos:
@@ -226,7 +207,9 @@ def _runs(text: str) -> list[int] | None:
     differences to the run before last. pycocotools decodes it unchecked and reads out of bounds
     on a bad one, so it is checked here first.
     """
-    digits = np.frombuffer(text.encode("utf-8"), np.uint8).astype(np.int64) - 48
+    if not text.isascii():
+        return None
+    digits = np.frombuffer(text.encode("ascii"), np.uint8).astype(np.int64) - 48
     last = (digits & 32) == 0
     if not len(digits) or digits.min() < 0 or digits.max() > 63 or not last[-1]:
         return None
@@ -242,33 +225,6 @@ def _runs(text: str) -> list[int] | None:
     return [int(v) for v in values]
 
 
-def _repeated(ids: list[int]) -> list[int]:
-    """The ids that occur more than once."""
-    return [number for number, times in Counter(ids).items() if times > 1]
-
-
-def frame_path(images: Path, file_name: str, where: str) -> Path:
-    """The file of a frame; refused where its name leads out of the image folder."""
-    path = images / file_name
-    if not path.resolve().is_relative_to(images.resolve()):
-        raise UserError(f"{where}: file name {file_name!r} leads out of {images}")
-    return path
-
-
-def read_frame(path: Path, size: tuple[int, int]) -> NDArray[np.uint8]:
-    """One frame as RGB [H, W, 3].
-
-    Raises:
-        UserError: where it is no readable image of the annotated `size`.
-    """
-    try:
-        with Image.open(path) as image:
-            pixels = np.array(image.convert("RGB"))
-    except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:
-        raise UserError(f"{path}: not a readable image ({error})") from None
-    if pixels.shape[:2] != size:
-        raise UserError(
-            f"{path}: is {pixels.shape[0]}x{pixels.shape[1]}, the annotations say "
-            f"{size[0]}x{size[1]} (height x width)"
-        )
-    return pixels
+def _repeated(values: list[Value]) -> list[Value]:
+    """The values that occur more than once."""
+    return [value for value, times in Counter(values).items() if times > 1]

@@ -24,7 +24,7 @@ from pycocotools import mask as coco
 
 from ifc_bench.data.youtube_vis import Annotation
 from ifc_bench.evaluation.predictions import PredictedTrack
-from ifc_bench.masks import tube_ious
+from ifc_bench.masks import areas, tube_ious
 
 FOREGROUND, BACKGROUND = 0.5, 0.1
 
@@ -79,7 +79,7 @@ def _frame_by_frame(track: PredictedTrack, truths: Sequence[Annotation]) -> floa
     """Mean over its frames of the IoU with whatever instance is nearest in that frame."""
     best = []
     for frame, rle in enumerate(track.rles):
-        if rle is None or not coco.area(rle):
+        if rle is None or not areas([rle])[0]:
             continue
         there = [mask for truth in truths if (mask := truth.rles[frame]) is not None]
         best.append(float(coco.iou([rle], there, [0] * len(there)).max()) if there else 0.0)

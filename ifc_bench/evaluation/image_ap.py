@@ -66,7 +66,8 @@ def score_images(truth: VideoInstances, predictions: Sequence[PredictedTrack]) -
             )
     found = [_detection(p) for p in predictions if p.rles[0] is not None]
     with contextlib.redirect_stdout(io.StringIO()):
-        reference = _coco(truth, [_annotation(a) for a in truth.annotations if a.rles[0]])
+        present = [a for a in truth.annotations if a.rles[0]]
+        reference = _coco(truth, [_annotation(a, n) for n, a in enumerate(present, 1)])
         detected = reference.loadRes(found) if found else _coco(truth, [])
     evaluator = COCOeval(reference, detected, "segm")
     _run(evaluator)
@@ -92,10 +93,11 @@ def _coco(truth: VideoInstances, annotations: list[dict[str, Any]]) -> COCO:
     return coco
 
 
-def _annotation(annotation: Annotation) -> dict[str, Any]:
+def _annotation(annotation: Annotation, number: int) -> dict[str, Any]:
+    """As COCO writes it, with ids from 1: to the evaluator a match with id 0 is none."""
     given = annotation.areas[0] if annotation.areas else None
     return {
-        "id": annotation.id,
+        "id": number,
         "image_id": annotation.video_id,
         "category_id": annotation.category_id,
         "segmentation": annotation.rles[0],

@@ -8,7 +8,9 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, FiniteFloat
 
-from ifc_bench.data.youtube_vis import RawRle, VideoInstances, read_json, tube_faults, validated
+from ifc_bench.data.fields import Id
+from ifc_bench.data.json_files import read_json
+from ifc_bench.data.youtube_vis import RawRle, VideoInstances, tube_faults, validated
 from ifc_bench.errors import UserError
 from ifc_bench.masks import Rle, areas
 
@@ -18,8 +20,8 @@ class PredictedTrack(BaseModel):
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
-    video_id: int
-    category_id: int
+    video_id: Id
+    category_id: Id
     score: FiniteFloat
     segmentations: list[RawRle | None]
 

@@ -13,7 +13,7 @@ from detectron2.structures import BitMasks, Instances
 
 from ifc_bench.data.annotations import read_instances
 from ifc_bench.data.catalogue import LAYOUTS, find
-from ifc_bench.data.youtube_vis import frame_path
+from ifc_bench.data.frames import frame_path
 from ifc_bench.errors import UserError
 from ifc_bench.masks import decode
 

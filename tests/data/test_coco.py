@@ -1,6 +1,7 @@
 """COCO's images as videos of one frame; polygons become the masks that pycocotools draws."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ from PIL import Image
 
 from ifc_bench.config import Optimisation
 from ifc_bench.data.annotations import read_instances
+from ifc_bench.data.coco import as_videos
 from ifc_bench.data.loading import VideoDataset, draw_batch
 from ifc_bench.data.validation import data_faults
 from ifc_bench.errors import UserError
@@ -96,7 +98,38 @@ BROKEN = {
         lambda c: c["annotations"][1]["segmentation"].update(size=[2, 2]),
         "size is [2, 2]",
     ),
+    "no images": (lambda c: c.update(images=[], annotations=[]), "images: is empty"),
+    "no categories": (lambda c: c.update(categories=[], annotations=[]), "categories: is empty"),
+    "two categories of one name": (lambda c: c["categories"][0].update(name="dog"), '"dog" occurs'),
+    "an image that is too large": (
+        lambda c: c["images"][0].update(height=65535, width=65535),
+        "images.0: is 65535 x 65535 pixels",
+    ),
+    "a file name of NUL": (lambda c: c["images"][0].update(file_name="\0"), "images.0.file_name"),
+    "an id that is true": (lambda c: c["images"][0].update(id=True), "images.0.id"),
+    "an outline without end": (
+        lambda c: c["annotations"][0].update(segmentation=[[0, 0, 40, 20] * 50_000]),
+        "segmentation.0: has an outline of",
+    ),
 }
+for _value in (1e9, -1e9, 1e19, 1e300, -1e300, 81.0, -41.0):
+    BROKEN[f"a polygon that reaches to {_value}"] = (
+        lambda c, value=_value: c["annotations"][0]["segmentation"][0].__setitem__(3, value),
+        f"segmentation.0: reaches to {_value:g}, far out of its image of 40 pixels",
+    )
+for _value in (float("nan"), float("inf"), float("-inf")):
+    BROKEN[f"a polygon of {_value}"] = (
+        lambda c, value=_value: c["annotations"][0]["segmentation"][0].__setitem__(0, value),
+        "segmentation.0: holds a number that is not finite",
+    )
+    BROKEN[f"an area of {_value}"] = (
+        lambda c, value=_value: c["annotations"][0].update(area=value),
+        "annotations.0.area",
+    )
+BROKEN["a negative area"] = (
+    lambda c: c["annotations"][0].update(area=-1),
+    "annotations.0.area",
+)
 
 
 def test_validation_names_every_fault(folder):
@@ -117,3 +150,30 @@ def test_broken_annotations_get_one_line(change, message, folder):
     assert str(path) in str(caught.value)
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 300 + len(str(path))
+    assert any(message in fault for fault in data_faults(path, None))
+
+
+def test_a_polygon_that_leaves_the_image_is_cut_off_at_its_border(folder):
+    outside = [[-20.0, 5.0, 30.0, 5.0, 30.0, 35.0, -20.0, 35.0]]
+    path = edit(folder, lambda c: c["annotations"][0].update(segmentation=outside))
+    expected = np.zeros((20, 40), bool)
+    expected[5:, :30] = True
+    assert (decode(read_instances(path).annotations[0].rles[0]) == expected).all()
+
+
+def test_polygons_of_all_kinds_near_the_image_are_drawn():
+    """What passes the check never ends the process, and gives runs that fill the image."""
+    rng = np.random.default_rng(0)
+    for _ in range(300):
+        height, width = (int(side) for side in rng.integers(1, 50, 2))
+        side = max(height, width)
+        polygon = rng.uniform(-side, 2 * side, 2 * int(rng.integers(3, 30))).tolist()
+        image = {"id": 1, "file_name": "a.jpg", "height": height, "width": width}
+        content = {
+            "images": [image],
+            "categories": [{"id": 1, "name": "car"}],
+            "annotations": [{"id": 1, "image_id": 1, "category_id": 1, "segmentation": [polygon]}],
+        }
+        [found] = as_videos(content, Path("x.json")).annotations
+        assert decode(found.rles[0]).shape == (height, width)

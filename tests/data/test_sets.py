@@ -18,6 +18,7 @@ from ifc_bench.errors import UserError
 from ifc_bench.masks import decode
 from ifc_bench.store import Store
 from tests.conftest import one_line_error, run_cli
+from tests.in_process import refusal
 
 CASES = [
     (name, listing, images, word)
@@ -151,6 +152,26 @@ def davis(root: Path) -> Path:
     return root
 
 
+LISTING = "ImageSets/2017/val.txt"
+MASK, FRAME = "Annotations/480p/goat/00001.png", "JPEGImages/480p/goat/00001.jpg"
+
+
+def grow(*places: Path) -> None:
+    """Give images, or all images of a folder, another size."""
+    for place in places:
+        for path in [place] if place.is_file() else sorted(place.rglob("*.png")):
+            Image.new("L", (40, 40)).save(path)
+
+
+def large(path: Path) -> None:
+    """A mask of 256 million pixels in a few bytes."""
+    Image.new("1", (16_000, 16_000)).save(path)
+
+
+def taken(out: Path) -> None:
+    (out / "JPEGImages").mkdir(parents=True)
+
+
 def test_davis_becomes_a_set_with_one_class(tmp_path):
     out = tmp_path / "out"
     done = run_cli("data", "convert-davis", str(davis(tmp_path / "d")), f"--out={out}")
@@ -180,13 +201,30 @@ def test_davis_becomes_a_set_with_one_class(tmp_path):
             "not a readable image",
         ),
         (lambda r: shutil.rmtree(r / "JPEGImages/480p/goat"), "holds no frames"),
+        (lambda r: (r / LISTING).write_bytes(b"\xff\xfe"), "val.txt: not a text file"),
+        (lambda r: (r / LISTING).write_text(" \n"), "val.txt: names no video"),
+        (lambda r: (r / LISTING).write_text("goat goat"), '"goat" is there twice'),
+        (lambda r: (r / LISTING).write_text("../goat"), '"../goat" is no name of'),
+        (lambda r: (r / LISTING).write_text(".."), '".." is no name of'),
+        (lambda r: (r / LISTING).write_text("a\0"), '"a\\u0000" is no name of'),
+        (lambda r: (r / LISTING).write_text("a" * 5000), "aaa... is no name of"),
+        (lambda r: Image.new("L", (10, 10)).save(r / MASK), "00001.png: is 10x10, its frame"),
+        (lambda r: grow(r / "Annotations"), "00000.png: is 40x40, its frame"),
+        (lambda r: grow(r / MASK, r / FRAME), "00001.jpg: is 40x40, "),
+        (lambda r: large(r / MASK), "00001.png: not a readable image"),
+        (lambda r: (r / FRAME).write_bytes(b"x"), "00001.jpg: not a readable image"),
+        (lambda r: Image.new("L", (20, 10)).save(r / MASK, format="BMP"), "readable image of PNG"),
+        (lambda r: (r / MASK).write_bytes((r / MASK).read_bytes()[:60]), "not a readable image"),
+        (lambda r: taken(r.parent / "out"), "JPEGImages: is there already, with other frames"),
     ],
 )
-def test_a_broken_davis_folder_is_one_line_and_nothing_is_written(damage, message, tmp_path):
+def test_a_broken_davis_folder_is_one_line_and_nothing_is_written(
+    damage, message, tmp_path, capsys
+):
     root = davis(tmp_path / "d")
     damage(root)
     out = tmp_path / "out"
-    line = one_line_error(run_cli("data", "convert-davis", str(root), f"--out={out}"))
+    line = refusal(capsys, "data", "convert-davis", root, f"--out={out}")
     assert message in line
     assert not (out / "instances.json").exists()
 
@@ -233,6 +271,81 @@ def test_a_schema_with_many_faults_tells_them_all(copy_of_data):
         del video["height"]
     path.write_text(json.dumps(content))
     assert len(list(data_faults(path, None))) == 3
+
+
+def test_a_split_is_written_whole_or_not_at_all(data_folder, tmp_path, capsys):
+    (tmp_path / "valid.json").write_text("mine")
+    train = data_folder / "train" / "instances.json"
+    line = refusal(capsys, "data", "split", train, f"--out={tmp_path}", "--share=0.4")
+    assert f"{tmp_path / 'valid.json'}: is there already" in line
+    assert [path.name for path in tmp_path.iterdir()] == ["valid.json"]
+
+
+def renamed(content):
+    names = [category["name"] for category in content["categories"]]
+    for category, name in zip(content["categories"], names[1:] + names[:1], strict=True):
+        category["name"] = name
+
+
+def renumbered(content):
+    for category in content["categories"]:
+        category["id"] += 1
+    for annotation in content["annotations"]:
+        annotation["category_id"] += 1
+
+
+def narrowed(content):
+    content["categories"].pop()
+    kept = {category["id"] for category in content["categories"]}
+    content["annotations"] = [a for a in content["annotations"] if a["category_id"] in kept]
+
+
+UNLIKE = {
+    "names in another order": (renamed, 'id 1 is "box", in {} it is "disc"'),
+    "other ids": (renumbered, 'id 1 is not there, in {} it is "disc"'),
+    "one fewer": (narrowed, 'id 3 is not there, in {} it is "triangle"'),
+    "one more": (
+        lambda c: c["categories"].append({"id": 4, "name": "star"}),
+        'id 4 is "star", in {} it is not there',
+    ),
+    "none": (lambda c: c.update(categories=[], annotations=[]), "categories: List should have"),
+    "no videos": (lambda c: c.update(videos=[], annotations=[]), "videos: List should have"),
+    "a list": (lambda c: "[]", "top level"),
+    "a video without frames": (lambda c: c["videos"][0].pop("file_names"), "videos.0.file_names"),
+}
+
+
+@pytest.mark.parametrize(("change", "message"), UNLIKE.values(), ids=UNLIKE.keys())
+def test_splits_of_other_categories_or_none_are_refused(
+    change, message, data_folder, tmp_path, capsys
+):
+    root = Path(shutil.copytree(data_folder, tmp_path / "root"))
+    path, train = root / "valid" / "instances.json", root / "train" / "instances.json"
+    content = json.loads(path.read_text())
+    changed = change(content)
+    path.write_text(changed if isinstance(changed, str) else json.dumps(content))
+    given = ["table3d", "--preset=smoke", f"--data={root}", f"--results={tmp_path / 'r'}"]
+    line = refusal(capsys, "plan", *given, f"--runs={tmp_path / 'x'}")
+    assert f"{path}: " in line
+    assert message.format(train) in line
+
+
+@pytest.mark.parametrize("split", ["train", "valid"])
+def test_the_order_of_categories_does_not_matter(split, data_folder, tmp_path):
+    root = Path(shutil.copytree(data_folder, tmp_path / "root"))
+    path = root / split / "instances.json"
+    content = json.loads(path.read_text())
+    content["categories"].reverse()
+    path.write_text(json.dumps(content))
+    store = Store(tmp_path / "results", tmp_path / "runs")
+    assert adopt(root, "folder", store).classes == 3
+
+
+@pytest.mark.parametrize("option", ["--train=10000000000", "--valid=0", "--frames=1000000000"])
+def test_numbers_of_videos_and_frames_have_bounds(option, tmp_path, capsys):
+    line = refusal(capsys, "data", "synthesize", tmp_path / "new", option)
+    assert option.partition("=")[0] in line
+    assert not list(tmp_path.iterdir())
 
 
 def test_data_commands_on_small_data(tmp_path):

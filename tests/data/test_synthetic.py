@@ -1,6 +1,9 @@
 """The generator: same seed, same bytes; exact masks; all situations."""
 
+import errno
+import resource
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -163,6 +166,25 @@ def test_all_classes_occur(data_folder):
     truth = read_instances(data_folder / "train" / "instances.json")
     assert [c.name for c in truth.categories] == list(CLASSES)
     assert len({a.category_id for a in truth.annotations}) >= 3
+
+
+def test_a_full_disk_is_told_with_the_file_and_leaves_nothing(tiny_data, tmp_path):
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (500, hard))  # as on a disk that is full
+    try:
+        with pytest.raises(OSError, match="too large") as caught:
+            synthesize(tiny_data, tmp_path / "data")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert caught.value.errno == errno.EFBIG
+    assert str(caught.value.filename).endswith("train/JPEGImages/00000/00000.jpg")
+    assert not [path for path in tmp_path.iterdir() if path.suffix != ".lock"]
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="the system has no such folder")
+def test_a_folder_that_takes_no_file_is_told_at_once(tiny_data):
+    with pytest.raises(OSError, match=r"/proc/data\.lock"):
+        synthesize(tiny_data, Path("/proc/data"))
 
 
 def test_an_interrupted_write_leaves_nothing_in_place(tiny_data, tmp_path):

@@ -1,6 +1,7 @@
 """Broken data sets: one clear line each, naming file, entry, value and mend."""
 
 import json
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -8,6 +9,7 @@ from hypothesis import strategies as st
 
 from ifc_bench.data.annotations import read_instances
 from ifc_bench.data.loading import VideoDataset
+from ifc_bench.data.validation import data_faults
 from ifc_bench.data.youtube_vis import _runs
 from ifc_bench.errors import UserError
 from ifc_bench.masks import compress, decode
@@ -40,7 +42,64 @@ BROKEN = {
     "runs that are short": (lambda c: first_mask(c).update(counts=[1, 2]), "covers 3 pixels"),
     "negative runs": (lambda c: first_mask(c).update(counts=[-5, 1541]), "negative run (-5)"),
     "mask is a number": (lambda c: c["annotations"][0]["segmentations"].__setitem__(0, 3), "segm"),
+    "half a surrogate pair as a mask": (lambda c: first_mask(c).update(counts="\ud800"), "text"),
+    "runs that overflow": (lambda c: first_mask(c).update(counts=[2**32, 1536 - 2**32]), "negat"),
+    "a run of 21 digits": (lambda c: first_mask(c).update(counts=[10**20]), "covers"),
+    "an empty list of videos": (lambda c: c.update(videos=[], annotations=[]), "videos: is empty"),
+    "an empty list of categories": (
+        lambda c: c.update(categories=[], annotations=[]),
+        "categories: is empty",
+    ),
+    "two categories of one name": (
+        lambda c: c["categories"][0].update(name="box"),
+        'categories: name "box" occurs twice',
+    ),
+    "a video that is a list": (lambda c: c["videos"].__setitem__(0, []), "videos.0"),
+    "a size of 10**9": (lambda c: c["videos"][0].update(height=10**9, width=10**9), "65535"),
+    "more pixels than can be read": (
+        lambda c: c["videos"][0].update(height=65535, width=65535),
+        "videos.0: is 65535 x 65535 pixels",
+    ),
 }
+for _name, _value in (("nan", float("nan")), ("infinite", float("inf")), ("negative", -1.0)):
+    BROKEN[f"an area that is {_name}"] = (
+        lambda c, value=_value: c["annotations"][0]["areas"].__setitem__(0, value),
+        "annotations.0.areas.0",
+    )
+BROKEN["an area that no frame has"] = (
+    lambda c: c["annotations"][0]["areas"].__setitem__(0, 1e308),
+    "annotations.0.areas.0",
+)
+for _value in (True, "1", 1.5, float("nan"), 10**400, None):
+    for _field, _id in (("videos", "id"), ("categories", "id"), ("annotations", "video_id")):
+        BROKEN[f"{_field} with {_id} {_value!r:.9}"] = (
+            lambda c, f=_field, i=_id, value=_value: c[f][0].update({i: value}),
+            f"{_field}.0.{_id}",
+        )
+for _name, _value in (
+    ("NUL", "a\0b"),
+    ("half a surrogate pair", "a\ud800"),
+    ("escape", "a\x1b[31m"),
+    ("two lines", "a\nb"),
+    ("5,000 letters", "a" * 5000),
+):
+    BROKEN[f"a file name of {_name}"] = (
+        lambda c, value=_value: c["videos"][0]["file_names"].__setitem__(0, value),
+        "videos.0.file_names.0",
+    )
+    BROKEN[f"a situation of {_name}"] = (
+        lambda c, value=_value: c["videos"][0].update(situation=value),
+        "videos.0.situation",
+    )
+    BROKEN[f"a category of {_name}"] = (
+        lambda c, value=_value: c["categories"][0].update(name=value),
+        "categories.0.name",
+    )
+for _value in ("../../escaped", "/escaped", "..", ".", "a/b", "a\\b"):
+    BROKEN[f"a situation {_value!r}"] = (
+        lambda c, value=_value: c["videos"][0].update(situation=value),
+        "names a folder of pictures",
+    )
 
 
 @pytest.mark.parametrize(("change", "message"), BROKEN.values(), ids=BROKEN.keys())
@@ -52,16 +111,64 @@ def test_broken_annotations_get_one_line(change, message, edited):
     assert str(path) in text
     assert message in text
     assert "\n" not in text
+    assert len(text) < 300 + len(str(path))
+
+
+@pytest.mark.parametrize("name", sorted(BROKEN.keys() - {"annotations are null"}))
+def test_validation_finds_the_same(name, edited):
+    change, message = BROKEN[name]
+    path = edited(change)
+    assert any(message in fault for fault in data_faults(path, None))
+
+
+@pytest.mark.parametrize("situation", ["rain and snow", "Nacht", "a.b", "$x_$", ""])
+def test_situations_that_are_plain_names_pass(situation, edited):
+    path = edited(lambda c: c["videos"][0].update(situation=situation))
+    assert read_instances(path).videos[0].situation == situation
 
 
 @pytest.mark.parametrize(
-    ("content", "message"), [("{", "line 1 column 2"), ("[]", "top level"), ("", "not valid JSON")]
+    ("content", "message"),
+    [
+        ("{", "line 1 column 2"),
+        ("[]", "top level: Input should be an object, found \\[\\]"),
+        ("", "not valid JSON"),
+        ("3", "top level"),
+        ("null", "top level"),
+        ('"text"', "top level"),
+        ("{}", "videos: Field required"),
+        (f'{{"videos": {"1" * 5000}}}', "a number of more than 4300 digits"),
+        ('{"videos": [], "videos": []}', 'key "videos" occurs twice'),
+        ('{"videos": [{"id": 1, "id": 2}]}', 'key "id" occurs twice'),
+        (f'{{"{"k" * 5000}": 1, "{"k" * 5000}": 2}}', "kkk... occurs twice"),
+        ("[" * 100_000, "nested too deeply"),
+        (f'{{"videos": {"[" * 800}{"]" * 800}}}', "videos.0: "),
+    ],
 )
 def test_files_that_are_no_annotations(content, message, tmp_path):
     path = tmp_path / "instances.json"
     path.write_text(content)
-    with pytest.raises(UserError, match=message):
+    with pytest.raises(UserError, match=message) as caught:
         read_instances(path)
+    assert len(str(caught.value)) < 300 + len(str(path))
+    assert list(data_faults(path, None))
+
+
+def test_a_device_is_no_file():
+    with pytest.raises(UserError, match="/dev/full: is a device, not a file"):
+        read_instances(Path("/dev/full"))
+
+
+def test_a_byte_order_mark_is_passed_over(edited):
+    path = edited(lambda c: None)
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert len(read_instances(path).videos) == 5
+
+
+def test_whole_numbers_may_be_written_as_decimals(edited):
+    """JSON has one kind of number, and some writers put .0 after all of them."""
+    path = edited(lambda c: c["videos"][0].update(id=1.0, height=32.0))
+    assert read_instances(path).videos[0].id == 1
 
 
 def test_binary_file(tmp_path):

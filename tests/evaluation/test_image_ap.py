@@ -98,6 +98,23 @@ def test_a_crowd_absorbs_what_lies_within_it(scene):
     assert score_images(changed, found).summary() != score_images(truth, found).summary()
 
 
+def test_an_annotation_of_id_0_can_be_hit(scene):
+    """COCO files may count from 0; pycocotools takes a match with 0 for none."""
+    truth, _ = scene
+    annotations = [a.model_copy(update={"id": a.id - 1}) for a in truth.annotations]
+    shifted = truth.model_copy(update={"annotations": annotations})
+    perfect = [
+        PredictedTrack(
+            video_id=a.video_id,
+            category_id=a.category_id,
+            score=1.0,
+            segmentations=a.segmentations,
+        )
+        for a in annotations
+    ]
+    assert score_images(shifted, perfect).summary()["AP"] == pytest.approx(1.0)
+
+
 def test_videos_are_refused(scene):
     truth, _ = scene
     long = truth.videos[0].model_copy(update={"length": 2, "file_names": ["a", "b"]})

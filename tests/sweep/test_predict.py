@@ -1,6 +1,7 @@
 """What of a track is written: every class over the threshold, each mask once, null where none."""
 
 import json
+import resource
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from ifc_bench.structures import Track
 from ifc_bench.sweep.partial import Partial
 from ifc_bench.sweep.predict import Predictions, predict, results_json, scored
 from tests.conftest import tiny_model
+from tests.in_process import refusal
 
 
 @pytest.fixture
@@ -78,6 +80,64 @@ def test_predictions_that_are_not_finite_are_one_line_and_leave_nothing(
     assert told[-1].startswith("error: predictions: hold numbers that are not finite")
     assert not [line for line in told if "Traceback" in line]
     assert not list(tmp_path.iterdir())
+
+
+DAMAGED = {
+    "not text": b"\xff\xfe\n",
+    "not JSON": b"{\n",
+    "another JSON": b"[1]\n",
+    "a field too few": b'{"video": 1, "count": 1}\n',
+    "a number of 5,000 digits": b'{"video": %s}\n' % (b"1" * 5000),
+    "too deep": b"[" * 100_000 + b"\n",
+}
+
+
+@pytest.mark.parametrize("line", DAMAGED.values(), ids=DAMAGED.keys())
+def test_what_follows_a_damaged_line_is_done_again(line, track, tmp_path):
+    first = Partial(tmp_path / "r.json", "request")
+    for video in (7, 8, 9):
+        first.add(video, 1, scored([track], video, [10, 20, 30], 0.01))
+    head, seven, _, nine, _ = first.path.read_bytes().split(b"\n")
+    first.path.write_bytes(b"\n".join([head, seven, line.removesuffix(b"\n"), nine, b""]))
+    assert Partial(tmp_path / "r.json", "request").counts == {7: 1}
+    assert Partial(tmp_path / "r.json", "request").counts == {7: 1}
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe", b"\xff\n\xff\n", b"", b"\n\n"])
+def test_a_file_that_is_no_partial_result_is_left_out_of_account(content, tmp_path):
+    (tmp_path / ".r.json.partial").write_bytes(content)
+    kept = Partial(tmp_path / "r.json", "request")
+    assert not kept.tracks
+    assert kept.path.read_text() == "request\n"
+
+
+def test_a_full_disk_is_told_with_the_file(track, tmp_path):
+    kept = Partial(tmp_path / "r.json", "request")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (50, hard))  # as on a disk that is full
+    try:
+        with pytest.raises(OSError, match="too large") as caught:
+            kept.add(7, 1, scored([track], 7, [10, 20, 30], 0.01))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert caught.value.filename == str(kept.path)
+    assert not Partial(tmp_path / "r.json", "request").tracks
+
+
+@pytest.mark.parametrize("out", ["", ".", "{folder}"])
+def test_a_place_for_results_that_is_no_file_is_refused_at_once(out, data_folder, tmp_path, capsys):
+    given = ["--training=0123", f"--data={data_folder / 'valid'}"]
+    line = refusal(capsys, "predict", *given, f"--out={out.format(folder=tmp_path)}")
+    assert "names no file; name the results.json to write" in line
+
+
+def test_a_file_stays_only_where_it_holds_a_video(track, tmp_path):
+    with Partial(tmp_path / "r.json", "request"):
+        assert list(tmp_path.iterdir())
+    assert not list(tmp_path.iterdir())
+    with Partial(tmp_path / "r.json", "request") as kept:
+        kept.add(7, 1, scored([track], 7, [10, 20, 30], 0.01))
+    assert Partial(tmp_path / "r.json", "request").counts == {7: 1}
 
 
 class StoppedError(Exception):

@@ -14,7 +14,7 @@ import torchvision
 
 from ablations import PRESETS, TABLES
 from ifc_bench.config import FolderData, ImageNet, ResNetBackbone, Training
-from ifc_bench.data.youtube_vis import read_json
+from ifc_bench.data.json_files import read_json
 from ifc_bench.errors import UserError
 from ifc_bench.models.build import build_model
 from ifc_bench.records import Device, EvaluationResult, TrainingResult
