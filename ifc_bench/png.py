@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
+from ifc_bench.errors import UserError
 from ifc_bench.store import write_bytes
 
 
@@ -33,6 +34,13 @@ def write_png(figure: Figure, path: Path, dpi: int, title: str = "") -> None:
 
 
 def title_of(path: Path) -> str:
-    """The title that `write_png` put into a file; the file's name where there is none."""
-    with Image.open(path, formats=("PNG",)) as picture:
-        return str(picture.info.get("Title") or path.stem.replace("-", " "))
+    """The title that `write_png` put into a file; the file's name where there is none.
+
+    Raises:
+        UserError: where it is no PNG.
+    """
+    try:
+        with Image.open(path, formats=("PNG",)) as picture:
+            return str(picture.info.get("Title") or path.stem.replace("-", " "))
+    except (OSError, SyntaxError, ValueError) as error:
+        raise UserError(f"{path}: not a readable PNG ({error}); mend it, or move it away") from None

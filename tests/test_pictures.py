@@ -189,3 +189,11 @@ def test_what_is_found_has_the_colour_of_the_truth_that_it_covers():
     assert [one.colour for one in coloured_alike(found, truth)] == [1, 2, 0]
     assert [one.colour for one in coloured_alike(found, [])] == [0, 1, 2]
     assert coloured_alike([], truth) == []
+
+
+@pytest.mark.parametrize("content", [b"", b"no picture", b"\x89PNG\r\n\x1a\n cut off"])
+def test_a_picture_that_is_none_is_one_line(content, tmp_path):
+    path = tmp_path / "x.png"
+    path.write_bytes(content)
+    with pytest.raises(UserError, match="not a readable PNG"):
+        title_of(path)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 
 from ifc_bench.config import Data, SyntheticData
+from ifc_bench.data.annotations import refuse_unlike_categories
 from ifc_bench.data.loading import VideoDataset
 from ifc_bench.data.synthetic import DIGEST, synthesize
 from ifc_bench.errors import UserError
@@ -41,6 +42,18 @@ class Splits:
             UserError: where a split is empty or broken, the classes of the two differ, or the
                 embedded set is not what was written.
         """
+        for split in (self.train, self.valid):
+            for field in ("videos", "categories"):
+                if not getattr(split.instances, field):
+                    raise UserError(
+                        f"{split.files.annotations}: {field}: is empty; a split needs {field}"
+                    )
+        refuse_unlike_categories(
+            self.train.instances.categories,
+            self.valid.instances.categories,
+            self.train.files.annotations,
+            self.valid.files.annotations,
+        )
         note = self.folder / DIGEST
         if self.embedded and note.exists() and note.read_text() != self.digest:
             raise UserError(

@@ -124,7 +124,7 @@ def test_a_full_disk_is_told_with_the_file(track, tmp_path):
     assert not Partial(tmp_path / "r.json", "request").tracks
 
 
-@pytest.mark.parametrize("out", ["", ".", "{folder}"])
+@pytest.mark.parametrize("out", [".", "{folder}"])
 def test_a_place_for_results_that_is_no_file_is_refused_at_once(out, data_folder, tmp_path, capsys):
     given = ["--training=0123", f"--data={data_folder / 'valid'}"]
     line = refusal(capsys, "predict", *given, f"--out={out.format(folder=tmp_path)}")
