@@ -69,7 +69,8 @@ def load_own(own: OwnModule) -> type[Communication]:
     if own.source not in _NAMED:
         raise UserError(
             f"communication: this work has a module of the user's own, {own.source!r}; a record "
-            f"imports nothing, so name it: --own {own.source} (in Python: own_module)"
+            f"imports nothing, so name it: --own {own.source} (--communication where a command has "
+            "that, own_module in Python)"
         )
     from ifc_bench.models.communication import Communication
 
@@ -147,7 +148,11 @@ def _bound(tree: ast.Module) -> Iterator[str]:
     while waiting:
         for node in ast.iter_child_nodes(waiting.pop()):
             match node:
-                case ast.ClassDef(name=name) | ast.FunctionDef(name=name):
+                case (
+                    ast.ClassDef(name=name)
+                    | ast.FunctionDef(name=name)
+                    | ast.AsyncFunctionDef(name=name)
+                ):
                     yield name  # what is inside is bound elsewhere
                 case ast.Import(names=names) | ast.ImportFrom(names=names):
                     yield from (alias.asname or alias.name.partition(".")[0] for alias in names)
