@@ -45,7 +45,7 @@ from ifc_bench.report.speeds import variant
 from ifc_bench.store import Store, write_text
 
 _DEFAULT = Protocol()
-_MOST_PROCESSES, _MOST_PASSES, _MOST_SECONDS = 1000, 1_000_000, 86_400
+_MOST_PROCESSES, _MOST_PASSES, _MOST_SECONDS, _MOST_CLIPS = 1000, 1_000_000, 86_400, 100_000
 _SPECIAL = ("efficient", "flash")  # not there on every device
 
 
@@ -62,7 +62,7 @@ def add_to(app: typer.Typer) -> None:
         tokens: Tokens = None,
         frames: Windows = None,
         size: Sizes = None,
-        stride: Annotated[int, typer.Option(min=1, help="S.")] = 1,
+        stride: Annotated[int, typer.Option(min=1, max=MOST_FRAMES, help="S.")] = 1,
         offline: Annotated[bool, typer.Option(help="Also one window for the whole video.")] = False,
         length: Annotated[
             int,
@@ -71,7 +71,9 @@ def add_to(app: typer.Typer) -> None:
         data: Annotated[
             Optional[Path], typer.Option(help="Real clips: a folder in the YouTube-VIS format.")
         ] = None,
-        videos: Annotated[int, typer.Option(min=1, help="How many clips of --data.")] = 8,
+        videos: Annotated[
+            int, typer.Option(min=1, max=_MOST_CLIPS, help="How many clips of --data.")
+        ] = 8,
         instances: Annotated[
             int, typer.Option(min=1, help="Objects that random weights find in a window.")
         ] = 10,
