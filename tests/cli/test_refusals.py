@@ -49,7 +49,6 @@ CASES = [
     (("report", "--seeds=1000000", *PLACES), "'--seeds'"),
     (("plan", "--size=10000000000", *PLACES), "'--size'"),
     (("plan", f"--preset={NINES}", *PLACES), "--preset: '999"),
-    (("plan", "--window=10000000000", *PLACES), "'--window'"),
     (("data",), "Missing command. run_ablations.py data has: validate, split, synthesize"),
     (("fly",), "No such command 'fly'. run_ablations.py has: run, plan, report"),
     (("doctor", "--seconds=inf"), "'--seconds'"),
