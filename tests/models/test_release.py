@@ -26,7 +26,10 @@ from tests.released import noise_clip, released_checkpoint
 FORWARD = np.load(GOLDEN / "released_forward.npz")
 FIRST_SEED = {"T1": 0, "T8": 100, "odd": 200, "batch": 300, "batch_narrow": 400, "r101": 500}
 CASES = ["T5", *FIRST_SEED]
-CLASS_LIMIT, MASK_LIMIT = 5e-4, 2e-3
+# The recorded outputs are float32 of a CPU with AVX-512, and up to 7e-4 and 1.4e-3 from the same
+# network in float64. Kernels of other CPUs sum in another order, so they get twice the limit.
+SAME_KERNELS = torch.backends.cpu.get_cpu_capability() == "AVX512"
+CLASS_LIMIT, MASK_LIMIT = (5e-4, 2e-3) if SAME_KERNELS else (1e-3, 4e-3)
 
 
 @pytest.fixture(scope="module")
