@@ -5,6 +5,7 @@ A record's file carries the hash of what it says, so that a change is noticed wh
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -268,6 +269,7 @@ def write_bytes(path: Path, content: bytes) -> None:
     Raises:
         OSError: where it cannot be written, also for want of space; it names the file.
     """
+    refuse_special(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, aside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
@@ -280,6 +282,16 @@ def write_bytes(path: Path, content: bytes) -> None:
         if isinstance(error, OSError):
             raise OSError(error.errno, error.strerror, str(path)) from None
         raise
+
+
+def refuse_special(path: Path) -> None:
+    """Let a path pass that is free or a file: moving onto a device would replace the device.
+
+    Raises:
+        OSError: where it is something else.
+    """
+    if path.exists() and not path.is_file():
+        raise OSError(errno.EINVAL, "is no regular file", str(path))
 
 
 def file_hash(path: Path) -> str:

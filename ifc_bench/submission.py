@@ -12,6 +12,7 @@ from ifc_bench.data.youtube_vis import VideoInstances
 from ifc_bench.errors import UserError
 from ifc_bench.evaluation import PredictedTrack, read_predictions
 from ifc_bench.evaluation.predictions import checked_predictions
+from ifc_bench.store import refuse_special
 
 MEMBER = "results.json"
 MOST_BYTES = 1 << 30
@@ -33,6 +34,7 @@ def pack(predictions: Path, videos: VideoInstances, out: Path) -> int:
     try:
         with zipfile.ZipFile(aside, "w", zipfile.ZIP_DEFLATED) as archive:
             archive.write(predictions, MEMBER)
+        refuse_special(out)
         os.replace(aside, out)
     finally:
         aside.unlink(missing_ok=True)

@@ -2,6 +2,7 @@
 
 import errno
 import json
+import os
 
 import pytest
 
@@ -277,3 +278,14 @@ def test_a_folder_that_cannot_be_written_is_named(store, monkeypatch):
     with pytest.raises(OSError, match="Read-only") as caught:
         store.prepare()
     assert caught.value.filename == str(store.results)
+
+
+def test_a_device_is_not_replaced_by_a_file(tmp_path):
+    """What `--out /dev/full` would do, for a user who may."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with pytest.raises(OSError, match="is no regular file") as caught:
+        write_text(pipe, "text")
+    assert caught.value.filename == str(pipe)
+    assert pipe.is_fifo()
+    assert list(tmp_path.iterdir()) == [pipe]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from collections import defaultdict
 from pathlib import Path
 from typing import Annotated, Literal, Optional
 
@@ -22,7 +23,7 @@ from ifc_bench.cli.options import (
     spread,
 )
 from ifc_bench.cli.recipes import Recipes
-from ifc_bench.config import AnyWork, Evaluation, Profile
+from ifc_bench.config import AnyWork, Evaluation, Profile, Training
 from ifc_bench.errors import UserError
 from ifc_bench.progress import SweepDisplay
 from ifc_bench.provenance import describe_device
@@ -248,14 +249,16 @@ def _print_plan(plan: Plan, store: Store, workers: int) -> None:
         exist = sum(store.done(work) for work in works)
         shared = sum(len(plan.needed_by[work.id]) > 1 for work in works)
         print(f"{name}: {len(works)}, {exist} exist, {shared} shared between tables")
-    uses: tuple[Evaluation | Profile, ...] = (*plan.evaluations, *plan.profiles)
+    uses: dict[str, list[Evaluation | Profile]] = defaultdict(list)
+    for evaluation in plan.evaluations:
+        uses[evaluation.training.id].append(evaluation)
+    for profile in plan.profiles:
+        uses[profile.weights.id if isinstance(profile.weights, Training) else ""].append(profile)
     for training in plan.trainings:
         tables = ", ".join(plan.needed_by[training.id])
         print(f"  {training.id}  {_state(training, store)}  {label(training)}  ({tables})")
-        for use in uses:
-            weights = use.weights if isinstance(use, Profile) else use.training
-            if weights == training:
-                print(f"    {use.id}  {_state(use, store)}  {use.kind} T={use.window}")
+        for use in uses[training.id]:
+            print(f"    {use.id}  {_state(use, store)}  {use.kind} T={use.window}")
     preset = plan.preset
     seconds = plan.seconds(store, 1 if preset.gpus else workers)
     if preset.gpus:
