@@ -86,7 +86,7 @@ def run_cli(*arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[st
         text=True,
         cwd=cwd,
         env={**os.environ, "COLUMNS": "200"},
-        timeout=280,
+        timeout=580,
     )
 
 

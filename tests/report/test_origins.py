@@ -55,6 +55,7 @@ def test_the_head_of_a_table_tells_what_its_records_mix(tmp_path, change, told):
         assert record is not None
         clean = {"git_revision": "c" * 40, "git_dirty": False}
         origin = record.provenance.model_copy(update=clean | more)
+        store.record_path(work).unlink()
         store.save(record.model_copy(update={"provenance": origin}))
     lines = [
         line

@@ -46,6 +46,7 @@ def save(store, work, result, status: Status = "ok", device=None, split="a+b"):
         provenance=origin,
         result=result,
     )
+    store.record_path(work).unlink(missing_ok=True)  # a record that is there would stand
     store.save(record)
 
 
