@@ -131,9 +131,13 @@ def _refuse_missing(source: str) -> None:
     try:
         tree = ast.parse(file.read_bytes())
     except (SyntaxError, ValueError) as error:
-        where = f" in line {error.lineno}" if isinstance(error, SyntaxError) else ""
+        line = error.lineno if isinstance(error, SyntaxError) else None
+        where = f":{line}" if line else ""
         told = error.msg if isinstance(error, SyntaxError) else str(error)
-        raise UserError(f"communication: the module {module} is no Python: {told}{where}") from None
+        raise UserError(
+            f"communication: {file}{where}: {type(error).__name__}: {told}; the module {module} is no "
+            "Python"
+        ) from None
     if set(_bound(tree)).isdisjoint((wanted, "*", "__getattr__")):  # those may make any name
         classes = [node.name for node in tree.body if isinstance(node, ast.ClassDef)]
         raise UserError(

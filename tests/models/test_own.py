@@ -132,7 +132,7 @@ def test_a_class_may_come_from_anywhere_in_its_module(module, code):
         ("class A:\n    class Other: pass\nclass B: pass\n", "no class Other; it has: A, B"),
         ("def f():\n    Other = 3\n", "has no class Other; it has: none"),
         ("import Other.more as less\n", "has no class Other"),
-        ("class Other(:\n", "the module reversing is no Python: invalid syntax in line 1"),
+        ("class Other(:\n", r"reversing\.py:1: SyntaxError: invalid syntax; the module"),
         ("\0", "the module reversing is no Python"),
     ],
 )

@@ -160,8 +160,10 @@ def test_the_readme_compares_speed_over_windows_by_their_time():
     }
     full, none = ([taken[row, t] for t in (5, 20)] for row in ("Full THW", "No Comm"))
     told = " ".join(README.split())
-    assert f"takes {full[0]:.1f} ms a window at T = 5 and {full[1]:.1f} ms at T = 20" in told
-    assert f"{full[0] / none[0]:.1f} and {full[1] / none[1]:.1f} times what No Comm takes" in told
-    assert f"({none[0]:.1f} and {none[1]:.1f} ms)" in told
+    first, last = (f"{a / b:.1f} times" for a, b in zip(full, none, strict=True))
+    assert (
+        f"takes {first} as long as No Comm at T = 5 ({full[0]:.1f} and {none[0]:.1f} ms a window) "
+        f"and {last} at T = 20 ({full[1]:.1f} and {none[1]:.1f} ms)"
+    ) in told
     fewer = [1 - speeds["IFC", t].fps / speeds["No Comm", t].fps for t in FULL.windows]
     assert f"IFC has {100 * min(fewer):.0f} to {100 * max(fewer):.0f}% fewer frames" in told
