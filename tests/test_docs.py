@@ -15,7 +15,7 @@ from ifc_bench.cli.recipes import Recipes
 from ifc_bench.cli.repetition import repeated
 from ifc_bench.models.build import build_communication
 from ifc_bench.models.own import own_module
-from tests.conftest import ROOT, run_cli, tiny_model
+from tests.conftest import ROOT, run_process, tiny_model
 
 DOCUMENTS = [
     ROOT / "README.md",
@@ -91,7 +91,7 @@ def test_blocks_that_are_marked_run(document, block, tmp_path):
     for line in block.strip().splitlines():
         words = shlex.split(line)
         assert words[:2] == ["python", "run_ablations.py"], line
-        done = run_cli(*words[2:], cwd=tmp_path)
+        done = run_process(*words[2:], cwd=tmp_path)
         assert done.returncode == 0, (line, done.stderr)
         assert done.stdout.strip(), line
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.conftest import one_line_error, run_cli
+from tests.conftest import one_line_error, run_cli, run_process
 
 COMMANDS = [
     "run", "plan", "report", "significance", "flops", "profile", "fit", "compare", "predict",
@@ -25,7 +25,7 @@ def test_no_command_is_left_out():
 
 
 def test_doctor_reports_what_is_there_and_what_is_not():
-    done = run_cli("doctor")
+    done = run_process("doctor")
     assert done.returncode == 0, done.stderr
     for part in ("torch", "detectron2", "tensorboard", "device", "CUDA in torch"):
         assert part in done.stdout

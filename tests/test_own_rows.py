@@ -6,7 +6,7 @@ import pytest
 
 from ablations import PRESETS, TABLES
 from ifc_bench.models.own import own_module
-from tests.conftest import one_line_error, run_cli
+from tests.conftest import one_line_error, run_cli, run_process
 
 CODE = '''
 from ifc_bench.models.communication import NoComm
@@ -39,7 +39,7 @@ def test_it_is_trained_evaluated_and_measured_like_any_other(folder):
     """In processes of their own, by the smoke preset; with No Comm's weights it is No Comm."""
     places = (f"--results={folder / 'results'}", f"--runs={folder / 'runs'}")
     chosen = ("own", "--own=silence:Silent", "--preset=smoke", "--seeds=1", "--window=5", *places)
-    done = run_cli("run", *chosen, "--device=cpu", "--workers=2")
+    done = run_process("run", *chosen, "--device=cpu", "--workers=2")
     assert done.returncode == 0, done.stderr
     assert "Silent" in done.stdout
     table = json.loads(run_cli("report", *chosen, "--format=json").stdout)

@@ -10,7 +10,7 @@ import pytest
 from typer.main import get_command
 
 from ifc_bench.cli import repetition
-from tests.conftest import ROOT, one_line_error, run_cli
+from tests.conftest import ROOT, one_line_error, run_cli, run_process
 
 SMALL = ["--size", "32x48", "--length", "3", "--processes", "1", "--min-passes", "1",
          "--min-seconds", "0.01", "--max-seconds", "0.01"]  # fmt: skip
@@ -19,7 +19,7 @@ SMALL = ["--size", "32x48", "--length", "3", "--processes", "1", "--min-passes",
 def test_profile_on_this_processor(tmp_path):
     where = ["--results", str(tmp_path / "r"), "--runs", str(tmp_path / "runs")]
     options = ["--communication", "none", "ifc", "--frames", "2", "--device", "cpu", *SMALL, *where]
-    done = run_cli("profile", *options)
+    done = run_process("profile", *options)
     assert done.returncode == 0, done.stderr
     lines = [line for line in done.stdout.splitlines() if "| none" in line or "| ifc M=8" in line]
     assert len(lines) == 2
@@ -28,14 +28,14 @@ def test_profile_on_this_processor(tmp_path):
     assert (tmp_path / "r" / "tables" / "profile.md").read_text() == done.stdout.rstrip("\n") + "\n"
     assert len(list((tmp_path / "r" / "profiles").glob("*.json"))) == 2
     assert len(list((tmp_path / "r" / "counts").glob("*.json"))) == 2, "what a clip costs"
-    again = run_cli("profile", *options, "--format", "json")
+    again = run_process("profile", *options, "--format", "json")
     assert "processes" not in again.stderr, "what has a record is not measured again"
     rows = json.loads(again.stdout)["values"]
     assert {row["variant"] for row in rows} == {"ifc M=8", "none"}
 
 
 def test_profile_of_real_clips(tmp_path, data_folder):
-    done = run_cli(
+    done = run_process(
         "profile", "--communication", "none", "--frames", "2", "--device", "cpu", *SMALL,
         "--data", str(data_folder / "valid"), "--videos", "1",
         "--results", str(tmp_path / "r"), "--runs", str(tmp_path / "runs"), "--format", "json",

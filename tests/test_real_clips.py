@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from tests import released
-from tests.conftest import ROOT, one_line_error, run_cli
+from tests.conftest import ROOT, one_line_error, run_cli, run_process
 
 CLIPS = ROOT.parent / "shared" / "data" / "davis-mini"
 pytestmark = pytest.mark.skipif(not CLIPS.is_dir(), reason="the clips of davis-mini are not here")
@@ -28,8 +28,8 @@ def folder(tmp_path_factory):
 
 
 def predict(folder, name: str, *options: str):
-    return run_cli(
-        "predict", f"--data={CLIPS}", f"--checkpoint={folder / 'ifc.pth'}", "--size=96",
+    return run_process(
+        "predict", f"--data={CLIPS}", f"--checkpoint={folder / 'ifc.pth'}", "--size=64",
         f"--out={folder / name}", "--device=cpu", *options,
     )  # fmt: skip
 
@@ -103,7 +103,7 @@ def test_attention_is_drawn(folder):
 
 def test_another_number_of_classes_is_one_line(folder):
     torch.save({"model": released.released_checkpoint()}, folder / "forty.pth")
-    done = run_cli(
+    done = run_process(
         "predict", f"--data={CLIPS}", f"--checkpoint={folder / 'forty.pth'}",
         f"--out={folder / 'x.json'}",
     )  # fmt: skip
@@ -112,7 +112,7 @@ def test_another_number_of_classes_is_one_line(folder):
 
 
 def test_neither_or_both_models_is_one_line(folder):
-    done = run_cli("predict", f"--data={CLIPS}", f"--out={folder / 'x.json'}")
+    done = run_process("predict", f"--data={CLIPS}", f"--out={folder / 'x.json'}")
     assert "exactly one of the two says which model" in one_line_error(done)
 
 
@@ -123,7 +123,7 @@ def test_the_clips_have_no_faults():
 
 def test_training_evaluation_and_profile_run_on_the_clips(tmp_path):
     """The smoke preset on clips of 40 and 35 frames, at 64 pixels of height."""
-    done = run_cli(
+    done = run_process(
         "run", "decoder", "--preset=smoke", "--seeds=1", "--window=5", "--size=64",
         f"--data={CLIPS}", f"--results={tmp_path / 'r'}", f"--runs={tmp_path / 'x'}",
     )  # fmt: skip

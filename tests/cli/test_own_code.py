@@ -16,7 +16,7 @@ class Raises(NoComm):
     ("code", "message"),
     [
         (CODE, ":7, in forward: ValueError: of another shape"),
-        ("import absent_module as a\n\nRaises = a.Raises\n", ":1, in <module>: ModuleNotFoundError: No module named"),
+        ("import absent as a\nRaises = a.R\n", ":1, in <module>: ModuleNotFoundError: No module"),
         ("def broken(:\n", ":1: SyntaxError: "),
     ],
     ids=["forward", "import", "syntax"],

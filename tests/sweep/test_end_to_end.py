@@ -24,11 +24,11 @@ from ifc_bench.models.build import build_model
 from ifc_bench.records import Device, EvaluationResult, TrainingResult
 from ifc_bench.store import Store
 from ifc_bench.sweep.predict import predict
-from tests.conftest import ROOT, one_line_error, run_cli, tiny_model
+from tests.conftest import ROOT, one_line_error, run_cli, run_process, tiny_model
 
 
 def run_smoke(folder: Path, *tables: str, seeds: int = 1) -> subprocess.CompletedProcess[str]:
-    return run_cli(
+    return run_process(
         "run",
         *tables,
         "--preset=smoke",
@@ -40,9 +40,9 @@ def run_smoke(folder: Path, *tables: str, seeds: int = 1) -> subprocess.Complete
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory) -> tuple[Path, str]:
-    """Table 3(a) and Table 1 at the smallest preset."""
+    """Table 1 and two rows of Table 3(a), at the smallest preset."""
     folder = tmp_path_factory.mktemp("sweep")
-    done = run_smoke(folder, "table1", "table3a", seeds=2)
+    done = run_smoke(folder, "table1", "own", seeds=2)
     assert done.returncode == 0, done.stderr
     return folder, done.stdout
 
@@ -56,9 +56,9 @@ def test_every_piece_has_a_record(finished):
     kinds = [record.work.kind for record in records]
     assert {kind: kinds.count(kind) for kind in set(kinds)} == {
         "count": 16,
-        "training": 8,
-        "evaluation": 16,
-        "profile": 8,
+        "training": 4,
+        "evaluation": 8,
+        "profile": 4,
     }
     assert all(record.status == "ok" for record in records)
     for record in records:
@@ -82,18 +82,18 @@ def test_curves_are_kept(finished):
 
 def test_tables_are_printed_and_written(finished):
     folder, printed = finished
-    for heading in ("### Table 1", "### Table 3(a)"):
+    for heading in ("### Table 1", "### A module of one's own"):
         assert heading in printed
     for part in ("n = 2 trainings", "preset: smoke", "split ", "FPS: end to end", "attention"):
         assert part in printed
     assert "±" in printed
-    assert (folder / "results" / "tables" / "table3a-smoke.md").read_text() in printed
+    assert (folder / "results" / "tables" / "own-smoke.md").read_text() in printed
 
 
 def test_a_second_run_does_nothing_again(finished):
     folder, printed = finished
     before = {p: p.stat().st_mtime_ns for p in (folder / "results").glob("*s/*.json")}
-    again = run_smoke(folder, "table1", "table3a", seeds=2)
+    again = run_smoke(folder, "table1", "own", seeds=2)
     assert again.returncode == 0, again.stderr
     assert "0 pieces of work" in again.stderr
     assert again.stdout == printed
@@ -112,16 +112,16 @@ def test_another_table_shares_what_is_there(finished):
         f"--results={folder / 'results'}",
         f"--runs={folder / 'runs'}",
     )
-    assert "trainings: 10, 8 exist" in plan.stdout
+    assert "trainings: 10, 4 exist" in plan.stdout
 
 
 @pytest.mark.parametrize(
-    ("style", "mark"), [("github", "| No Comm"), ("latex", r"\toprule"), ("csv", "table3a,No Comm")]
+    ("style", "mark"), [("github", "| No Comm"), ("latex", r"\toprule"), ("csv", "own,No Comm")]
 )
 def test_report_formats(finished, style, mark):
     done = run_cli(
         "report",
-        "table3a",
+        "own",
         "--preset=smoke",
         "--seeds=2",
         f"--results={finished[0] / 'results'}",
@@ -146,7 +146,7 @@ def test_report_json_has_full_precision_and_the_paper_beside_it(finished):
     values = json.loads(done.stdout)["values"]
     ours = [v for v in values if v["source"] == "ours"]
     printed = [v for v in values if v["source"] == "paper"]
-    assert len([v for v in ours if v["metric"] == "FPS"]) == 8
+    assert len([v for v in ours if v["metric"] == "FPS"]) == 4
     assert all(v["n"] == 2 for v in ours if v["metric"] == "AP")
     ifc = [v for v in printed if (v["communication"], v["T"], v["metric"]) == ("IFC", 5, "AP")]
     assert (ifc[0]["mean"], ifc[0]["std"]) == (39.0, 1.6)
@@ -159,10 +159,10 @@ def test_a_finished_training_predicts_and_is_drawn(finished, data_folder, tmp_pa
     folder, clips, out = finished[0], data_folder / "valid", tmp_path / "results.json"
     training = next(stores(folder).records("training"))
     options = [f"--results={folder / 'results'}", f"--runs={folder / 'runs'}", f"--out={out}"]
-    done = run_cli("predict", f"--data={clips}", f"--training={training.id}", *options)
+    done = run_process("predict", f"--data={clips}", f"--training={training.id}", *options)
     assert done.returncode == 0, done.stderr
     assert isinstance(json.loads(out.read_text()), list)
-    unknown = run_cli("predict", f"--data={clips}", "--training=0123", *options)
+    unknown = run_process("predict", f"--data={clips}", "--training=0123", *options)
     assert "--training: '0123' has no record under" in one_line_error(unknown)
     drawn = run_cli(
         "visualize", f"--data={clips}", f"--predictions={out}", f"--out={tmp_path / 'p'}",
@@ -214,7 +214,7 @@ def test_a_window_and_offline_predict_without_annotations(finished, data_folder,
     content = json.loads((data_folder / "valid" / "instances.json").read_text())
     path.write_text(json.dumps({**content, "annotations": None}))
     training = next(stores(folder).records("training"))
-    done = run_cli(
+    done = run_process(
         "predict", f"--data={path}", f"--training={training.id}", "--offline", "--size=40",
         f"--results={folder / 'results'}", f"--runs={folder / 'runs'}",
         f"--out={tmp_path / 'r.json'}",
@@ -223,7 +223,7 @@ def test_a_window_and_offline_predict_without_annotations(finished, data_folder,
     assert "entries from" in done.stdout
     shutil.rmtree(tmp_path / "valid")
     for wrong, message in ((tmp_path / "none.json", "no such file"), (path, "no such folder")):
-        failed = run_cli(
+        failed = run_process(
             "predict", f"--data={wrong}", f"--training={training.id}", f"--out={tmp_path / 'x'}"
         )
         assert message in one_line_error(failed)

@@ -24,7 +24,7 @@ from ifc_bench.sweep.plan import depth, make_plan
 from ifc_bench.sweep.sources import with_data, with_start
 from ifc_bench.sweep.starts import fetched_file, start_model
 from ifc_bench.sweep.worker import Worker
-from tests.conftest import one_line_error, run_cli
+from tests.conftest import one_line_error, run_cli, run_process
 from tests.released import released_checkpoint
 
 CPU = Device(kind="cpu", name="cpu", threads=1)
@@ -300,7 +300,7 @@ def test_data_that_is_not_there_is_one_line(options, message, tmp_path):
 
 def test_any_folder_in_the_format_serves_the_embedded_presets(data_folder, tmp_path):
     options = [f"--results={tmp_path / 'r'}", f"--runs={tmp_path / 'x'}", f"--data={data_folder}"]
-    done = run_cli("run", "table3d", "--preset=smoke", "--seeds=1", "--window=5", *options)
+    done = run_process("run", "table3d", "--preset=smoke", "--seeds=1", "--window=5", *options)
     assert done.returncode == 0, done.stderr
     assert "- data: folder, split " in done.stdout
     again = run_cli("report", "table3d", "--preset=smoke", "--seeds=1", "--window=5", *options)
