@@ -78,20 +78,36 @@ def _answer(app: typer.Typer, arguments: list[str] | None) -> int:
         if message is None:
             raise
         return _fail(message, 2)
-    except MemoryError:
-        return _fail("memory is not enough for what was asked for; ask for less", 2)
     except SystemExit as error:
         if isinstance(error.__context__, BrokenPipeError):
             return _READER_GONE
         return _fail(f"a module called sys.exit({error.code!r}); take that out of it", 2)
     except Exception as error:
-        message = told_with_place(error, given)
+        message = _out_of_memory(error) or told_with_place(error, given)
         if message is None:
             raise
         return _fail(message, 2)
     if code == _INTERRUPTED:
         return _fail("stopped; what was finished is kept, the same command goes on from here", code)
     return code if isinstance(code, int) else 0
+
+
+def _out_of_memory(error: Exception) -> str | None:
+    """What to say where memory ran out; None for any other error."""
+    if isinstance(error, MemoryError):
+        return "memory is not enough for what was asked for; ask for less"
+    if "torch" not in sys.modules:
+        return None
+    from ifc_bench.profiling.memory import asked_bytes, out_of_memory
+
+    if not out_of_memory(error):
+        return None
+    asked = asked_bytes(error)
+    size = f" ({asked / 1e9:.1f} GB more)" if asked else ""
+    return (
+        f"memory is not enough for what was asked for{size}; ask for smaller frames, a shorter "
+        "window or another device"
+    )
 
 
 def _refuse_empty(given: Sequence[str]) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
+from ifc_bench.cli.numbers import MOST_SIDE
 from ifc_bench.config import Testing, Training
 from ifc_bench.data.files import Files
 from ifc_bench.errors import UserError
@@ -58,7 +59,8 @@ def add_to(app: typer.Typer) -> None:
             bool, typer.Option(help="One window for the whole video, whatever --window says.")
         ] = False,
         size: Annotated[
-            Optional[int], typer.Option(min=32, help="Shorter side of the frames (paper: 360).")
+            Optional[int],
+            typer.Option(min=32, max=MOST_SIDE, help="Shorter side of the frames (paper: 360)."),
         ] = None,
         results: Annotated[Path, typer.Option(help="Where records lie.")] = Path("results"),
         runs: Annotated[Path, typer.Option(help="Where checkpoints lie.")] = Path("runs"),
