@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+from pathlib import Path
 
 # Of the disk, so every other piece of work would meet it as well.
 NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
@@ -19,6 +20,16 @@ class UserError(Exception):
 
 class Stopped(BaseException):  # not for `except Exception`: a stop is no failure
     """Work that was asked to stop has done so; the message says what of it was kept."""
+
+
+def refuse_irregular(path: Path) -> None:
+    """Refuse a device or a pipe, which may have no end, where a file is to be read.
+
+    Raises:
+        UserError: where `path` is one.
+    """
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise UserError(f"{path}: is a device or a pipe; name a regular file")
 
 
 def told(error: OSError) -> str | None:

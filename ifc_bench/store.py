@@ -79,10 +79,16 @@ class Store:
         """Link a weights file of the user's here, and tell what it holds.
 
         Raises:
-            UserError: where there is no such file.
+            UserError: where there is no such file, or it holds no tensors.
         """
         if not path.is_file():
             raise UserError(f"--start: {path}: no such file")
+        with path.open("rb") as file:
+            head = file.read(4)
+        if not head.startswith((b"PK\x03\x04", b"\x80")):  # a zip, or a pickle as older ones are
+            raise UserError(
+                f"--start: {path}: is no file of weights; name one that torch.save wrote"
+            )
         digest, released, tail = hashlib.sha256(), False, b""
         with path.open("rb") as file:
             for block in iter(lambda: file.read(1 << 20), b""):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ifc_bench.data.json_files import parse_json
 from ifc_bench.data.youtube_vis import VideoInstances
-from ifc_bench.errors import UserError
+from ifc_bench.errors import UserError, refuse_irregular
 from ifc_bench.evaluation import PredictedTrack, read_predictions
 from ifc_bench.evaluation.predictions import checked_predictions
 from ifc_bench.store import refuse_special
@@ -50,6 +50,7 @@ def check(archive: Path, videos: VideoInstances) -> list[PredictedTrack]:
     Raises:
         UserError: one line that names the zip, the entry, the value and the mend.
     """
+    refuse_irregular(archive)
     try:
         with zipfile.ZipFile(archive) as content:
             text = _read(content, archive).decode("utf-8")

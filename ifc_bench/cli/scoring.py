@@ -53,7 +53,6 @@ def add_to(app: typer.Typer) -> None:
         truth = read_instances(ground_truth)
         found = read_predictions(predictions, truth)
         covered = coverage(truth, found)
-        print(covered.told(), file=sys.stderr)
         scores = score_videos(truth, found)
         if method is not None:
             work = External(
@@ -65,6 +64,7 @@ def add_to(app: typer.Typer) -> None:
             result = as_result(scores, truth, len(found), time.monotonic() - begun)
             result = result.model_copy(update={"predicted_videos": covered.predicted})
             Store(results, Path("runs")).save(_record(work, result))
+        print(covered.told(), file=sys.stderr)
         if style == "json":
             print(json.dumps(scores.summary()))
         else:

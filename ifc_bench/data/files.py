@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from ifc_bench.errors import UserError
+from ifc_bench.errors import UserError, refuse_irregular
 
 
 @dataclass(frozen=True)
@@ -33,14 +33,31 @@ class Files:
         """
         annotations = path / "instances.json" if path.is_dir() else path
         if not annotations.is_file():
+            refuse_irregular(annotations)
             raise UserError(f"{annotations}: no such file")
+        _refuse_other_content(annotations)
         beside, stem = annotations.parent, annotations.stem
         usual = [beside / "JPEGImages", beside / stem / "JPEGImages", beside / stem]
         found = next((folder for folder in usual if folder.is_dir()), usual[0])
         files = cls(annotations, images or found)
         if not files.images.is_dir():
-            raise UserError(f"--images: {files.images}: no such folder; name the frames' folder")
+            raise UserError(
+                f"--images: {files.images}: no such folder, for the frames of {annotations}; name "
+                "the frames' folder"
+            )
         return files
+
+
+def _refuse_other_content(annotations: Path) -> None:
+    """Say of a file that is no JSON that it is none, before frames are looked for beside it."""
+    with annotations.open("rb") as file:
+        head = file.read(64).removeprefix(b"\xef\xbb\xbf").lstrip()
+    if not head.startswith(b"{"):
+        begins = f"begins with {head[:12]!r}" if head else "is empty"
+        raise UserError(
+            f"{annotations}: {begins}, so it holds no annotations in JSON; name a folder with "
+            "instances.json, or the annotation file itself"
+        )
 
 
 def split_digest(

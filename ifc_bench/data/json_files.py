@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from ifc_bench.errors import UserError
+from ifc_bench.errors import UserError, refuse_irregular
 
 _SHOWN = 60  # characters of a value
 
@@ -15,8 +15,7 @@ _SHOWN = 60  # characters of a value
 def read_json(path: Path) -> Any:
     """The JSON value in `path`; `UserError` where there is none."""
     try:
-        if path.is_char_device():  # it may have no end
-            raise UserError(f"{path}: is a device, not a file")
+        refuse_irregular(path)
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise UserError(f"{path}: no such file") from None

@@ -135,8 +135,8 @@ def _refuse_missing(source: str) -> None:
         where = f":{line}" if line else ""
         told = error.msg if isinstance(error, SyntaxError) else str(error)
         raise UserError(
-            f"communication: {file}{where}: {type(error).__name__}: {told}; the module {module} is no "
-            "Python"
+            f"communication: {file}{where}: {type(error).__name__}: {told}; the module {module} is "
+            "no Python"
         ) from None
     if set(_bound(tree)).isdisjoint((wanted, "*", "__getattr__")):  # those may make any name
         classes = [node.name for node in tree.body if isinstance(node, ast.ClassDef)]

@@ -13,6 +13,8 @@ from typing import Any
 
 import torch
 
+from ifc_bench.errors import refuse_irregular
+
 
 class DamagedError(Exception):
     """A file that is not what `torch.save` wrote; the message says why, without the file."""
@@ -22,9 +24,11 @@ def read_tensors(path: Path) -> Any:
     """What `torch.save` wrote, on the CPU; code in it is refused and not run.
 
     Raises:
+        UserError: where it is a device or a pipe.
         DamagedError: where its checksums do not fit, or it is no such file.
         OSError: where it cannot be read.
     """
+    refuse_irregular(path)
     try:
         if zipfile.is_zipfile(path):
             _check(path)

@@ -102,3 +102,30 @@ def test_memory_that_is_not_enough_is_one_line(monkeypatch, capsys):
     monkeypatch.setattr(counting, "_encoder_rows", too_much)
     assert main(TABLES, PRESETS, ["flops"]) == 2
     assert capsys.readouterr().err.startswith("error: memory is not enough")
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b"\x00\x01", "blob: begins with b'\\x00\\x01', so it holds no annotations in JSON"),
+        (b"", "blob: is empty, so it holds no annotations in JSON"),
+        (b"{}", "--images: JPEGImages: no such folder, for the frames of blob; name the frames'"),
+    ],
+)
+def test_annotations_are_looked_at_before_their_frames(refusal, tmp_path, content, told):
+    (tmp_path / "blob").write_bytes(content)
+    assert told in refusal("data", "validate", "blob")
+
+
+def test_a_start_is_a_file_of_weights(refusal, tmp_path):
+    (tmp_path / "host").write_text("name")
+    told = refusal("plan", "table3a", "--preset=smoke", "--start=host", *PLACES)
+    assert "--start: host: is no file of weights; name one that torch.save wrote" in told
+
+
+def test_evaluate_says_one_thing_where_its_record_cannot_be_kept(refusal, tmp_path, data_folder):
+    (tmp_path / "taken").write_text("")
+    (tmp_path / "p.json").write_text("[]")
+    truth = f"--ground-truth={data_folder / 'valid' / 'instances.json'}"
+    given = ("--predictions=p.json", "--method=ours", "--results=taken")
+    assert "taken/externals: not a directory" in refusal("evaluate", truth, *given)

@@ -1,6 +1,7 @@
 """Broken data sets: one clear line each, naming file, entry, value and mend."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from ifc_bench.data.validation import data_faults
 from ifc_bench.data.youtube_vis import _runs
 from ifc_bench.errors import UserError
 from ifc_bench.masks import compress, decode
+from ifc_bench.models.tensor_file import read_tensors
 
 
 def first_mask(content):
@@ -154,9 +156,14 @@ def test_files_that_are_no_annotations(content, message, tmp_path):
     assert list(data_faults(path, None))
 
 
-def test_a_device_is_no_file():
-    with pytest.raises(UserError, match="/dev/full: is a device, not a file"):
-        read_instances(Path("/dev/full"))
+@pytest.mark.parametrize("read", [read_instances, read_tensors])
+def test_a_device_or_a_pipe_is_no_file(read, tmp_path):
+    """Neither has an end."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    for path in (Path("/dev/full"), pipe):
+        with pytest.raises(UserError, match=f"{path}: is a device or a pipe; name a regular file"):
+            read(path)
 
 
 def test_a_byte_order_mark_is_passed_over(edited):
