@@ -20,6 +20,13 @@ def _whole(value: object) -> object:
     return value
 
 
+def _number(value: object) -> object:
+    """The same for a number with a fraction."""
+    if isinstance(value, (bool, str)):
+        raise PydanticCustomError("number", "Input should be a number")
+    return value
+
+
 def _clean(text: str) -> str:
     """Refuse control characters, ends of line and halves of surrogate pairs."""
     if bad := _UNFIT.search(text):
@@ -43,7 +50,9 @@ Id = Annotated[_Whole, Field(ge=-(2**63), lt=2**63)]
 PositiveId = Annotated[_Whole, Field(gt=0, lt=2**63)]
 Length = Annotated[_Whole, Field(gt=0, lt=2**63)]
 Side = Annotated[_Whole, Field(gt=0, le=MAX_SIDE)]
-Area = Annotated[float, Field(ge=0, le=1e10, allow_inf_nan=False)]  # the API ignores larger ones
+Area = Annotated[  # the API ignores larger ones
+    float, BeforeValidator(_number), Field(ge=0, le=1e10, allow_inf_nan=False)
+]
 Name = Annotated[str, Field(max_length=200), AfterValidator(_clean)]
 FileName = Annotated[str, Field(max_length=1000), AfterValidator(_clean)]
 Situation = Annotated[str, Field(max_length=60), AfterValidator(_clean), AfterValidator(_folder)]

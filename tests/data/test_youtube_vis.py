@@ -63,7 +63,13 @@ BROKEN = {
         "videos.0: is 65535 x 65535 pixels",
     ),
 }
-for _name, _value in (("nan", float("nan")), ("infinite", float("inf")), ("negative", -1.0)):
+for _name, _value in (
+    ("nan", float("nan")),
+    ("infinite", float("inf")),
+    ("negative", -1.0),
+    ("true", True),
+    ("text", "12"),
+):
     BROKEN[f"an area that is {_name}"] = (
         lambda c, value=_value: c["annotations"][0]["areas"].__setitem__(0, value),
         "annotations.0.areas.0",
