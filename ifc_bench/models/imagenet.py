@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ifc_bench.errors import UserError
-from ifc_bench.models.tensor_file import DamagedError, read_tensors
+from ifc_bench.models.tensor_file import DamagedError, read_tensors, tensor_fault
 
 if TYPE_CHECKING:
     from ifc_bench.models.resnet import ResNet
@@ -175,7 +175,7 @@ def tensors(content: Any, path: object) -> dict[str, Tensor]:
         if isinstance(value, np.ndarray) and value.dtype.kind in "fiub":
             value = _from_array(value, f"{path}: {key[:60]}")
         if isinstance(value, Tensor):
-            if fault := _fault(value):
+            if fault := tensor_fault(value):
                 raise UserError(f"{path}: {key[:60]}: {fault}")
             found[key] = value.detach()
         elif not isinstance(value, (int, float, str)):
@@ -190,17 +190,6 @@ def _from_array(array: NDArray[Any], where: str) -> Tensor:
         return torch.from_numpy(array.astype(array.dtype.newbyteorder("=")))
     except TypeError:
         raise UserError(f"{where}: holds {array.dtype}, which torch does not have") from None
-
-
-def _fault(tensor: Tensor) -> str | None:
-    """Why a tensor is none of a state dict's; None where it is one."""
-    dense = tensor.layout == torch.strided and not tensor.is_quantized and not tensor.is_nested
-    if not dense or tensor.device.type == "meta":
-        return "is sparse, quantised or without numbers, expected a dense tensor"
-    there = tensor.untyped_storage().nbytes()
-    if tensor.numel() * tensor.element_size() > there:
-        return f"has shape {list(tensor.shape)}, and the file {there} bytes for it"
-    return None
 
 
 class _ArrayUnpickler(pickle._Unpickler):

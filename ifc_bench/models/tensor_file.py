@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from ifc_bench.errors import refuse_irregular
 
@@ -59,6 +60,17 @@ def _check(path: Path) -> None:
         raise DamagedError(
             f"the checksum of {broken[:60]} does not fit, so its content was changed"
         )
+
+
+def tensor_fault(tensor: Tensor) -> str | None:
+    """Why a tensor is none of a state dict's; None where it is one."""
+    dense = tensor.layout == torch.strided and not tensor.is_quantized and not tensor.is_nested
+    if not dense or tensor.device.type == "meta":
+        return "is sparse, quantised or without numbers, expected a dense tensor"
+    there = tensor.untyped_storage().nbytes()
+    if tensor.numel() * tensor.element_size() > there:
+        return f"has shape {list(tensor.shape)}, and the file {there} bytes for it"
+    return None
 
 
 def write_tensors(state: dict[str, Any], path: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from ifc_bench.evaluation import PredictedTrack
-from ifc_bench.store import write_text
+from ifc_bench.store import refuse_special, write_text
 
 
 class _Finished(BaseModel):
@@ -25,10 +25,12 @@ class Partial:
     and those after it.
 
     Raises:
-        OSError: where it cannot be read or written, also for want of space; it names the file.
+        OSError: where it cannot be read or written, also for want of space, or `out` is a device or
+            a folder; it names the file.
     """
 
     def __init__(self, out: Path, request: str) -> None:
+        refuse_special(out)
         self.path = out.with_name(f".{out.name}.partial")
         self.tracks: dict[int, list[PredictedTrack]] = {}
         self.counts: dict[int, int] = {}

@@ -23,7 +23,7 @@ from ifc_bench.errors import Stopped, UserError
 from ifc_bench.models.build import build_model
 from ifc_bench.models.criterion import losses
 from ifc_bench.models.ifc import IFC
-from ifc_bench.models.tensor_file import DamagedError, read_tensors, write_tensors
+from ifc_bench.models.tensor_file import DamagedError, read_tensors, tensor_fault, write_tensors
 from ifc_bench.training.processes import ALONE, Processes
 
 _CURVE_POINTS = 20_000  # a record stays readable, however long the training
@@ -372,9 +372,19 @@ def finished_weights(path: Path, work: Training) -> dict[str, Tensor]:
         )
     weights: dict[str, Tensor] = state["model"]
     for key, weight in weights.items():
-        if not isinstance(weight, Tensor) or not torch.isfinite(weight).all():
+        if fault := _weight_fault(key, weight):
             raise UserError(
-                f"{path}: model: {key}: holds numbers that are not finite; delete it and the "
-                f"record trainings/{work.id}.json to train again"
+                f"{path}: model: {str(key)[:60]}: {fault}; delete it and the record "
+                f"trainings/{work.id}.json to train again"
             )
     return weights
+
+
+def _weight_fault(key: object, weight: object) -> str | None:
+    if not isinstance(key, str) or not isinstance(weight, Tensor):
+        return f"holds {type(weight).__name__}, expected a name with a tensor"
+    if fault := tensor_fault(weight):
+        return fault
+    if weight.is_complex():
+        return "holds complex numbers"
+    return None if torch.isfinite(weight).all() else "holds numbers that are not finite"

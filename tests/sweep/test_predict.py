@@ -1,6 +1,7 @@
 """What of a track is written: every class over the threshold, each mask once, null where none."""
 
 import json
+import os
 import resource
 
 import numpy as np
@@ -171,3 +172,11 @@ def test_a_stopped_prediction_goes_on_after_the_last_finished_video(data_folder,
 def test_another_number_of_classes_is_a_fault_of_ours(track):
     with pytest.raises(ValueError, match="zip"):
         scored([track], 7, [10, 20], 0.01)
+
+
+def test_a_device_is_refused_before_any_video(tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with pytest.raises(OSError, match="is no regular file"):
+        Partial(pipe, "request")
+    assert list(tmp_path.iterdir()) == [pipe]
