@@ -8,7 +8,8 @@ import pytest
 
 from ifc_bench.config import Count, ModelConfig
 from ifc_bench.errors import UserError, told
-from ifc_bench.provenance import describe_device, provenance, resolve_device
+from ifc_bench.hardware.device import describe_device, resolve_device
+from ifc_bench.provenance import provenance
 from ifc_bench.records import CountResult, FootprintResult, Record
 from ifc_bench.store import Store, seal, write_text
 from tests.conftest import ROOT

@@ -98,7 +98,7 @@ def _out_of_memory(error: Exception) -> str | None:
         return "memory is not enough for what was asked for; ask for less"
     if "torch" not in sys.modules:
         return None
-    from ifc_bench.profiling.memory import asked_bytes, out_of_memory
+    from ifc_bench.measuring.memory import asked_bytes, out_of_memory
 
     if not out_of_memory(error):
         return None

@@ -55,14 +55,14 @@ def add_to(app: typer.Typer) -> None:
 
 
 def _encoder_rows(model: ModelConfig, size: tuple[int, int], frames: int) -> list[dict[str, Any]]:
-    from ifc_bench.profiling.flops import encoder_macs  # torch: only where it is needed
+    from ifc_bench.measuring.macs import encoder_macs  # torch: only where it is needed
 
     return [{**_place(model, size, frames), "macs": encoder_macs(model, frames, *size)}]
 
 
 def _scope_rows(model: ModelConfig, size: tuple[int, int], frames: int) -> list[dict[str, Any]]:
     """One row for each part of the network, and one for all of it."""
-    from ifc_bench.profiling.scopes import model_costs  # torch: only where it is needed
+    from ifc_bench.measuring.scopes import model_costs  # torch: only where it is needed
 
     costs = model_costs(model, frames, *size)
     keys = ("macs", "parameters", "bytes_moved")

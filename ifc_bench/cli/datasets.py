@@ -7,6 +7,7 @@ from typing import Annotated, Optional
 
 import typer
 
+from ifc_bench.cli.progress import bar
 from ifc_bench.config import SyntheticData
 from ifc_bench.data.davis import convert_davis
 from ifc_bench.data.files import Files
@@ -14,7 +15,6 @@ from ifc_bench.data.split import split_videos
 from ifc_bench.data.synthetic import synthesize
 from ifc_bench.data.validation import data_faults
 from ifc_bench.errors import UserError
-from ifc_bench.progress import bar
 from ifc_bench.store import write_text
 
 _SHOWN = 50

@@ -8,9 +8,9 @@ from typing import Annotated, Literal, Optional
 
 import typer
 
-from ifc_bench.cards import GpuModel, card
 from ifc_bench.cli.numbers import MOST_THREADS
 from ifc_bench.cli.options import Style, results_for
+from ifc_bench.cli.progress import bar
 from ifc_bench.cli.variants import (
     DEFAULT_WINDOWS,
     Attentions,
@@ -26,10 +26,10 @@ from ifc_bench.cli.variants import (
 )
 from ifc_bench.config import Arithmetic, Footprint, ModelConfig
 from ifc_bench.errors import UserError
-from ifc_bench.progress import bar
-from ifc_bench.provenance import describe_device, resolve_device
+from ifc_bench.hardware.catalogue import GpuModel, card
+from ifc_bench.hardware.device import describe_device, resolve_device
 from ifc_bench.records import Record
-from ifc_bench.report.fits import render_check, render_fits, render_largest
+from ifc_bench.report.footprints import render_check, render_fits, render_largest
 from ifc_bench.report.forecast import render_forecast
 from ifc_bench.report.layout import Format
 from ifc_bench.store import Store, write_text
@@ -120,7 +120,7 @@ def add_to(app: typer.Typer) -> None:
         results = results_for(results, described)
         store = Store(results, results)  # nothing is kept under runs, so no such folder is made
         store.prepare()
-        from ifc_bench.sweep import fitting  # torch: only where it is needed
+        from ifc_bench.measuring import fitting  # torch: only where it is needed
 
         with bar("predict") as tell:
             shown = [render_fits(fitting.predict_all(works, store, tell), cards, style)]
@@ -148,7 +148,7 @@ def _profiles(folder: Path) -> list[Record]:
     Raises:
         UserError: where the folder has no profile that was measured scope by scope.
     """
-    from ifc_bench.sweep.roofline import learn  # torch: only where it is needed
+    from ifc_bench.measuring.roofline import learn  # torch: only where it is needed
 
     found = list(Store(folder, Path("runs")).records("profile"))
     if learn(found) is None:
@@ -162,7 +162,7 @@ def _profiles(folder: Path) -> list[Record]:
 def _forecast(
     works: list[Footprint], cards: list[GpuModel], profiles: list[Record], style: Format
 ) -> str:
-    from ifc_bench.sweep.roofline import forecasts  # torch: only where it is needed
+    from ifc_bench.measuring.roofline import forecasts  # torch: only where it is needed
 
     found = forecasts(works, cards, profiles)
     learned = found.efficiency

@@ -15,7 +15,7 @@ from tabulate import tabulate
 
 from ifc_bench.cli.numbers import number
 from ifc_bench.cli.options import results_for
-from ifc_bench.provenance import describe_device, resolve_device, usable_cores
+from ifc_bench.hardware.device import describe_device, resolve_device, usable_cores
 from ifc_bench.store import write_text
 
 _REQUIRED = ("torch", "torchvision", "numpy", "pandas", "matplotlib", "pycocotools", "scipy")
@@ -150,7 +150,7 @@ def _kernels(place: str) -> Iterator[Row]:
 def _self_test(place: str, seconds: float) -> Iterator[Row]:
     import torch
 
-    from ifc_bench.profiling.selftest import timer_noise
+    from ifc_bench.measuring.selftest import timer_noise
 
     torch.set_num_threads(1)
     noise = timer_noise(torch.device(place), seconds)

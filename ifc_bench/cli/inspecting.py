@@ -65,10 +65,10 @@ def add_to(app: typer.Typer, recipes: Recipes) -> None:
         --size 360 --out attention.png
         """
         _require_png(out)
-        from ifc_bench.cli.drawing import video_of  # torch: only where it is needed
         from ifc_bench.data.loading import VideoDataset
         from ifc_bench.models.inspection import foreground_share, memory_attention
-        from ifc_bench.pictures import attention_strip, save
+        from ifc_bench.pictures.strips import attention_strip, save
+        from ifc_bench.pictures.videos import video_of  # torch: only where it is needed
 
         videos = VideoDataset(Files.at(data, images), unannotated=True)
         store = Store(results, runs)
@@ -115,9 +115,9 @@ def add_to(app: typer.Typer, recipes: Recipes) -> None:
         Example: python run_ablations.py diagram --communication ifc --out network.png
         """
         _require_png(out)
-        from ifc_bench.diagram import diagram  # torch: only where it is needed
         from ifc_bench.models.inspection import parts
-        from ifc_bench.pictures import save
+        from ifc_bench.pictures.diagram import diagram  # torch: only where it is needed
+        from ifc_bench.pictures.strips import save
 
         height, width = parse_size(size)
         talk = communication_of(communication, tokens)

@@ -11,7 +11,6 @@ from typing import Annotated, Any, Literal, Optional, get_type_hints
 
 import typer
 
-from ifc_bench.cards import same_card
 from ifc_bench.cli.numbers import (
     MOST_FRAMES,
     MOST_ITERATIONS,
@@ -20,14 +19,15 @@ from ifc_bench.cli.numbers import (
     MOST_THREADS,
 )
 from ifc_bench.cli.recipes import Recipes
+from ifc_bench.cli.sources import with_data, with_start
 from ifc_bench.data.catalogue import LAYOUTS
 from ifc_bench.errors import UserError
-from ifc_bench.provenance import describe_device, resolve_device, usable_cores
+from ifc_bench.hardware.catalogue import same_card
+from ifc_bench.hardware.device import describe_device, resolve_device, usable_cores
 from ifc_bench.recipe import AnyTable, Preset
 from ifc_bench.records import Device, Status
 from ifc_bench.store import Store
 from ifc_bench.sweep.executors import Settings
-from ifc_bench.sweep.sources import with_data, with_start
 
 Style = Annotated[
     Literal["github", "latex", "csv", "json"],

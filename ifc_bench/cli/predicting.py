@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Annotated, Optional
 import typer
 
 from ifc_bench.cli.numbers import MOST_SIDE
+from ifc_bench.cli.progress import bar
 from ifc_bench.config import Testing, Training
 from ifc_bench.data.files import Files
 from ifc_bench.errors import UserError
+from ifc_bench.hardware.device import resolve_device
 from ifc_bench.models.own import own_module
-from ifc_bench.progress import bar
-from ifc_bench.provenance import resolve_device
 from ifc_bench.store import Store, file_hash, write_text
 
 if TYPE_CHECKING:
@@ -76,8 +76,7 @@ def add_to(app: typer.Typer) -> None:
         if not out.name or out.is_dir():
             raise UserError(f"--out: {str(out)!r} names no file; name the results.json to write")
         from ifc_bench.data.loading import VideoDataset  # torch: only where it is needed
-        from ifc_bench.sweep.partial import Partial
-        from ifc_bench.sweep.predict import predict, results_json
+        from ifc_bench.inference import Partial, predict, results_json
 
         videos = VideoDataset(Files.at(data, images), unannotated=True)
         store = Store(results, runs)
@@ -142,8 +141,8 @@ def add_to(app: typer.Typer) -> None:
                 )
         if math.isnan(threshold):
             raise UserError("--threshold: nan is no score; give a number")
-        from ifc_bench.cli.drawing import Choice, draw_strips  # torch: only where it is needed
         from ifc_bench.data.loading import VideoDataset
+        from ifc_bench.pictures.videos import Choice, draw_strips  # torch: only where it is needed
 
         videos = VideoDataset(Files.at(data, images), unannotated=True)
         choice = Choice(video, situation, columns, frame or None, threshold, gif)

@@ -11,6 +11,7 @@ from rich.console import Console
 
 from ifc_bench.cli.numbers import MOST_FRAMES, MOST_THREADS, number
 from ifc_bench.cli.options import ExpectGpu, Style, refuse_other_card, results_for
+from ifc_bench.cli.progress import bar
 from ifc_bench.cli.variants import (
     DEFAULT_WINDOWS,
     Attentions,
@@ -36,8 +37,7 @@ from ifc_bench.config import (
 )
 from ifc_bench.data.catalogue import adopt_clips
 from ifc_bench.errors import UserError
-from ifc_bench.progress import bar
-from ifc_bench.provenance import describe_device, resolve_device
+from ifc_bench.hardware.device import describe_device, resolve_device
 from ifc_bench.records import Record
 from ifc_bench.report.paper import PaperNumbers
 from ifc_bench.report.profiles import render_profiles
@@ -179,8 +179,8 @@ def add_to(app: typer.Typer) -> None:
 
 def measure(works: list[Profile], store: Store, device: str) -> list[Record]:
     """Measure what has no record yet, with a bar; count what a clip of each costs."""
-    from ifc_bench.sweep.counting import count_all
-    from ifc_bench.sweep.profiles import measure_profiles
+    from ifc_bench.measuring.counting import count_all
+    from ifc_bench.measuring.profiles import measure_profiles
 
     store.prepare()
     left = [work for work in works if not store.done(work)]
@@ -240,7 +240,7 @@ def _require_kernels(works: list[Profile], device: str) -> None:
     Raises:
         UserError: where one is not available.
     """
-    from ifc_bench.sweep.isolation import in_process
+    from ifc_bench.measuring.isolation import in_process
 
     special = {(w.model.attention, w.precision) for w in works if w.model.attention in _SPECIAL}
     for kernel, precision in sorted(special):
@@ -250,7 +250,7 @@ def _require_kernels(works: list[Profile], device: str) -> None:
 def _try_kernel(kernel: AttentionKernel, precision: Arithmetic, device: str) -> None:
     import torch
 
+    from ifc_bench.measuring.speed import DTYPES
     from ifc_bench.models.attention import require_kernel
-    from ifc_bench.profiling.speed import DTYPES
 
     require_kernel(kernel, torch.device(device), DTYPES[precision])

@@ -16,7 +16,7 @@ from ifc_bench.data.annotations import read_instances
 from ifc_bench.errors import UserError
 from ifc_bench.evaluation import as_result, coverage, read_predictions, score_videos
 from ifc_bench.provenance import provenance
-from ifc_bench.records import EvaluationResult, Record, attention_of
+from ifc_bench.records import Record
 from ifc_bench.store import Store, file_hash
 
 _LONGEST_NAME = 100
@@ -63,21 +63,11 @@ def add_to(app: typer.Typer) -> None:
             )
             result = as_result(scores, truth, len(found), time.monotonic() - begun)
             result = result.model_copy(update={"predicted_videos": covered.predicted})
-            Store(results, Path("runs")).save(_record(work, result))
+            Store(results, Path("runs")).save(
+                Record.of(work, provenance("cpu", 1), result, split_hash=work.ground_truth)
+            )
         print(covered.told(), file=sys.stderr)
         if style == "json":
             print(json.dumps(scores.summary()))
         else:
             print(tabulate(scores.summary().items(), ["metric", "value"], "github", floatfmt=".4f"))
-
-
-def _record(work: External, result: EvaluationResult) -> Record:
-    return Record(
-        id=work.id,
-        status="ok",
-        work=work,
-        attention=attention_of(work),
-        split_hash=work.ground_truth,
-        provenance=provenance("cpu", 1),
-        result=result,
-    )

@@ -22,11 +22,11 @@ from ifc_bench.cli.options import (
     refuse_other_card,
     spread,
 )
+from ifc_bench.cli.progress import SweepDisplay
 from ifc_bench.cli.recipes import Recipes
 from ifc_bench.config import AnyWork, Evaluation, Profile, Training
 from ifc_bench.errors import UserError
-from ifc_bench.progress import SweepDisplay
-from ifc_bench.provenance import describe_device
+from ifc_bench.hardware.device import describe_device
 from ifc_bench.recipe import Table
 from ifc_bench.report import measured_on
 from ifc_bench.report.layout import write

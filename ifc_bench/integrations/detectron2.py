@@ -44,13 +44,13 @@ from ifc_bench.config import LossConfig, ModelConfig
 from ifc_bench.data.annotations import read_instances
 from ifc_bench.data.transforms import shrink_masks
 from ifc_bench.evaluation import PredictedTrack, score_videos
+from ifc_bench.inference import scored
 from ifc_bench.integrations.detectron2_data import ClipMapper, register_all, register_videos
 from ifc_bench.models.backbone import FeatureExtractor
 from ifc_bench.models.build import assemble
 from ifc_bench.models.checkpoint import released_name
 from ifc_bench.models.criterion import losses
 from ifc_bench.structures import Target
-from ifc_bench.sweep.predict import scored
 from ifc_bench.tracking import ClipTracker, track_video
 from ifc_bench.training.processes import Processes
 

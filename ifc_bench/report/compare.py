@@ -16,8 +16,8 @@ from typing import Any, Literal
 from scipy.stats import mannwhitneyu
 from scipy.stats import t as student
 
-from ifc_bench.cards import same_card
 from ifc_bench.errors import UserError
+from ifc_bench.hardware.catalogue import same_card
 from ifc_bench.records import ProfileResult, Record
 from ifc_bench.report.layout import ABSENT, Format, Grid, write
 from ifc_bench.report.lost import MEASURED, Lost, state

@@ -10,7 +10,7 @@ from functools import partial
 import pandas as pd
 from matplotlib.axes import Axes
 
-from ifc_bench.cards import card
+from ifc_bench.hardware.catalogue import card
 from ifc_bench.recipe import Preset, Table
 from ifc_bench.report import frames, plots
 from ifc_bench.report.roofline import roofline_frame

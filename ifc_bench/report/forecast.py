@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from statistics import median
 
-from ifc_bench.cards import GpuModel
 from ifc_bench.config import Footprint
+from ifc_bench.hardware.catalogue import GpuModel
 from ifc_bench.report.layout import ABSENT, Format, Grid, write
 from ifc_bench.report.speeds import variant
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pandas as pd
 
-from ifc_bench.cards import same_card
 from ifc_bench.config import InterFrame, NoiseFrames, Profile
+from ifc_bench.hardware.catalogue import same_card
 from ifc_bench.records import ProfileResult, Record
 from ifc_bench.report.layout import ABSENT, Format, Grid, explain_mark, span, write
 from ifc_bench.report.origins import origin_lines, origin_of

@@ -18,13 +18,13 @@ import jinja2
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 
-from ifc_bench.cards import card, catalogue
 from ifc_bench.config import Footprint
-from ifc_bench.png import title_of, write_png
+from ifc_bench.hardware.catalogue import card, catalogue
+from ifc_bench.pictures.png import title_of, write_png
 from ifc_bench.recipe import AnyTable, Preset, TableOfCounts, TableOfMethods
 from ifc_bench.records import Record
 from ifc_bench.report.figures import Drawing, machine_drawings, table_drawings
-from ifc_bench.report.fits import fit_grid
+from ifc_bench.report.footprints import fit_grid
 from ifc_bench.report.layout import FEW_MARK, Format, Grid, write
 from ifc_bench.report.machines import ELSEWHERE, random_profiles, section_name, whence
 from ifc_bench.report.paper import PaperNumbers

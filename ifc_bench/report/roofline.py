@@ -12,7 +12,7 @@ from ifc_bench.config import NUMBER_BYTES, Profile
 from ifc_bench.records import CountResult, ProfileResult, Record, ScopeCost
 from ifc_bench.report.speeds import row_of
 from ifc_bench.store import Store
-from ifc_bench.windows import windows
+from ifc_bench.tracking.windows import windows
 
 _SCOPES = ("backbone", "encoder", "decoder", "mask_head")  # those that a watched pass times whole
 _COLUMNS = [

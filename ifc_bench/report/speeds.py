@@ -13,9 +13,9 @@ import numpy as np
 import pandas as pd
 
 from ifc_bench.config import ModelConfig, NoiseFrames, Profile, spoken
-from ifc_bench.nvml import doubts, joules, remarks
-from ifc_bench.profiling.interval import median_interval
+from ifc_bench.measuring.interval import median_interval
 from ifc_bench.records import ProcessSamples, ProfileResult, Record
+from ifc_bench.report.gpu_logs import doubts, joules, remarks
 from ifc_bench.report.layout import flagged
 from ifc_bench.report.statistics import summarise
 from ifc_bench.report.window_counts import Reading, reading_of

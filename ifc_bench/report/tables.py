@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from ifc_bench.recipe import AnyTable, Preset, Table, TableOfCounts, TableOfMethods
 from ifc_bench.report.aggregate import Cell, collect
 from ifc_bench.report.cells import accuracy, failures
-from ifc_bench.report.counts import count_grid
 from ifc_bench.report.heads import head_lines, most_seeds
 from ifc_bench.report.layout import (
     ABSENT,
@@ -21,6 +20,7 @@ from ifc_bench.report.layout import (
     span,
     write,
 )
+from ifc_bench.report.macs import count_grid
 from ifc_bench.report.methods import method_grid
 from ifc_bench.report.paper import PaperNumbers
 from ifc_bench.report.significance import best_rows, compare_rows, power_lines

@@ -13,7 +13,7 @@ from statistics import fmean
 from ifc_bench.config import Profile
 from ifc_bench.records import ProfileResult, Record
 from ifc_bench.report.layout import listed, span
-from ifc_bench.windows import windows
+from ifc_bench.tracking.windows import windows
 
 _MOST_CLAUSES = 3
 

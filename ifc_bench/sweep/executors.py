@@ -21,10 +21,10 @@ from typing import Any
 
 from ifc_bench.config import AnyWork, Count, Evaluation, Profile, Training
 from ifc_bench.errors import NO_SPACE, Stopped, UserError, told
+from ifc_bench.measuring.isolation import CONTEXT, ending, start, uninterrupted
 from ifc_bench.provenance import provenance
-from ifc_bench.records import Record, attention_of
+from ifc_bench.records import Record
 from ifc_bench.store import Store
-from ifc_bench.sweep.isolation import CONTEXT, ending, start, uninterrupted
 from ifc_bench.sweep.plan import Job, Plan, depth, label
 
 Task = Job | tuple[Profile, ...] | tuple[Count, ...]
@@ -246,15 +246,8 @@ def _rest(task: Task, died: AnyWork, store: Store) -> Task | None:
 
 
 def _failed(work: AnyWork, message: str, settings: Settings) -> Record:
-    return Record(
-        id=work.id,
-        status="failed",
-        work=work,
-        attention=attention_of(work),
-        split_hash=None,
-        provenance=provenance(settings.device, settings.threads),
-        error=message,
-    )
+    where = provenance(settings.device, settings.threads)
+    return Record.of(work, where, status="failed", error=message)
 
 
 def _work(number: int, task: Task, store: Store, settings: Settings, channel: Connection) -> None:

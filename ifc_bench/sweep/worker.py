@@ -19,25 +19,25 @@ from ifc_bench.config import (
     Training,
     spoken,
 )
+from ifc_bench.data.splits import Splits
 from ifc_bench.errors import NO_SPACE, Stopped, UserError
 from ifc_bench.evaluation import as_result, score_images, score_videos
+from ifc_bench.hardware.device import usable_cores
+from ifc_bench.inference import predict, results_json
+from ifc_bench.measuring.counting import counted
+from ifc_bench.measuring.memory import out_of_memory
+from ifc_bench.measuring.profiles import measure_profiles
 from ifc_bench.models.ifc import IFC
-from ifc_bench.profiling.memory import out_of_memory
-from ifc_bench.provenance import provenance, usable_cores
+from ifc_bench.provenance import provenance
 from ifc_bench.records import (
     Record,
     Result,
     Status,
     TrainingResult,
-    attention_of,
 )
 from ifc_bench.store import Store, write_text
-from ifc_bench.sweep.counting import counted
 from ifc_bench.sweep.plan import Job
-from ifc_bench.sweep.predict import predict, results_json
-from ifc_bench.sweep.profiles import measure_profiles
-from ifc_bench.sweep.splits import Splits
-from ifc_bench.sweep.starts import start_model
+from ifc_bench.training.first_weights import start_model
 from ifc_bench.training.processes import ALONE, Processes
 from ifc_bench.training.trainer import Hooks, Trainer, trained_model
 
@@ -234,16 +234,8 @@ class Worker:
         result: Result | None,
         error: str | None = None,
     ) -> Record:
-        record = Record(
-            id=work.id,
-            status=status,
-            work=work,
-            attention=attention_of(work),
-            split_hash=digest,
-            provenance=provenance(self.device, self.threads),
-            result=result,
-            error=error,
-        )
+        where = provenance(self.device, self.threads)
+        record = Record.of(work, where, result, status=status, split_hash=digest, error=error)
         if self.processes.first:
             self.store.save(record)
         return record

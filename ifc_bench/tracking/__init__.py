@@ -1,6 +1,21 @@
 """From windows of a video to tracks."""
 
-from ifc_bench.tracking.clip_tracker import ClipTracker
-from ifc_bench.tracking.video import track_video
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ifc_bench.tracking.clip_tracker import ClipTracker
+    from ifc_bench.tracking.video import track_video
 
 __all__ = ["ClipTracker", "track_video"]
+
+_MODULES = {"ClipTracker": "clip_tracker", "track_video": "video"}
+
+
+def __getattr__(name: str) -> Any:
+    """Import the tracker when it is asked for: `tracking.windows` is used where torch is not."""
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)

@@ -20,7 +20,7 @@ from torch import Tensor
 from ifc_bench.errors import UserError
 from ifc_bench.masks import BoolArray, Rle, encode
 from ifc_bench.structures import Track
-from ifc_bench.watch import Watch, unwatched
+from ifc_bench.tracking.watch import Watch, unwatched
 
 _AT_ONCE = 8  # masks at full size, so that many tracks take no more memory than a few
 _NOT_FINITE = (

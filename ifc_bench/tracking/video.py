@@ -10,8 +10,8 @@ from torch import Tensor
 from ifc_bench.models.ifc import IFC
 from ifc_bench.structures import Track
 from ifc_bench.tracking.clip_tracker import ClipTracker
-from ifc_bench.watch import Watch, unwatched
-from ifc_bench.windows import windows
+from ifc_bench.tracking.watch import Watch, unwatched
+from ifc_bench.tracking.windows import windows
 
 FrameReader = Callable[[list[int]], Tensor]
 

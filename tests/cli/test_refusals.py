@@ -7,7 +7,7 @@ import pytest
 from ablations import PRESETS, TABLES
 from ifc_bench.cli import counting, main
 from ifc_bench.cli.recipes import Recipes
-from ifc_bench.sweep import fitting
+from ifc_bench.measuring import fitting
 
 NINES = "9" * 5000
 PLACES = ("--results=r", "--runs=u")

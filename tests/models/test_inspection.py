@@ -5,7 +5,6 @@ import pytest
 import torch
 
 from ifc_bench.config import DecompTHW, FullTHW, InterFrame, ModelConfig, NoComm
-from ifc_bench.diagram import diagram
 from ifc_bench.errors import UserError
 from ifc_bench.models.build import build_model
 from ifc_bench.models.inspection import (
@@ -14,6 +13,7 @@ from ifc_bench.models.inspection import (
     parts,
     predicted_foreground,
 )
+from ifc_bench.pictures.diagram import diagram
 from tests.conftest import one_line_error, run_cli, tiny_model
 
 CLIP = torch.arange(3 * 3 * 32 * 48).reshape(3, 3, 32, 48) % 251

@@ -10,13 +10,13 @@ from ablations import PRESETS, TABLES
 from ifc_bench.cli import main
 from ifc_bench.config import NoComm, Optimisation, OwnModule, SyntheticData, Training, spoken
 from ifc_bench.errors import UserError
+from ifc_bench.measuring.isolation import in_process
 from ifc_bench.models import own
 from ifc_bench.models.build import build_model
 from ifc_bench.models.own import own_module
 from ifc_bench.provenance import provenance
 from ifc_bench.records import Record, TrainingResult
 from ifc_bench.store import Store
-from ifc_bench.sweep.isolation import in_process
 from tests.conftest import one_line_error, run_cli, tiny_model
 
 CODE = '''

@@ -9,6 +9,7 @@ from matplotlib.patches import Rectangle
 
 from ablations import PRESETS, TABLES
 from ifc_bench.config import InterFrame, ModelConfig, NoComm
+from ifc_bench.measuring.roofline import COUNTED
 from ifc_bench.records import TrainingResult
 from ifc_bench.report import plots
 from ifc_bench.report.figures import machine_drawings, table_drawings
@@ -16,7 +17,6 @@ from ifc_bench.report.publish import publish
 from ifc_bench.report.significance import Comparison
 from ifc_bench.report.statistics import Summary, power, welch
 from ifc_bench.store import Store
-from ifc_bench.sweep.roofline import COUNTED
 from tests.report.test_profiles import process, record
 from tests.report.test_tables import NAMES, accuracy, save
 

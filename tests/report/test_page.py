@@ -8,7 +8,7 @@ import pytest
 
 from ablations import PRESETS, TABLES
 from ifc_bench.cli import main
-from ifc_bench.png import write_png
+from ifc_bench.pictures.png import write_png
 from ifc_bench.report.publish import publish
 from ifc_bench.store import Store
 from tests.conftest import ROOT

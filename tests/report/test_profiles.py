@@ -16,7 +16,9 @@ from ifc_bench.config import (
     RandomWeights,
 )
 from ifc_bench.errors import UserError
-from ifc_bench.profiling.scopes import model_costs
+from ifc_bench.measuring.counting import count_all
+from ifc_bench.measuring.roofline import COUNTED, forecasts, learn
+from ifc_bench.measuring.scopes import model_costs
 from ifc_bench.records import (
     CardFacts,
     CardLog,
@@ -37,8 +39,6 @@ from ifc_bench.report.profiles import published, render_profiles
 from ifc_bench.report.roofline import roofline_frame
 from ifc_bench.report.speeds import row_of, speed_of
 from ifc_bench.store import Store
-from ifc_bench.sweep.counting import count_all
-from ifc_bench.sweep.roofline import COUNTED, forecasts, learn
 from tests.conftest import one_line_error, run_cli
 
 V100, TURING = "Tesla V100-SXM2-32GB", "NVIDIA GeForce RTX 2080 Ti"
@@ -298,7 +298,7 @@ def test_the_command_exits_with_1_on_a_regression(sides, tmp_path):
 
 def measured(talk, window: int, device: str, slower: float = 2) -> Record:
     """A scope takes `slower` times what a device of 1e12 multiply-adds and bytes a second needs."""
-    from ifc_bench.sweep.roofline import _bounds
+    from ifc_bench.measuring.roofline import _bounds
 
     model = ModelConfig(communication=talk)
     made = record([process(1.0)], device=device, model=model, window=window)
@@ -357,7 +357,7 @@ def test_a_variant_looks_the_same_in_every_figure():
 
 
 def test_a_forecast_never_passes_for_a_measurement():
-    from ifc_bench.cards import card
+    from ifc_bench.hardware.catalogue import card
 
     works = [Footprint(model=ModelConfig(), frames=5, height=360, width=640)]
     cards = [card("rtx-2080ti"), card("v100-32gb")]

@@ -20,10 +20,10 @@ from ifc_bench.config import Evaluation, Optimisation, Training
 from ifc_bench.data.loading import VideoDataset
 from ifc_bench.data.synthetic import synthesize
 from ifc_bench.errors import UserError
+from ifc_bench.inference import predict
 from ifc_bench.models.build import build_model
 from ifc_bench.records import Device, EvaluationResult, TrainingResult
 from ifc_bench.store import Store
-from ifc_bench.sweep.predict import predict
 from tests.conftest import ROOT, one_line_error, run_cli, run_process, tiny_model
 
 

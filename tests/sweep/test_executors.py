@@ -12,12 +12,13 @@ import pytest
 from ablations import PRESETS, TABLES
 from ifc_bench.config import Evaluation
 from ifc_bench.errors import Stopped, UserError
+from ifc_bench.measuring import isolation
+from ifc_bench.measuring.isolation import ending, measuring
 from ifc_bench.records import Device, EvaluationResult, Record, TrainingResult
 from ifc_bench.store import Store
-from ifc_bench.sweep import executors, isolation
+from ifc_bench.sweep import executors
 from ifc_bench.sweep import worker as worker_module
 from ifc_bench.sweep.executors import Event, Job, Settings
-from ifc_bench.sweep.isolation import ending, measuring
 from ifc_bench.sweep.plan import make_plan
 
 SETTINGS = Settings("cpu", threads=1, workers=2)

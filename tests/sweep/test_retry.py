@@ -6,7 +6,7 @@ import pytest
 
 from ablations import PRESETS, TABLES
 from ifc_bench.cli import main
-from ifc_bench.provenance import describe_device
+from ifc_bench.hardware.device import describe_device
 from ifc_bench.store import Store
 from ifc_bench.sweep import worker as module
 from ifc_bench.sweep.executors import Settings, _failed

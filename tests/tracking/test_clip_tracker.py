@@ -10,7 +10,7 @@ import torch
 from ifc_bench.errors import UserError
 from ifc_bench.masks import decode
 from ifc_bench.tracking import ClipTracker
-from ifc_bench.windows import windows
+from ifc_bench.tracking.windows import windows
 from tests.conftest import GOLDEN
 
 

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, NullFormatter
 
-from ifc_bench.cards import GpuModel
+from ifc_bench.hardware.catalogue import GpuModel
 from ifc_bench.report.plots.style import FILLS, LINES, MARKERS, axes, counted, legend, style
 from ifc_bench.report.speeds import paper_order
 

@@ -1,0 +1,45 @@
+"""Data sets: the embedded benchmark, or a folder of the user's."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, NonNegativeInt, PositiveInt
+
+from ifc_bench.config.strict import Strict
+
+
+class SyntheticData(Strict):
+    """The embedded benchmark; `ifc_bench.data.synthetic` turns this into files.
+
+    `generator` is the version of the scene rules: raise it when the same seed gives other scenes.
+    """
+
+    kind: Literal["synthetic"] = "synthetic"
+    generator: Literal[2] = 2
+    seed: NonNegativeInt = 0
+    train_videos: PositiveInt = 240
+    validation_videos: PositiveInt = 60
+    frames: PositiveInt = 24
+    height: PositiveInt = 64
+    width: PositiveInt = 96
+
+
+class FolderData(Strict):
+    """Videos or images that a user has, in the YouTube-VIS or the COCO format.
+
+    `train` and `valid` are the SHA-256 of the two annotation files; where they lie is no part of
+    it, the store remembers that. Empty hashes stand for a data set that is still to be pointed at.
+    """
+
+    kind: Literal["folder"] = "folder"
+    name: str
+    train: str = ""
+    valid: str = ""
+
+    @property
+    def known(self) -> bool:
+        return bool(self.train and self.valid)
+
+
+Data = Annotated[SyntheticData | FolderData, Field(discriminator="kind")]

@@ -1,0 +1,93 @@
+"""The training schedule, its loss, and the weights that it starts from."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import NonNegativeInt, PositiveFloat, PositiveInt
+
+from ifc_bench.config.strict import Strict
+
+Precision = Literal["float32", "bfloat16", "float16"]
+
+
+class LossConfig(Strict):
+    """Matching and loss weights; lambda0, lambda1 and lambda2 of the paper's Section 3.2.
+
+    Matching on "boxes" is that of DETR and VisTR: p(class), L1 distance and generalised IoU of the
+    boxes, which the loss then trains as well, all with their weights.
+    """
+
+    match_dice: float = 3.0
+    dice: float = 3.0
+    focal: float = 3.0
+    focal_alpha: float = 0.25
+    focal_gamma: float = 2.0
+    no_object: PositiveFloat = 0.1
+    supervision_stride: PositiveInt = 4
+    matching: Literal["masks", "boxes"] = "masks"
+    box_l1: float = 5.0
+    box_giou: float = 2.0
+
+
+class Optimisation(Strict):
+    """The schedule. `drop_at` holds iterations at which the learning rate is multiplied by 0.1.
+
+    `clip_frames` is T of training; its frames are drawn within `sampling_range` of a key frame,
+    distinct ones unless `repeat_frames`. A clip is cropped to a random size within `crop` (least
+    and most pixels of a side), its shorter side resized to one of `sizes`, and flipped or not, all
+    its frames alike. `clips` is the batch over all processes. The AP curve is taken every
+    `curve_every` iterations on the validation split, with windows of `clip_frames` at
+    `curve_stride`; 0 keeps no curve. `precision` other than float32 is automatic mixed precision;
+    losses are always taken in float32.
+    """
+
+    iterations: PositiveInt
+    clips: PositiveInt = 16
+    clip_frames: PositiveInt = 5
+    sampling_range: PositiveInt = 20
+    repeat_frames: bool = False
+    learning_rate: PositiveFloat = 1e-4
+    backbone_multiplier: PositiveFloat = 0.1
+    weight_decay: float = 1e-4
+    clip_norm: PositiveFloat = 0.01
+    warmup: NonNegativeInt = 0
+    drop_at: tuple[PositiveInt, ...] = ()
+    flip: bool = True
+    crop: tuple[PositiveInt, PositiveInt] | None = None
+    sizes: tuple[PositiveInt, ...] = ()
+    longest_side: PositiveInt = 1333
+    loss: LossConfig = LossConfig()
+    curve_every: NonNegativeInt = 0
+    curve_stride: PositiveInt = 3
+    precision: Precision = "float32"
+    compiled: bool = False
+
+    def of_length(self, iterations: int) -> Optimisation:
+        """The same schedule stretched or shortened: drops and curve points move in proportion."""
+
+        def moved(at: int) -> int:
+            return max(1, round(at * iterations / self.iterations))
+
+        return self.model_copy(
+            update={
+                "iterations": iterations,
+                "drop_at": tuple(moved(at) for at in self.drop_at),
+                "curve_every": moved(self.curve_every) if self.curve_every else 0,
+            }
+        )
+
+
+class ImageNet(Strict):
+    """torchvision's ImageNet weights for the backbone, fetched by torchvision."""
+
+    kind: Literal["imagenet"] = "imagenet"
+    weights: Literal["IMAGENET1K_V1"] = "IMAGENET1K_V1"
+
+
+class WeightsFile(Strict):
+    """A file of the user's: ImageNet weights of a backbone, or a released IFC checkpoint."""
+
+    kind: Literal["file"] = "file"
+    content: Literal["imagenet", "released"]
+    sha256: str

@@ -1,0 +1,224 @@
+"""Pieces of work: each holds all that determines its outcome, and its id is the hash of that."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
+
+from ifc_bench.config.data import Data, FolderData, SyntheticData
+from ifc_bench.config.model import ModelConfig
+from ifc_bench.config.strict import Strict
+from ifc_bench.config.training import ImageNet, Optimisation, WeightsFile
+
+Arithmetic = Literal["fp32", "tf32", "bf16", "fp16"]
+NUMBER_BYTES: dict[Arithmetic, int] = {"fp32": 4, "tf32": 4, "bf16": 2, "fp16": 2}
+
+
+class Work(Strict):
+    """A piece of work with an id: the hash of all that determines its outcome.
+
+    Fields at their defaults are left out of the hash, so that a later version may add a field
+    without orphaning every record. In return a default, once released, never changes.
+    """
+
+    @property
+    def id(self) -> str:
+        canonical = json.dumps(_essence(self), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(canonical.encode()).hexdigest()[:16]
+
+
+def _essence(value: Strict) -> dict[str, Any]:
+    """The fields that differ from their defaults, and every `kind`; values within values alike."""
+    fields = {}
+    for name, field in type(value).model_fields.items():
+        content = getattr(value, name)
+        if name == "kind" or content != field.default:
+            fields[name] = _essence(content) if isinstance(content, Strict) else content
+    return fields
+
+
+class Training(Work):
+    """Configuration, seed and data; makes a checkpoint and its curves.
+
+    `start` is what the weights start from: another training (of which everything that fits is
+    taken), ImageNet weights, or a file. None: fresh weights.
+    """
+
+    kind: Literal["training"] = "training"
+    model: ModelConfig
+    optimisation: Optimisation
+    data: Data
+    seed: NonNegativeInt
+    start: Annotated[Training | ImageNet | WeightsFile, Field(discriminator="kind")] | None = None
+
+
+class Testing(Strict):
+    """How a model is run over videos: windows of T frames at stride S.
+
+    `window` None is the offline mode: one window holds the whole video. `short_videos` says what
+    happens to a video of fewer than T frames: refuse it, or use one window of its length (the
+    paper's protocol on YouTube-VIS). Frames are resized to a shorter side of `size` first; masks
+    are given at the video's own size. `protocol` "image" takes every one-frame video as COCO takes
+    an image.
+    """
+
+    window: PositiveInt | None
+    stride: PositiveInt = 1
+    match_threshold: float = 0.05
+    score_threshold: float = 0.01
+    short_videos: Literal["refuse", "shrink"] = "refuse"
+    size: PositiveInt | None = None
+    protocol: Literal["video", "image"] = "video"
+
+
+class Evaluation(Work, Testing):
+    """A training, tested; makes the accuracies."""
+
+    kind: Literal["evaluation"] = "evaluation"
+    training: Training
+
+
+class RandomWeights(Strict):
+    """Fresh weights of `model`, for speed and memory alone.
+
+    The class head is biased until `instances` queries of the first clip count as objects, so that
+    the tracker and the output have as much to do as with a trained model.
+    """
+
+    kind: Literal["random"] = "random"
+    model: ModelConfig
+    instances: PositiveInt = 10
+
+
+class NoiseFrames(Strict):
+    """One video of uniform noise; `frames` is its length."""
+
+    kind: Literal["noise"] = "noise"
+    frames: PositiveInt
+    height: PositiveInt
+    width: PositiveInt
+
+
+class Protocol(Strict):
+    """How long to measure, in each of several processes.
+
+    A process repeats passes over all videos for `min_passes` and `min_seconds` at least, and goes
+    on until the 95% interval of the median is within `target` of the median either way, or
+    `max_seconds` are over (three passes are made in any case). With `scopes` it then measures
+    scope by scope, and with reading, for up to a quarter of `max_seconds` each.
+    """
+
+    processes: PositiveInt = 5
+    min_passes: PositiveInt = 6
+    min_seconds: PositiveFloat = 1.0
+    max_seconds: PositiveFloat = 10.0
+    target: PositiveFloat = 0.02
+    scopes: bool = True
+
+
+class Profile(Work):
+    """Speed, memory and energy of a model over videos on one device.
+
+    `device` is the card's or processor's name, so speeds of different devices never share an id.
+    `footage` None is the training's own validation split. Frames are resized to a shorter side of
+    `size` before the clock starts. In "fp32" TF32 is off; "bf16" and "fp16" are automatic mixed
+    precision.
+    """
+
+    kind: Literal["profile"] = "profile"
+    weights: Annotated[Training | RandomWeights, Field(discriminator="kind")]
+    footage: (
+        Annotated[NoiseFrames | SyntheticData | FolderData, Field(discriminator="kind")] | None
+    ) = None
+    videos: PositiveInt = 8
+    window: PositiveInt | None
+    stride: PositiveInt = 1
+    size: PositiveInt | None = None
+    device: str
+    threads: PositiveInt = 1
+    precision: Arithmetic = "fp32"
+    compiled: bool = False
+    channels_last: bool = True
+    cudnn_benchmark: bool = False
+    deterministic: bool = False
+    protocol: Protocol = Protocol()
+
+    @property
+    def model(self) -> ModelConfig:
+        """The network that is measured."""
+        return self.weights.model
+
+    @property
+    def clip_count(self) -> Count | None:
+        """What one of its clips costs, scope by scope; None for real clips, whose sizes vary."""
+        if not isinstance(self.footage, NoiseFrames):
+            return None
+        return Count(
+            model=self.model,
+            frames=min(self.window or self.footage.frames, self.footage.frames),
+            height=self.footage.height,
+            width=self.footage.width,
+            scopes=True,
+        )
+
+
+class Footprint(Work):
+    """Peak memory of one clip of a network: predicted from its modules, or measured.
+
+    "inference" takes a video of T + `stride` frames through windows of T; "training" takes one
+    step with `clips` clips and `instances` instances in each.
+
+    `allocator` is whose memory is meant: "cuda" counts tensors alone; "cpu" counts also the copies
+    that oneDNN's convolutions make with `threads` threads. `measured_on` None is a prediction; a
+    device's name is a measurement, capped at the memory of the card `emulated` where one is named.
+    """
+
+    kind: Literal["footprint"] = "footprint"
+    model: ModelConfig
+    purpose: Literal["inference", "training"] = "inference"
+    frames: PositiveInt
+    height: PositiveInt
+    width: PositiveInt
+    stride: PositiveInt = 1
+    clips: PositiveInt = 1
+    instances: PositiveInt = 10
+    precision: Arithmetic = "fp32"
+    allocator: Literal["cuda", "cpu"] = "cuda"
+    threads: PositiveInt = 1
+    measured_on: str | None = None
+    emulated: str | None = None
+
+
+class Count(Work):
+    """Multiply-adds of the encoder (the communication module) for one clip; paper, Table 1.
+
+    With `scopes` those of every part of the network, and the bytes that each moves.
+    """
+
+    kind: Literal["count"] = "count"
+    model: ModelConfig
+    frames: PositiveInt
+    height: PositiveInt
+    width: PositiveInt
+    scopes: bool = False
+
+
+class External(Work):
+    """A results.json of another system, scored here; `method` is its name in tables.
+
+    Both files are known by their SHA-256.
+    """
+
+    kind: Literal["external"] = "external"
+    method: str
+    data: str
+    predictions: str
+    ground_truth: str
+
+
+AnyWork = Annotated[
+    Training | Evaluation | Profile | Footprint | Count | External, Field(discriminator="kind")
+]

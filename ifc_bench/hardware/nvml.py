@@ -1,0 +1,188 @@
+"""Read a GPU through NVML: facts, clocks, power, processes, energy. No torch.
+
+Everything may be missing: the library, the driver, the card, or one answer in a container. What is
+missing is None; nothing is invented, and a measurement goes on without it.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from types import ModuleType, TracebackType
+from typing import Any
+
+from ifc_bench.records import CardFacts, CardLog, CardSamples
+
+_INTERVAL_SECONDS = 0.1
+
+
+class Card:
+    """One card. Every method answers None (or an empty value) where NVML does not."""
+
+    def __init__(self, index: int, module: ModuleType | None = None) -> None:
+        self._nvml: Any = module or _library()
+        self._handle: Any = None
+        if self._nvml is not None:
+            try:
+                self._nvml.nvmlInit()
+                self._handle = self._find(index)
+            except Exception:  # no driver or no such card, whatever the library calls it
+                self._handle = None
+
+    def _find(self, index: int) -> Any:
+        """CUDA's card `index`, which CUDA_VISIBLE_DEVICES may have renumbered; NVML knows all."""
+        visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+        name = str(index) if visible is None else visible.split(",")[index].strip()
+        if name.isdigit():
+            return self._nvml.nvmlDeviceGetHandleByIndex(int(name))
+        return self._nvml.nvmlDeviceGetHandleByUUID(name)
+
+    @property
+    def there(self) -> bool:
+        """Whether NVML knows the card."""
+        return self._handle is not None
+
+    def facts(self) -> CardFacts:
+        """What does not change during a run."""
+        capability = self._read("nvmlDeviceGetCudaComputeCapability")
+        memory = self._read("nvmlDeviceGetMemoryInfo")
+        ecc, mig = (self._read(f"nvmlDeviceGet{name}Mode") for name in ("Ecc", "Mig"))
+        persistence = self._read("nvmlDeviceGetPersistenceMode")
+        return CardFacts(
+            name=_text(self._read("nvmlDeviceGetName")),
+            uuid=_text(self._read("nvmlDeviceGetUUID")),
+            compute_capability=".".join(map(str, capability)) if capability else None,
+            driver=_text(self._read("nvmlSystemGetDriverVersion", device=False)),
+            memory_bytes=None if memory is None else int(memory.total),
+            max_sm_clock_mhz=self._clock("MaxClock", "SM"),
+            max_memory_clock_mhz=self._clock("MaxClock", "MEM"),
+            power_limit_watts=_thousandth(self._read("nvmlDeviceGetPowerManagementLimit")),
+            ecc=None if ecc is None else bool(ecc[0]),
+            mig=None if mig is None else bool(mig[0]),
+            persistence=None if persistence is None else bool(persistence),
+        )
+
+    def sample(self, into: CardSamples, seconds: float) -> None:
+        """Append one reading."""
+        into.seconds.append(round(seconds, 4))
+        into.sm_clock_mhz.append(self._clock("Clock", "SM"))
+        into.memory_clock_mhz.append(self._clock("Clock", "MEM"))
+        into.power_watts.append(_thousandth(self._read("nvmlDeviceGetPowerUsage")))
+        into.temperature_celsius.append(
+            self._read("nvmlDeviceGetTemperature", getattr(self._nvml, "NVML_TEMPERATURE_GPU", 0))
+        )
+        bits = self._read("nvmlDeviceGetCurrentClocksEventReasons")
+        if bits is None:  # the name that older drivers and libraries know
+            bits = self._read("nvmlDeviceGetCurrentClocksThrottleReasons")
+        into.slowdown_bits.append(bits)
+
+    def processes(self) -> dict[int, int | None] | None:
+        """Bytes on the card by process id (as the driver counts processes)."""
+        found = self._read("nvmlDeviceGetComputeRunningProcesses")
+        return None if found is None else {int(p.pid): p.usedGpuMemory for p in found}
+
+    def used_bytes(self) -> int | None:
+        """Memory in use on the whole card."""
+        memory = self._read("nvmlDeviceGetMemoryInfo")
+        return None if memory is None else int(memory.used)
+
+    def energy_joules(self) -> float | None:
+        """The card's energy counter."""
+        return _thousandth(self._read("nvmlDeviceGetTotalEnergyConsumption"))
+
+    def _clock(self, which: str, kind: str) -> int | None:
+        domain = getattr(self._nvml, f"NVML_CLOCK_{kind}", None)
+        return None if domain is None else self._read(f"nvmlDeviceGet{which}Info", domain)
+
+    def _read(self, name: str, *arguments: Any, device: bool = True) -> Any:
+        function = getattr(self._nvml, name, None)
+        if self._handle is None or function is None:
+            return None
+        try:
+            return function(self._handle, *arguments) if device else function(*arguments)
+        except Exception:  # NVMLError of every kind: not supported, no permission, gone
+            return None
+
+
+class Sampler:
+    """Reads a card in a thread while a block runs; `log` then tells.
+
+    Make it before CUDA starts in this process: processes that are on the card by then are not
+    ours. During the run one more is expected, whatever number a container gives us.
+    """
+
+    def __init__(self, card: Card) -> None:
+        self.card = card
+        self.facts = card.facts()
+        self.samples = CardSamples()
+        self.energy: float | None = None
+        self._before = card.processes()
+        self._most = len(self._foreign(self._before)) if self._before is not None else None
+        self._end = threading.Event()
+
+    def __enter__(self) -> Sampler:
+        self._energy_before = self.card.energy_joules()
+        self._begun = time.monotonic()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._end.set()
+        self._thread.join()
+        after = self.card.energy_joules()
+        if after is not None and self._energy_before is not None:
+            self.energy = after - self._energy_before
+
+    def log(self) -> CardLog | None:
+        """Everything that was read; None where there is no card."""
+        if not self.card.there:
+            return None
+        return CardLog(
+            facts=self.facts,
+            samples=self.samples,
+            foreign_processes=self._most,
+            energy_joules=self.energy,
+        )
+
+    def _run(self) -> None:
+        while True:
+            self.card.sample(self.samples, time.monotonic() - self._begun)
+            now = self.card.processes()
+            if now is not None:
+                self._most = max(self._most or 0, len(self._foreign(now)))
+            if self._end.wait(_INTERVAL_SECONDS):
+                return
+
+    def _foreign(self, processes: dict[int, int | None]) -> set[int]:
+        """Processes that are not ours."""
+        if os.getpid() in processes:
+            return set(processes) - {os.getpid()}
+        old = set(processes) & set(self._before or ())
+        new = set(processes) - set(self._before or ())
+        return old | set(sorted(new)[1:])  # in a container, one of the new ones is us
+
+
+def _library() -> ModuleType | None:
+    try:
+        import pynvml
+    except Exception:  # absent, or a broken one: the same answer
+        return None
+    return pynvml
+
+
+def _text(value: Any) -> str | None:
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
+    return None if value is None else str(value)
+
+
+def _thousandth(value: Any) -> float | None:
+    """Milliwatts and millijoules to watts and joules."""
+    return None if value is None else float(value) / 1000

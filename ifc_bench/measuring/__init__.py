@@ -1,0 +1,1 @@
+"""Speed, memory and MACs: how each is measured, counted or predicted."""

@@ -1,0 +1,164 @@
+"""Peak memory of one pass: torch's own count, scope by scope, and what the system sees.
+
+On a card torch's allocator keeps the peak; on a processor its profiler reports every allocation.
+Counters are reset only where a scope opens or closes, never while they are read.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import re
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import Any
+
+import psutil
+import torch
+from torch.autograd.profiler import profile, record_function  # torch.profiler imports a compiler
+
+from ifc_bench.hardware.nvml import Card
+from ifc_bench.measuring.scopes import watching
+from ifc_bench.measuring.speed import Subject
+from ifc_bench.records import Memory
+from ifc_bench.tracking.watch import Watch
+
+_MARK = "scope:"
+_UNITS = {"GiB": 1 << 30, "MiB": 1 << 20, "KiB": 1 << 10, "GB": 1 << 30, "MB": 1 << 20, "bytes": 1}
+_FULL = (  # as the host's allocators, cuDNN and the driver say it
+    "can't allocate memory",
+    "annot allocate memory",
+    "not enough memory",
+    "ALLOC_FAILED",
+    "out of memory",
+)
+_ASKED = re.compile(r"ried to allocate ([\d.]+) (GiB|MiB|KiB|GB|MB|bytes)")
+
+
+def measure_memory(subject: Subject, card: Card | None) -> Memory:
+    """Peaks of one pass over the first video; allocations of torch, and the system's view."""
+    on_card = subject.device.type == "cuda"
+    peaks = _cuda_peaks if on_card else cpu_peaks
+    watched = subject.network if subject.watchable else None
+
+    def one_pass(watch: Watch) -> None:
+        with watching(watched, watch) if watched is not None else nullcontext():
+            subject.run(0, watch)
+
+    held, by_scope = peaks(subject.device, one_pass)
+    held = held if on_card else network_bytes(subject.network)
+    processes = card.processes() if card else None
+    return Memory(
+        weights_bytes=held,
+        peak_allocated_bytes=held + max(by_scope.values()),
+        peak_reserved_bytes=torch.cuda.max_memory_reserved(subject.device) if on_card else None,
+        scope_increase_bytes=by_scope,
+        process_bytes=_own(processes),
+        device_used_bytes=card.used_bytes() if card else None,
+        host_rss_bytes=psutil.Process().memory_info().rss,
+    )
+
+
+def network_bytes(network: torch.nn.Module) -> int:
+    """Parameters and buffers."""
+    held = [*network.parameters(), *network.buffers()]
+    return sum(tensor.numel() * tensor.element_size() for tensor in held)
+
+
+def cpu_peaks(
+    device: torch.device, action: Callable[[Watch], object]
+) -> tuple[int, dict[str, int]]:
+    """The largest increase of torch's allocations in each scope, from the profiler's trace.
+
+    What was allocated before is not known to the profiler and counts 0.
+    """
+
+    @contextmanager
+    def watch(scope: str) -> Iterator[None]:
+        with record_function(_MARK + scope):
+            yield
+
+    with profile(use_kineto=True, profile_memory=True) as profiler:
+        action(watch)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "trace.json"
+        profiler.export_chrome_trace(str(path))
+        events = json.loads(path.read_text(encoding="utf-8"))["traceEvents"]
+    return 0, _peaks_of_trace(events)
+
+
+def _peaks_of_trace(events: list[dict[str, Any]]) -> dict[str, int]:
+    """Walk allocations and scopes in order of time; a peak is what each rose to above the start."""
+    steps: list[tuple[float, int, int | str]] = []  # time, order at equal times, what happened
+    for event in events:
+        name = str(event.get("name", ""))
+        if name == "[memory]" and event["args"]["Device Type"] == 0:
+            steps.append((event["ts"], 1, int(event["args"]["Bytes"])))
+        elif name.startswith(_MARK) and event.get("ph") == "X":
+            steps.append((event["ts"], 0, name.removeprefix(_MARK)))
+            steps.append((event["ts"] + event["dur"], 2, ""))
+    level = 0
+    opened = ["other"]
+    peaks = {"other": 0}
+    for _, _, what in sorted(steps, key=lambda step: step[:2]):
+        if isinstance(what, int):
+            level += what
+        elif what:
+            opened.append(what)
+        else:
+            opened.pop()
+        peaks[opened[-1]] = max(peaks.get(opened[-1], 0), level)
+    return peaks
+
+
+def _cuda_peaks(
+    device: torch.device, action: Callable[[Watch], object]
+) -> tuple[int, dict[str, int]]:
+    """The same from the CUDA allocator; its counters follow the host, so nothing must wait."""
+    held = int(torch.cuda.memory_allocated(device))
+    peaks: dict[str, int] = {}
+    opened = ["other"]
+
+    def turn() -> None:
+        """Read the peak of the scope that was open, then start anew."""
+        peak = int(torch.cuda.max_memory_allocated(device)) - held
+        peaks[opened[-1]] = max(peaks.get(opened[-1], 0), peak)
+        torch.cuda.reset_peak_memory_stats(device)
+
+    @contextmanager
+    def watch(scope: str) -> Iterator[None]:
+        turn()
+        opened.append(scope)
+        try:
+            yield
+        finally:
+            turn()
+            opened.pop()
+
+    torch.cuda.reset_peak_memory_stats(device)
+    action(watch)
+    turn()
+    return held, peaks
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether `error` means that memory ran out, on a GPU or on the host."""
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    if isinstance(error, OSError):
+        return error.errno == errno.ENOMEM
+    return isinstance(error, RuntimeError) and any(sign in str(error) for sign in _FULL)
+
+
+def asked_bytes(error: BaseException) -> int | None:
+    """The size that torch says it asked for when memory ran out."""
+    found = _ASKED.search(str(error))
+    return int(float(found[1]) * _UNITS[found[2]]) if found else None
+
+
+def _own(processes: dict[int, int | None] | None) -> int | None:
+    """NVML's count for this process; None in a container that numbers processes its own way."""
+    return None if processes is None else processes.get(os.getpid())

@@ -1,0 +1,204 @@
+"""Measures profiles: every measurement in its own process, all subjects taking turns.
+
+Round by round each subject is measured once, in an order that rotates, so that a drift of the
+machine does not look like a difference between subjects. What was measured is kept under the runs
+folder after every process, so that an interrupted session goes on where it was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from pydantic import BaseModel, ValidationError
+
+from ifc_bench.config import Data, NoiseFrames, Profile, Training
+from ifc_bench.hardware.nvml import Card, Sampler
+from ifc_bench.measuring.isolation import Died, in_process, measuring
+from ifc_bench.provenance import provenance
+from ifc_bench.records import ProcessSamples, ProfileResult, Record, Status
+from ifc_bench.store import Store, write_text
+
+# What comes next (None: the end of another runner's measuring), processes done, and in all.
+Tell = Callable[[Profile | None, int, int], None]
+
+
+@dataclass(frozen=True)
+class OutOfMemory:
+    """What a process reports when the device is full."""
+
+    frames: list[int]
+    asked_bytes: int | None
+    message: str
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a process reports else."""
+
+    frames: list[int]
+    samples: ProcessSamples
+
+
+class _Kept(BaseModel):
+    """Finished processes of a profile that is not finished yet."""
+
+    revision: str | None
+    frames: list[int] = []
+    processes: list[ProcessSamples] = []
+
+
+def measure_profiles(
+    profiles: Sequence[Profile], store: Store, device: str, tell: Tell
+) -> Iterator[Record]:
+    """Measure all of `profiles` on `device`; gives each record when its last process is done.
+
+    One runner of a machine measures at a time. What another measured meanwhile is not done again.
+
+    Raises:
+        UserError: where a checkpoint, data or an attention kernel is not there.
+    """
+    with measuring(lambda: tell(None, 0, len(profiles))):
+        left = [work for work in profiles if not store.done(work)]
+        yield from _measure_all(left, store, device, tell)
+
+
+def _measure_all(
+    profiles: Sequence[Profile], store: Store, device: str, tell: Tell
+) -> Iterator[Record]:
+    kept = {work.id: _kept(store, work) for work in profiles}
+    ended: set[str] = set()
+    turns = list(_turns(profiles))
+    for place, (number, work) in enumerate(turns):
+        tell(work, place, len(turns))
+        so_far = kept[work.id]
+        if work.id in ended or len(so_far.processes) > number:
+            continue
+        answer = in_process(measure_once, work, store, device, place)
+        if isinstance(answer, Measured):
+            so_far.frames = answer.frames
+            so_far.processes.append(answer.samples)
+            write_text(store.samples_path(work), so_far.model_dump_json())
+            if len(so_far.processes) < work.protocol.processes:
+                continue
+        ended.add(work.id)
+        yield _record(store, work, device, so_far, answer)
+        store.samples_path(work).unlink(missing_ok=True)
+    for work in profiles:  # all of whose processes were done before this session began
+        if work.id not in ended:
+            yield _record(store, work, device, kept[work.id], None)
+            store.samples_path(work).unlink(missing_ok=True)
+
+
+def measure_once(work: Profile, store: Store, device: str, place: int) -> Measured | OutOfMemory:
+    """One process's part of `work`, in this process."""
+    sampler = None
+    if device != "cpu":  # before CUDA starts: whoever is on the card by now is not us
+        sampler = Sampler(Card(int(device.partition(":")[2] or 0)))
+    from ifc_bench.measuring.memory import asked_bytes, out_of_memory  # torch
+
+    frames: list[int] = []
+    try:
+        return _measure(work, store, device, place, sampler, frames)
+    except Exception as error:
+        if not out_of_memory(error):
+            raise
+        return OutOfMemory(frames, asked_bytes(error), str(error).splitlines()[0])
+
+
+def _measure(
+    work: Profile,
+    store: Store,
+    device: str,
+    place: int,
+    sampler: Sampler | None,
+    frames: list[int],
+) -> Measured:
+    from ifc_bench.measuring import memory, speed
+    from ifc_bench.measuring.subject import make_subject, settle
+
+    settle(work)
+    subject = make_subject(work, store, device)
+    frames += subject.frames
+    warmup = speed.warm_up(subject)
+    if sampler is not None:
+        with sampler:
+            times = speed.end_to_end(subject, work.protocol)
+    else:
+        times = speed.end_to_end(subject, work.protocol)
+    detailed, seconds = work.protocol.scopes, work.protocol.max_seconds / 4
+    samples = ProcessSamples(
+        place=place,
+        warmup_wall_seconds=warmup,
+        wall_seconds=times.wall,
+        device_seconds=times.device,
+        reading_wall_seconds=speed.with_reading(subject, seconds) if detailed else None,
+        scope_seconds=speed.by_scope(subject, seconds) if detailed else None,
+        stopped=times.stopped,
+        settings=speed.settings(subject.device),
+        memory=memory.measure_memory(subject, sampler.card if sampler else None),
+        rates=speed.device_rates(subject.device, work.precision),  # last: its tensors are no one's
+        card=sampler.log() if sampler else None,
+    )
+    return Measured(list(subject.frames), samples)
+
+
+def _turns(profiles: Sequence[Profile]) -> Iterator[tuple[int, Profile]]:
+    """Rounds over all profiles, each beginning one further."""
+    rounds = max((work.protocol.processes for work in profiles), default=0)
+    for number in range(rounds):
+        first = number % len(profiles)
+        for work in [*profiles[first:], *profiles[:first]]:
+            if number < work.protocol.processes:
+                yield number, work
+
+
+def _kept(store: Store, work: Profile) -> _Kept:
+    """What an interrupted session of the same code has measured."""
+    revision = provenance("cpu", 1).git_revision
+    path = store.samples_path(work)
+    try:
+        found = _Kept.model_validate_json(path.read_bytes())
+    except (OSError, ValidationError):
+        return _Kept(revision=revision)
+    return found if found.revision == revision else _Kept(revision=revision)
+
+
+def _record(
+    store: Store,
+    work: Profile,
+    device: str,
+    kept: _Kept,
+    answer: Measured | OutOfMemory | Died | None,
+) -> Record:
+    status: Status = "ok"
+    error = None
+    result: ProfileResult | None = ProfileResult(frames=kept.frames, processes=kept.processes)
+    if isinstance(answer, OutOfMemory):
+        status, error = "out_of_memory", answer.message
+        result = ProfileResult(frames=answer.frames, processes=[], asked_bytes=answer.asked_bytes)
+    elif isinstance(answer, Died):
+        status, error, result = "failed", answer.message, None
+    where = provenance(device, work.threads)
+    split = _split_hash(work, store)
+    record = Record.of(work, where, result, status=status, split_hash=split, error=error)
+    store.save(record)
+    return record
+
+
+def _split_hash(work: Profile, store: Store) -> str | None:
+    """That of the videos that were run over; None for noise."""
+    data = work.footage or (work.weights.data if isinstance(work.weights, Training) else None)
+    if data is None or isinstance(data, NoiseFrames):
+        return None
+    return _digest(store.results, store.runs, data)
+
+
+@lru_cache
+def _digest(results: Path, runs: Path, data: Data) -> str:
+    """Read once for all profiles of a session."""
+    from ifc_bench.data.splits import Splits  # torch: only where there are videos
+
+    return Splits(Store(results, runs), data).digest

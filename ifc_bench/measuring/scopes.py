@@ -1,0 +1,181 @@
+"""Multiply-adds, parameters and bytes moved by each part of the network, on the meta device.
+
+Scopes, each named and never mixed:
+
+- backbone: frames to maps, with their normalisation;
+- projection: the 1x1 convolution to the tokens' width, and the positions;
+- encoder: the communication module (the paper's Table 1 counts this alone);
+- decoder: queries reading the clip;
+- mask_head: class head, spatial decoder and the dynamic convolution.
+
+Bytes are those that separate kernels move: every operation reads its inputs (parameters too) and
+writes its output once; views move nothing. Fusion and caches move less, so multiply-adds per byte
+are a lower bound of the arithmetic intensity. Times and memory are not predicted from this alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+from torch.utils._pytree import tree_leaves
+
+from ifc_bench.config import ModelConfig
+from ifc_bench.measuring.macs import MacCounter, attention_macs, probed
+from ifc_bench.models.build import build_model
+from ifc_bench.models.ifc import IFC
+from ifc_bench.tracking.watch import Watch
+
+SCOPES = ("backbone", "projection", "encoder", "decoder", "mask_head")
+_ALLOCATIONS = frozenset({"aten::empty", "aten::empty_like", "aten::new_empty"})
+
+
+@dataclass
+class Cost:
+    """What one scope costs for one clip.
+
+    Attributes:
+        macs: multiply-adds, in the unit of `ifc_bench.measuring.macs`.
+        parameters: learned numbers (frozen batch norms hold none).
+        bytes_moved: read and written by separate kernels, in float32.
+    """
+
+    macs: int = 0
+    parameters: int = 0
+    bytes_moved: int = 0
+
+    @property
+    def intensity(self) -> float:
+        """Multiply-adds for each byte moved."""
+        return self.macs / self.bytes_moved if self.bytes_moved else 0.0
+
+
+class ScopeCounter(MacCounter):
+    """Counts into the scope that is open; outside any, into "projection"."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scope = "projection"
+        self.costs = {scope: Cost() for scope in SCOPES}
+
+    def __torch_dispatch__(
+        self,
+        func: Any,
+        types: Any,
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        before = self.total
+        output = super().__torch_dispatch__(func, types, args, kwargs)
+        cost = self.costs[self.scope]
+        cost.macs += self.total - before
+        if not (func.is_view or func._schema.name in _ALLOCATIONS):
+            cost.bytes_moved += sum(_size(x) for x in tree_leaves((args, kwargs, output)))
+        return output
+
+    def add(self, macs: int, moved: int) -> None:
+        """Count what did not come through an operation of its own."""
+        self.costs[self.scope].macs += macs
+        self.costs[self.scope].bytes_moved += moved
+
+    @contextmanager
+    def within(self, scope: str) -> Iterator[None]:
+        """Count into `scope` until the end of the block."""
+        outer, self.scope = self.scope, scope
+        try:
+            yield
+        finally:
+            self.scope = outer
+
+
+class FusedAttention(TorchFunctionMode):
+    """Takes attention as the one kernel that it is on a card; the meta device would unroll it."""
+
+    def __init__(self, counter: ScopeCounter) -> None:
+        super().__init__()
+        self.counter = counter
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        if func is not F.scaled_dot_product_attention:
+            return func(*args, **(kwargs or {}))
+        query, key, value = args[:3]
+        output = query.new_empty(*query.shape[:-1], value.shape[-1])
+        mask = (kwargs or {}).get("attn_mask")
+        moved = sum(_size(x) for x in (query, key, value, mask, output))
+        self.counter.add(attention_macs((query, key, value), (output,)), moved)
+        return output
+
+
+def model_costs(model: ModelConfig, frames: int, height: int, width: int) -> dict[str, Cost]:
+    """The cost of each scope for one clip of `frames` frames, in evaluation mode."""
+    with torch.device("meta"), torch.no_grad():
+        network = build_model(model).eval()
+        clip = torch.empty(frames, 3, height, width)
+        fused = model.attention in ("efficient", "flash")
+        with FusedAttention(ScopeCounter()) if fused else nullcontext():
+            probed(model)
+        with ScopeCounter() as counter, FusedAttention(counter) if fused else nullcontext():
+            with counter.within("backbone"):  # with the normalisation, which is no module
+                maps = [m[None] for m in network.features(clip)]
+            with watching(network, counter.within):
+                network.decode(maps)
+    for scope, modules in _modules(network).items():
+        counter.costs[scope].parameters = sum(
+            p.numel() for module in modules for p in module.parameters()
+        )
+    learned = (network.memory, network.memory_positions)
+    counter.costs["encoder"].parameters += sum(p.numel() for p in learned)
+    return counter.costs
+
+
+def _modules(network: IFC) -> dict[str, list[nn.Module]]:
+    return {
+        "backbone": [network.backbone],
+        "projection": [network.project],
+        "encoder": [network.communication],
+        "decoder": [network.decoder],
+        "mask_head": [network.heads],
+    }
+
+
+@contextmanager
+def watching(network: IFC, watch: Watch) -> Iterator[None]:
+    """Open each part's scope whenever it runs; the spatial decoder is called by its own name."""
+    called = {**_modules(network), "mask_head": [network.heads, network.heads.spatial]}
+    hooks: list[Any] = []
+    opened: list[Any] = []
+
+    def enter(scope: str) -> Any:
+        def hook(*_: Any) -> None:
+            opened.append(watch(scope))
+            opened[-1].__enter__()
+
+        return hook
+
+    def leave(*_: Any) -> None:
+        opened.pop().__exit__(None, None, None)
+
+    for scope, modules in called.items():
+        for module in modules:
+            hooks.append(module.register_forward_pre_hook(enter(scope)))
+            hooks.append(module.register_forward_hook(leave))
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def _size(value: Any) -> int:
+    """Bytes of a tensor, a repeated one once; 0 for anything else."""
+    if not isinstance(value, Tensor):
+        return 0
+    return min(value.numel() * value.element_size(), value.untyped_storage().nbytes())

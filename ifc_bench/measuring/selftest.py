@@ -1,0 +1,79 @@
+"""How far the timer itself can be trusted on this machine, now."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from dataclasses import dataclass
+
+import torch
+
+from ifc_bench.measuring.clocks import clock_for
+from ifc_bench.measuring.interval import median_interval
+from ifc_bench.measuring.speed import synchronise
+
+_SIDE = {"cpu": 256, "cuda": 2048}
+
+
+@dataclass(frozen=True)
+class Noise:
+    """What the timer reads of the same work, again and again.
+
+    Attributes:
+        resolution_seconds: the smallest difference between two readings of the clock.
+        overhead_seconds: what a pair of marks around nothing reads, the median.
+        median_seconds: the work.
+        spread: distance of the 5th and 95th percentile over the median.
+        interval: half width of the 95% interval of the median, over the median.
+        drift: the last third's median over the first third's, less 1.
+        a_over_b: two halves of the same work that took turns, less 1: it ought to be 0.
+        samples: how many readings.
+    """
+
+    resolution_seconds: float
+    overhead_seconds: float
+    median_seconds: float
+    spread: float
+    interval: float
+    drift: float
+    a_over_b: float
+    samples: int
+
+
+def timer_noise(device: torch.device, seconds: float) -> Noise:
+    """Time one matrix product for about `seconds`."""
+    side = _SIDE[device.type]
+    a = torch.ones(side, side, device=device)
+    clock = clock_for(device)
+
+    def once(empty: bool = False) -> float:
+        synchronise(device)
+        start = clock.mark()
+        if not empty:
+            a @ a
+        end = clock.mark()
+        clock.finish()
+        return clock.seconds(start, end)
+
+    for _ in range(20):
+        once()
+    overhead = statistics.median(once(empty=True) for _ in range(1000))
+    readings: list[float] = []
+    begun = time.perf_counter()
+    while time.perf_counter() - begun < seconds or len(readings) < 30:
+        readings.append(once())
+    middle = statistics.median(readings)
+    ordered = sorted(readings)
+    low, high = median_interval(readings) or (ordered[0], ordered[-1])
+    third = len(readings) // 3
+    halves = statistics.median(readings[::2]), statistics.median(readings[1::2])
+    return Noise(
+        resolution_seconds=time.get_clock_info("perf_counter").resolution,
+        overhead_seconds=overhead,
+        median_seconds=middle,
+        spread=(ordered[int(0.95 * len(ordered))] - ordered[int(0.05 * len(ordered))]) / middle,
+        interval=(high - low) / 2 / middle,
+        drift=statistics.median(readings[-third:]) / statistics.median(readings[:third]) - 1,
+        a_over_b=halves[0] / halves[1] - 1,
+        samples=len(readings),
+    )

@@ -1,0 +1,133 @@
+"""From a profile's configuration to what is measured: a network on a device, and its videos."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+
+import torch
+from torch import Tensor, nn
+
+from ifc_bench.config import Arithmetic, NoiseFrames, Profile, RandomWeights, Training
+from ifc_bench.data.loading import VideoDataset
+from ifc_bench.data.splits import Splits
+from ifc_bench.measuring.speed import DTYPES, Subject
+from ifc_bench.models.build import build_model
+from ifc_bench.models.ifc import IFC
+from ifc_bench.store import Store
+from ifc_bench.tracking import ClipTracker, track_video
+from ifc_bench.tracking.watch import Watch
+from ifc_bench.training.trainer import trained_model
+
+Reader = Callable[[list[int]], Tensor]
+
+
+def settle(work: Profile) -> None:
+    """Everything of `work` that torch holds for a whole process."""
+    torch.set_num_threads(work.threads)
+    torch.backends.cuda.matmul.allow_tf32 = work.precision == "tf32"
+    torch.backends.cudnn.allow_tf32 = work.precision == "tf32"
+    torch.backends.cudnn.benchmark = work.cudnn_benchmark
+    if work.deterministic:
+        torch.use_deterministic_algorithms(True, warn_only=True)
+    else:  # the same as the call above with False, which takes 1.5 s to import a compiler
+        torch.set_deterministic_debug_mode("default")
+
+
+def make_subject(work: Profile, store: Store, device: str) -> Subject:
+    """The network of `work` on `device`, and the videos that it runs over.
+
+    Raises:
+        UserError: where its checkpoint or its data is not there.
+    """
+    place = torch.device(device)
+    if place.type == "cuda":
+        torch.cuda.set_device(place)  # events are recorded on the current device
+    lengths, sizes, from_memory, from_files = _videos(work, store)
+    first = from_memory[0](list(range(min(work.window or lengths[0], lengths[0])))).to(place)
+    network = _network(work, store, place, first)
+    if work.compiled:
+        network.features = torch.compile(network.features)  # type: ignore[method-assign]
+        network.decode = torch.compile(network.decode)  # type: ignore[method-assign]
+
+    def run(read: Reader, video: int, watch: Watch) -> None:
+        tracker = ClipTracker(sizes[video], watch=watch)
+        with arithmetic(place, work.precision):
+            track_video(network, read, lengths[video], tracker, work.window, work.stride, watch)
+
+    def read_and_run(video: int, watch: Watch) -> None:
+        run(from_files[video], video, watch)
+
+    return Subject(
+        network=network,
+        frames=lengths,
+        device=place,
+        run=lambda video, watch: run(from_memory[video], video, watch),
+        read_and_run=read_and_run if from_files else None,
+        watchable=not work.compiled,
+    )
+
+
+def arithmetic(device: torch.device, precision: Arithmetic) -> AbstractContextManager[object]:
+    """Automatic mixed precision where it is asked for."""
+    if precision in ("fp32", "tf32"):
+        return nullcontext()
+    return torch.autocast(device.type, DTYPES[precision])
+
+
+def random_network(weights: RandomWeights, device: torch.device, clip: Tensor) -> IFC:
+    """Fresh weights with `instances` objects on `clip` [T, 3, H, W] (see `RandomWeights`)."""
+    torch.manual_seed(0)
+    network = build_model(weights.model).to(device).eval()
+    with torch.inference_mode():
+        logits = network(clip[None]).class_logits[0]
+    margins = (logits[:, :-1].amax(1) - logits[:, -1]).sort(descending=True).values
+    wanted = min(weights.instances, len(margins) - 1)
+    last = network.heads.classify.layers[-1]
+    assert isinstance(last, nn.Linear)
+    with torch.no_grad():
+        last.bias[-1] += margins[wanted - 1 : wanted + 1].mean()
+    return network
+
+
+def _network(work: Profile, store: Store, device: torch.device, clip: Tensor) -> IFC:
+    if isinstance(work.weights, Training):
+        path = store.checkpoint_path(work.weights)
+        network = trained_model(path, work.weights, str(device))
+    else:
+        network = random_network(work.weights, device, clip)
+    layout = torch.channels_last if work.channels_last else torch.contiguous_format
+    return network.to(memory_format=layout)
+
+
+def _videos(
+    work: Profile, store: Store
+) -> tuple[list[int], list[tuple[int, int]], list[Reader], list[Reader]]:
+    """Lengths, sizes of the masks to give, and readers from memory and from files."""
+    if isinstance(work.footage, NoiseFrames):
+        noise = work.footage
+        generator = torch.Generator().manual_seed(0)
+        shape = (noise.frames, 3, noise.height, noise.width)
+        video = torch.randint(0, 256, shape, dtype=torch.uint8, generator=generator)
+        return [noise.frames], [(noise.height, noise.width)], [lambda i: video[i]], []
+    footage = work.footage
+    if footage is None:
+        assert isinstance(work.weights, Training), "random weights need footage of their own"
+        footage = work.weights.data
+    data = VideoDataset(Splits(store, footage).folder / "valid", unannotated=True)  # no cache
+    chosen = data.videos[: work.videos]
+    from_files: list[Reader] = [
+        lambda indices, video=video: data.frames(video, indices, work.size)  # type: ignore[misc]
+        for video in chosen
+    ]
+    whole = [read(list(range(v.length))) for read, v in zip(from_files, chosen, strict=True)]
+    from_memory: list[Reader] = [
+        lambda indices, frames=frames: frames[indices]  # type: ignore[misc]
+        for frames in whole
+    ]
+    return (
+        [v.length for v in chosen],
+        [(v.height, v.width) for v in chosen],
+        from_memory,
+        from_files,
+    )

@@ -1,0 +1,1 @@
+"""Pictures for people: strips of frames, animations, the network."""

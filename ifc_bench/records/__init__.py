@@ -1,0 +1,53 @@
+"""What was measured, as it is stored: one immutable record for each piece of work."""
+
+from ifc_bench.records.record import (
+    SCHEMA_VERSION,
+    CountResult,
+    Detections,
+    Device,
+    EvaluationResult,
+    FootprintResult,
+    ProfileResult,
+    Provenance,
+    Record,
+    Result,
+    ScopeCost,
+    Status,
+    StratumResult,
+    TrainingResult,
+    Truths,
+    plain,
+)
+from ifc_bench.records.samples import (
+    CardFacts,
+    CardLog,
+    CardSamples,
+    Memory,
+    ProcessSamples,
+    Rates,
+)
+
+__all__ = [
+    "SCHEMA_VERSION",
+    "CardFacts",
+    "CardLog",
+    "CardSamples",
+    "CountResult",
+    "Detections",
+    "Device",
+    "EvaluationResult",
+    "FootprintResult",
+    "Memory",
+    "ProcessSamples",
+    "ProfileResult",
+    "Provenance",
+    "Rates",
+    "Record",
+    "Result",
+    "ScopeCost",
+    "Status",
+    "StratumResult",
+    "TrainingResult",
+    "Truths",
+    "plain",
+]

@@ -1,0 +1,127 @@
+"""What cards would hold: tables of predicted footprints, and how well the prediction does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from statistics import median
+
+from ifc_bench.config import Footprint
+from ifc_bench.hardware.catalogue import CONTEXT_BYTES, DRIVER_SHARE, TIGHT_SHARE, GpuModel
+from ifc_bench.records import FootprintResult, Record
+from ifc_bench.report.layout import ABSENT, Format, Grid, write
+from ifc_bench.report.speeds import paper_order, variant
+
+
+def verdict(peak: int | None, card: GpuModel) -> str:
+    """Whether a peak fits a card."""
+    if peak is None:
+        return ABSENT
+    if peak > card.usable_bytes:
+        return "does not fit"
+    return "tight" if peak > TIGHT_SHARE * card.usable_bytes else "fits"
+
+
+def render_fits(records: Iterable[Record], cards: Sequence[GpuModel], style: Format) -> str:
+    """`fit_grid`, written down."""
+    return write(fit_grid(records, cards), style)
+
+
+def fit_grid(records: Iterable[Record], cards: Sequence[GpuModel]) -> Grid:
+    """One line for each predicted footprint, one column for each card."""
+    head = [
+        "predicted from the real modules on fake tensors: peak of torch's allocations, weights "
+        "included; cuDNN's and cuBLAS's workspaces are not in it",
+        f"usable memory (an estimate): {1 - DRIVER_SHARE:.0%} of the card less "
+        f"{CONTEXT_BYTES >> 20} MiB; tight: over {TIGHT_SHARE:.0%} of that",
+    ]
+    columns = [*_PLACE, "peak GB", *(card.key for card in cards)]
+    grid = Grid("What a card would hold (predicted)", head, columns)
+    for record in sorted(records, key=_order):
+        work, peak = _of(record)
+        shown = [f"{peak / 1e9:.2f}" if peak else ABSENT]
+        verdicts = [
+            verdict(peak, card)
+            if work.model.attention in card.kernels
+            else f"no {work.model.attention}"
+            for card in cards
+        ]
+        grid.rows.append([*_place(work), *shown, *verdicts])
+        fits = dict(zip((card.key for card in cards), verdicts, strict=True))
+        grid.values.append({**_values(work), "peak_bytes": peak, **fits})
+    return grid
+
+
+def render_largest(
+    found: Sequence[tuple[Footprint, GpuModel, Footprint | None]], style: Format
+) -> str:
+    """The largest T, or frame size, of each model and card: what was asked, and what fits."""
+    by_size = any(best and best.frames == base.frames for base, _, best in found)
+    grid = Grid(f"The largest {'frame size' if by_size else 'T'} that fits (predicted)", [], [])
+    cards = list(dict.fromkeys(card.key for _, card, _ in found))
+    lines: dict[tuple[str, ...], dict[str, str]] = {}
+    for base, card, best in found:
+        place = _place(base)
+        key = (*place[:4], place[5] if by_size else place[4])
+        shown = "none"
+        if best is not None:
+            shown = f"{best.height}x{best.width}" if by_size else str(best.frames)
+        lines.setdefault(key, {})[card.key] = shown
+        limit = _values(best) if best else {**_values(base), "frames": None}
+        grid.values.append({**limit, "card": card.key})
+    grid.columns = [*_PLACE[:4], _PLACE[5 if by_size else 4], *cards]
+    grid.rows = [[*key, *(line.get(card, ABSENT) for card in cards)] for key, line in lines.items()]
+    return write(grid, style)
+
+
+def render_check(pairs: Sequence[tuple[Record, Record]], device: str, style: Format) -> str:
+    """Predicted against measured peaks: (prediction, measurement) of the same work."""
+    grid = Grid(
+        f"Prediction against {device}", [], [*_PLACE, "predicted MB", "measured MB", "error"]
+    )
+    errors = []
+    for predicted, measured in pairs:
+        work, expected = _of(predicted)
+        _, found = _of(measured)
+        shown = [f"{peak / 1e6:.1f}" if peak else "out of memory" for peak in (expected, found)]
+        error = expected / found - 1 if expected and found else None
+        errors += [] if error is None else [error]
+        grid.rows.append([*_place(work), *shown, ABSENT if error is None else f"{error:+.2%}"])
+        grid.values.append(
+            {**_values(work), "predicted_bytes": expected, "measured_bytes": found, "error": error}
+        )
+    if errors:
+        worst = max(errors, key=abs)
+        middle = median(abs(error) for error in errors)
+        grid.head.append(f"error: median {middle:.2%}, largest {worst:+.2%}, n = {len(errors)}")
+    emulated = {work.emulated for work, _ in (_of(m) for _, m in pairs) if work.emulated}
+    if emulated:
+        grid.head.append(f"emulated: memory capped at that of {', '.join(sorted(emulated))}")
+    return write(grid, style)
+
+
+_PLACE = ["variant", "attention", "purpose", "precision", "size", "T"]
+
+
+def _place(work: Footprint) -> list[str]:
+    purpose = work.purpose if work.purpose == "inference" else f"training, {work.clips} clips"
+    size = f"{work.height}x{work.width}"
+    named = variant(work.model)
+    return [named, work.model.attention, purpose, work.precision, size, str(work.frames)]
+
+
+def _values(work: Footprint) -> dict[str, object]:
+    keys = ("purpose", "precision", "height", "width", "frames", "clips", "allocator")
+    named = {"variant": variant(work.model), "attention": work.model.attention}
+    return {**named, **{key: getattr(work, key) for key in keys}}
+
+
+def _of(record: Record) -> tuple[Footprint, int | None]:
+    assert isinstance(record.work, Footprint)
+    result = record.result
+    return record.work, result.peak_bytes if isinstance(result, FootprintResult) else None
+
+
+def _order(record: Record) -> tuple[object, ...]:
+    work, _ = _of(record)
+    asked = (work.height, work.frames, work.precision, work.model.attention)
+    return (*asked, paper_order(variant(work.model)), record.id)

@@ -1,0 +1,96 @@
+"""Scopes on a tape, and CUDA events without a card."""
+
+from contextlib import suppress
+
+import torch
+
+from ifc_bench.measuring.clocks import EventClock, HostClock, Tape
+
+
+class Steps:
+    """A clock that moves by hand."""
+
+    def __init__(self):
+        self.now = 0.0
+        self.finished = 0
+
+    def mark(self):
+        return self.now
+
+    def finish(self):
+        self.finished += 1
+
+    def seconds(self, start, end):
+        return end - start
+
+
+def test_every_moment_belongs_to_one_scope():
+    clock = Steps()
+    tape = Tape(clock)
+    with tape.running():
+        clock.now += 1  # other
+        with tape.watch("tracker"):
+            clock.now += 2
+            with tape.watch("output"):
+                clock.now += 4
+            clock.now += 8
+        with tape.watch("tracker"):
+            clock.now += 16
+        clock.now += 32
+    clock.now += 64  # after the end
+    assert tape.seconds() == {"other": 33, "tracker": 26, "output": 4}
+    assert clock.finished == 1, "one wait, at the end"
+
+
+def test_a_scope_closes_when_code_in_it_fails():
+    clock = Steps()
+    tape = Tape(clock)
+    with tape.running():
+        with suppress(ValueError), tape.watch("encoder"):
+            clock.now += 1
+            raise ValueError
+        clock.now += 2
+    assert tape.seconds() == {"other": 2, "encoder": 1}
+
+
+class FakeEvent:
+    """An event that knows when the stream would reach it, in milliseconds."""
+
+    stream = 0.0
+    waits = 0
+
+    def __init__(self, enable_timing: bool = False):
+        assert enable_timing
+        self.at = None
+
+    def record(self):
+        self.at = FakeEvent.stream
+
+    def elapsed_time(self, other):
+        assert FakeEvent.waits, "read before the device was waited for"
+        return other.at - self.at
+
+
+def test_events_are_recorded_without_waiting_and_read_after_one_wait(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "Event", FakeEvent)
+
+    def wait(device):
+        FakeEvent.waits += 1
+
+    monkeypatch.setattr(torch.cuda, "synchronize", wait)
+    FakeEvent.waits, FakeEvent.stream = 0, 0.0
+    tape = Tape(EventClock(torch.device("cuda:0")))
+    with tape.running():
+        for _ in range(3):
+            with tape.watch("backbone"):
+                FakeEvent.stream += 500
+        FakeEvent.stream += 250
+    assert FakeEvent.waits == 0
+    assert tape.seconds() == {"other": 0.25, "backbone": 1.5}
+    assert FakeEvent.waits == 1
+
+
+def test_the_hosts_clock_moves_forward():
+    clock = HostClock()
+    start = clock.mark()
+    assert clock.seconds(start, clock.mark()) >= 0

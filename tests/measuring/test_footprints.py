@@ -1,0 +1,142 @@
+"""Predicted peak memory against the processor's allocator, and the search for what fits."""
+
+import pytest
+
+from ifc_bench.config import (
+    DecompTHW,
+    Footprint,
+    FullTHW,
+    InterFrame,
+    ModelConfig,
+    NoComm,
+    RandomWeights,
+)
+from ifc_bench.errors import UserError
+from ifc_bench.hardware.catalogue import card
+from ifc_bench.measuring import fitting, footprints
+from ifc_bench.measuring.footprints import measure_footprint, predict_footprint
+from ifc_bench.measuring.subject import random_network
+from ifc_bench.records import FootprintResult
+from tests.conftest import tiny_model
+
+VARIANTS = [NoComm(), FullTHW(), DecompTHW(), InterFrame()]
+
+
+def clip(model: ModelConfig, frames: int, **changes: object) -> Footprint:
+    work = Footprint(model=model, frames=frames, height=64, width=96, allocator="cpu")
+    return work.model_copy(update=changes)
+
+
+@pytest.mark.parametrize("attention", ["materialised", "flash"])
+@pytest.mark.parametrize("frames", [5, 10, 15, 20])
+@pytest.mark.parametrize("talk", VARIANTS, ids=lambda talk: talk.kind)
+def test_the_prediction_is_within_5_percent_of_the_allocators_peak(talk, frames, attention):
+    """Above the weights, which would hide an error."""
+    work = clip(ModelConfig(communication=talk, attention=attention), frames)
+    expected, measured = predict_footprint(work), measure_footprint(work, "cpu")
+    assert expected.weights_bytes == measured.weights_bytes
+    assert expected.peak_bytes is not None
+    assert measured.peak_bytes is not None
+    rises = [result.peak_bytes - result.weights_bytes for result in (expected, measured)]
+    assert rises[0] == pytest.approx(rises[1], rel=0.05)
+
+
+@pytest.mark.parametrize("talk", [FullTHW(), InterFrame()], ids=lambda talk: talk.kind)
+def test_training_too(talk):
+    work = clip(ModelConfig(communication=talk), 3, purpose="training", clips=2)
+    expected, measured = predict_footprint(work), measure_footprint(work, "cpu")
+    assert expected.peak_bytes == pytest.approx(measured.peak_bytes, rel=0.02)
+    assert expected.peak_bytes > 4 * expected.weights_bytes, "weights, gradients, two moments"
+
+
+def test_fused_attention_saves_what_full_attention_materialises():
+    peaks = [
+        predict_footprint(
+            Footprint(
+                model=ModelConfig(communication=FullTHW(), attention=attention),
+                frames=36,
+                height=360,
+                width=640,
+            )
+        ).peak_bytes
+        for attention in ("materialised", "efficient")
+    ]
+    weights_of_one_layer = 8 * (36 * 240) ** 2 * 4
+    assert peaks[0] - peaks[1] > weights_of_one_layer
+
+
+def test_half_precision_takes_less():
+    full, half = (
+        predict_footprint(clip(ModelConfig(), 5, precision=p)).peak_bytes for p in ("fp32", "bf16")
+    )
+    assert half < full
+
+
+def test_random_weights_find_as_many_objects_as_asked():
+    import torch
+
+    model, frames = tiny_model(), torch.randint(0, 256, (3, 3, 32, 48), dtype=torch.uint8)
+    network = random_network(RandomWeights(model=model, instances=4), torch.device("cpu"), frames)
+    with torch.inference_mode():
+        best = network(frames[None]).class_logits[0].argmax(-1)
+    assert int((best < model.classes).sum()) == 4
+
+
+def test_out_of_memory_is_a_result(monkeypatch):
+    import torch
+
+    def full(*_):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+
+    monkeypatch.setattr(footprints, "_peak", full)
+    found = measure_footprint(clip(tiny_model(), 2), "cpu")
+    assert found.peak_bytes is None
+    assert found.asked_bytes == 2 << 30
+
+
+def test_emulation_needs_a_larger_card(monkeypatch):
+    import torch
+
+    with pytest.raises(UserError, match="needs a CUDA device"):
+        measure_footprint(clip(tiny_model(), 2, emulated="v100-16gb"), "cpu")
+    capped = []
+
+    class Card:
+        total_memory = 24 << 30
+
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda place: Card)
+    monkeypatch.setattr(
+        torch.cuda, "set_per_process_memory_fraction", lambda share, place: capped.append(share)
+    )
+    place = torch.device("cuda:0")
+    footprints._cap(place, card("v100-16gb").usable_bytes, "v100-16gb")
+    assert capped == [card("v100-16gb").usable_bytes / (24 << 30)]
+    with pytest.raises(UserError, match="cannot stand for a larger one"):
+        footprints._cap(place, card("v100-32gb").usable_bytes, "v100-32gb")
+
+
+@pytest.mark.parametrize("limit", [1, 5, 9, 99])
+def test_the_largest_t_is_the_last_that_fits(monkeypatch, limit):
+    one = card("v100-16gb")
+
+    def predicted(work):
+        peak = one.usable_bytes + (1 if work.frames > limit else 0)
+        return FootprintResult(weights_bytes=1, peak_bytes=peak)
+
+    monkeypatch.setattr(fitting, "predict_footprint", predicted)
+    works = [clip(tiny_model(), frames) for frames in (5, 10)]
+    found = fitting.largest(works, [one], "frames", lambda done, total: None)
+    assert [best.frames for _, _, best in found if best] == [limit]
+
+
+def test_nothing_fits_and_kernels_that_a_card_lacks(monkeypatch):
+    huge = FootprintResult(weights_bytes=1, peak_bytes=1 << 50)
+    monkeypatch.setattr(fitting, "predict_footprint", lambda work: huge)
+    works = [clip(tiny_model(attention=kernel), 5) for kernel in ("materialised", "flash")]
+    cards = [card("rtx-2080ti"), card("a100-40gb")]
+    found = fitting.largest(works, cards, "size", lambda done, total: None)
+    assert [(base.model.attention, one.key, best) for base, one, best in found] == [
+        ("materialised", "rtx-2080ti", None),
+        ("materialised", "a100-40gb", None),
+        ("flash", "a100-40gb", None),
+    ]
