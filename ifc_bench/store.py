@@ -23,7 +23,7 @@ from pydantic import ValidationError
 from pydantic_core import from_json
 
 from ifc_bench.config import AnyWork, Data, FolderData, Profile, Training, WeightsFile
-from ifc_bench.errors import UserError, printable_message
+from ifc_bench.errors import UserError, printable_message, refuse_irregular
 from ifc_bench.records import Record, Status, plain
 
 _KINDS = ("count", "training", "evaluation", "profile", "footprint", "external")
@@ -192,6 +192,7 @@ class Store:
         return self._load_path(path) if _NAME.fullmatch(name) and path.exists() else None
 
     def _load_path(self, path: Path) -> Record:
+        refuse_irregular(path)
         try:
             stat = path.stat()
             stamp = (stat.st_mtime_ns, stat.st_size)

@@ -87,7 +87,7 @@ def add_to(app: typer.Typer) -> None:
 
         Example: python run_ablations.py data synthesize scenes --train 20 --valid 5
         """
-        if out.exists():
+        if out.exists() or out.is_symlink():
             raise UserError(f"{out}: is there already; choose another folder")
         data = SyntheticData(seed=seed, train_videos=train, validation_videos=valid, frames=frames)
         with bar("videos") as tell:
