@@ -12,6 +12,8 @@ import os
 import re
 import sys
 import tempfile
+import zipfile
+import zlib
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
@@ -21,7 +23,7 @@ from pydantic import ValidationError
 from pydantic_core import from_json
 
 from ifc_bench.config import AnyWork, Data, FolderData, Profile, Training, WeightsFile
-from ifc_bench.errors import UserError, printable_message
+from ifc_bench.errors import UserError, printable_message, refuse_irregular
 from ifc_bench.records import Record, Status, plain
 
 _KINDS = ("count", "training", "evaluation", "profile", "footprint", "external")
@@ -72,7 +74,7 @@ class Store:
 
     def weights_path(self, weights: WeightsFile) -> Path:
         """A link to a file of the user's that trainings start from; its name keeps the ending."""
-        found = sorted((self.runs / "weights").glob(f"{weights.sha256}.*"))
+        found = sorted((self.runs / "weights").glob(f"{weights.sha256}*"))
         return found[0] if found else self.runs / "weights" / f"{weights.sha256}.pth"
 
     def adopt_weights(self, path: Path) -> WeightsFile:
@@ -82,13 +84,10 @@ class Store:
             UserError: where there is no such file, or it holds no tensors.
         """
         if not path.is_file():
-            raise UserError(f"--start: {path}: no such file")
-        with path.open("rb") as file:
-            head = file.read(4)
-        if not head.startswith((b"PK\x03\x04", b"\x80")):  # a zip, or a pickle as older ones are
-            raise UserError(
-                f"--start: {path}: is no file of weights; name one that torch.save wrote"
-            )
+            there = "is no file" if path.exists() else "no such file"
+            raise UserError(f"--start: {path}: {there}")
+        if fault := _weights_fault(path):
+            raise UserError(f"--start: {path}: {fault}")
         digest, released, tail = hashlib.sha256(), False, b""
         with path.open("rb") as file:
             for block in iter(lambda: file.read(1 << 20), b""):
@@ -193,6 +192,7 @@ class Store:
         return self._load_path(path) if _NAME.fullmatch(name) and path.exists() else None
 
     def _load_path(self, path: Path) -> Record:
+        refuse_irregular(path)
         try:
             stat = path.stat()
             stamp = (stat.st_mtime_ns, stat.st_size)
@@ -288,6 +288,30 @@ def write_bytes(path: Path, content: bytes) -> None:
         if isinstance(error, OSError):
             raise OSError(error.errno, error.strerror, str(path)) from None
         raise
+
+
+def _weights_fault(path: Path) -> str | None:
+    """What shows, without torch, that a file is none of weights or a damaged one."""
+    with path.open("rb") as file:
+        head = file.read(4)
+    if not head.startswith((b"PK\x03\x04", b"\x80")):  # a zip, or a pickle as older ones are
+        return "is no file of weights; name one that torch.save wrote"
+    if head.startswith(b"PK"):
+        try:
+            with zipfile.ZipFile(path) as archive:
+                broken = archive.testzip()
+        except (
+            zipfile.BadZipFile,
+            zlib.error,
+            OSError,
+            RuntimeError,
+            ValueError,
+            EOFError,
+        ) as error:
+            return f"is damaged or cut off ({' '.join(str(error).split())[:60]}); fetch it again"
+        if broken is not None:
+            return f"the checksum of {broken[:60]} does not fit; fetch it again"
+    return None
 
 
 def refuse_special(path: Path) -> None:

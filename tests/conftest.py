@@ -19,6 +19,25 @@ ROOT = Path(__file__).resolve().parent.parent
 GOLDEN = Path(__file__).resolve().parent / "golden"
 
 
+# Files of whole sweeps, longest first: two processes end together when these begin first.
+_LONGEST = (
+    "test_real_clips",
+    "test_end_to_end",
+    "test_processes",
+    "test_profile_command",
+    "test_own_rows",
+    "test_baseline",
+    "test_first_weights",
+    "test_docs",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the longest files; pytest-xdist would begin with those of most tests."""
+    order = {name: place for place, name in enumerate(_LONGEST)}
+    items.sort(key=lambda item: order.get(item.path.stem, len(order)))
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _one_thread() -> None:
     """Tensors here are tiny: a second thread only waits, and sums would depend on it."""

@@ -26,7 +26,7 @@ from ifc_bench.cli import (
     sweeping,
 )
 from ifc_bench.cli.options import Choice, Machine
-from ifc_bench.cli.own_code import told_with_place
+from ifc_bench.cli.own_code import sys_exit_told, told_with_place
 from ifc_bench.cli.recipes import Recipe, Recipes
 from ifc_bench.cli.repetition import repeated
 from ifc_bench.errors import UserError, printable, printable_message, told
@@ -81,7 +81,7 @@ def _answer(app: typer.Typer, arguments: list[str] | None) -> int:
     except SystemExit as error:
         if isinstance(error.__context__, BrokenPipeError):
             return _READER_GONE
-        return _fail(f"a module called sys.exit({error.code!r}); take that out of it", 2)
+        return _fail(sys_exit_told(error, given), 2)
     except Exception as error:
         message = _out_of_memory(error) or told_with_place(error, given)
         if message is None:

@@ -14,7 +14,7 @@ from ifc_bench.data.files import Files
 from ifc_bench.data.split import split_videos
 from ifc_bench.data.synthetic import synthesize
 from ifc_bench.data.validation import data_faults
-from ifc_bench.errors import UserError
+from ifc_bench.errors import UserError, printable
 from ifc_bench.store import write_text
 
 _SHOWN = 50
@@ -45,12 +45,12 @@ def add_to(app: typer.Typer) -> None:
         with bar("frames") as tell:
             found = list(data_faults(annotations, folder, tell))
         for fault in found[:_SHOWN]:
-            print(fault)
+            print(printable(fault))
         if found:
             more = f", the first {_SHOWN} are shown" if len(found) > _SHOWN else ""
             faults = "1 fault" if len(found) == 1 else f"{len(found)} faults"
             raise UserError(f"{annotations}: {faults}{more}")
-        print(f"{annotations}: no faults")
+        print(printable(f"{annotations}: no faults"))
 
     @group.command("split")
     def split_command(
@@ -87,7 +87,7 @@ def add_to(app: typer.Typer) -> None:
 
         Example: python run_ablations.py data synthesize scenes --train 20 --valid 5
         """
-        if out.exists():
+        if out.exists() or out.is_symlink():
             raise UserError(f"{out}: is there already; choose another folder")
         data = SyntheticData(seed=seed, train_videos=train, validation_videos=valid, frames=frames)
         with bar("videos") as tell:

@@ -22,6 +22,7 @@ from ifc_bench.store import Store, file_hash, write_text
 if TYPE_CHECKING:
     from ifc_bench.models.ifc import IFC
 
+_LONGEST_LABEL = 80
 Videos = Annotated[
     Path,
     typer.Option(help="A folder with instances.json, or an annotation file such as valid.json."),
@@ -129,6 +130,12 @@ def add_to(app: typer.Typer) -> None:
         Example: python run_ablations.py visualize --data clips --predictions results.json
         --out pictures
         """
+        for name in label or []:
+            if not (name.isprintable() and len(name) <= _LONGEST_LABEL):
+                raise UserError(
+                    f"--label: {name!r} is no name that a picture can show: at most "
+                    f"{_LONGEST_LABEL} characters, all printable"
+                )
         names = label or [path.stem for path in predictions or []]
         if len(names) != len(predictions or []):
             raise UserError(

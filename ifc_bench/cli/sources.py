@@ -77,5 +77,11 @@ def with_start(preset: Preset, path: Path | None, store: Store) -> Preset:
     if path is None:
         return preset
     weights = store.adopt_weights(path)
+    backbone = preset.model.backbone.kind
+    if weights.content == "imagenet" and backbone != "resnet":
+        raise UserError(
+            f"--start: {path}: holds no released IFC, and ImageNet weights are for a ResNet: the "
+            f"backbone of preset {preset.name} is {backbone}"
+        )
     pretrain = preset.pretrain and weights.content == "imagenet"
     return preset.model_copy(update={"start": weights, "pretrain": pretrain})

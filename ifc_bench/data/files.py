@@ -52,8 +52,8 @@ def _refuse_other_content(annotations: Path) -> None:
     """Say of a file that is no JSON that it is none, before frames are looked for beside it."""
     with annotations.open("rb") as file:
         head = file.read(64).removeprefix(b"\xef\xbb\xbf").lstrip()
-    if not head.startswith(b"{"):
-        begins = f"begins with {head[:12]!r}" if head else "is empty"
+    if not head.startswith((b"{", b"[")):
+        begins = f"begins with {head[:12].decode('latin-1')!r}" if head else "is empty"
         raise UserError(
             f"{annotations}: {begins}, so it holds no annotations in JSON; name a folder with "
             "instances.json, or the annotation file itself"

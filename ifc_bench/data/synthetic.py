@@ -121,6 +121,7 @@ def synthesize(
     lock.touch()  # where that is refused, FileLock would try for ever or name no cause
     with FileLock(lock):
         if folder.exists():
+            lock.unlink(missing_ok=True)  # who waits for it finds the folder
             return
         aside = folder.with_name(f"{folder.name}.partial")
         shutil.rmtree(aside, ignore_errors=True)
@@ -132,6 +133,7 @@ def synthesize(
             digest = "+".join(_digest(aside / name) for name in _SPLITS)
             write_text(aside / DIGEST, digest)
             os.replace(aside, folder)
+            lock.unlink(missing_ok=True)
         finally:
             shutil.rmtree(aside, ignore_errors=True)
 

@@ -144,6 +144,8 @@ def read_weights(path: Path) -> dict[str, Tensor]:
                 content = _ArrayUnpickler(file, encoding="latin1").load()
         else:
             content = read_tensors(Path(path))
+    except UserError:
+        raise
     except FileNotFoundError:
         raise UserError(f"{path}: no such file") from None
     except OSError as error:
@@ -152,7 +154,8 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         reason = "" if isinstance(error, DamagedError) else f"{type(error).__name__}: "
         reason += " ".join(str(error).split())[:100]
         raise UserError(
-            f"{path}: not a file of tensors alone ({reason}); nothing else is read from outside"
+            f"{path}: not a file of tensors alone, or damaged ({reason}); fetch it again: nothing "
+            "else is read from outside"
         ) from error
     return tensors(content, path)
 

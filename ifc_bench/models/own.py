@@ -12,6 +12,8 @@ import hashlib
 import importlib
 import importlib.util
 import sys
+import traceback
+import warnings
 from collections.abc import Iterable, Iterator
 from importlib.machinery import SOURCE_SUFFIXES
 from pathlib import Path
@@ -94,7 +96,9 @@ def _imported(name: str, digest: str) -> ModuleType:
     if name not in sys.modules:
         module = importlib.import_module(name)
     elif _LOADED.get(name) != digest:
-        module = importlib.reload(sys.modules[name])
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # some libraries warn of being loaded twice
+            module = importlib.reload(sys.modules[name])
     else:
         module = sys.modules[name]
     _LOADED[name] = digest
@@ -114,6 +118,15 @@ def _file(source: str) -> Path:
         spec = importlib.util.find_spec(module) if module else None
     except (ImportError, ValueError):
         spec = None
+    except Exception as error:  # of a package around it, whose __init__ runs
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        place = f"{where.filename}:{where.lineno}"
+        if isinstance(error, SyntaxError):
+            place = f"{error.filename}:{error.lineno}"
+        raise UserError(
+            f"communication: {module[:60]!r} cannot be imported: {place}: "
+            f"{type(error).__name__}: {error}"
+        ) from None
     if spec is None or spec.origin is None or not Path(spec.origin).is_file():
         raise UserError(
             f"communication: Python finds no module {module[:60]!r} for {source[:60]!r}; put its "

@@ -3,11 +3,13 @@
 import json
 
 import pytest
+import torch
 
 from ablations import PRESETS, TABLES
 from ifc_bench.cli import counting, main
 from ifc_bench.cli.recipes import Recipes
 from ifc_bench.measuring import fitting
+from ifc_bench.store import Store
 
 NINES = "9" * 5000
 PLACES = ("--results=r", "--runs=u")
@@ -107,7 +109,7 @@ def test_memory_that_is_not_enough_is_one_line(monkeypatch, capsys):
 @pytest.mark.parametrize(
     ("content", "told"),
     [
-        (b"\x00\x01", "blob: begins with b'\\x00\\x01', so it holds no annotations in JSON"),
+        (b"\x00\x01", "blob: begins with '\\x00\\x01', so it holds no annotations in JSON"),
         (b"", "blob: is empty, so it holds no annotations in JSON"),
         (b"{}", "--images: JPEGImages: no such folder, for the frames of blob; name the frames'"),
     ],
@@ -117,10 +119,30 @@ def test_annotations_are_looked_at_before_their_frames(refusal, tmp_path, conten
     assert told in refusal("data", "validate", "blob")
 
 
-def test_a_start_is_a_file_of_weights(refusal, tmp_path):
-    (tmp_path / "host").write_text("name")
-    told = refusal("plan", "table3a", "--preset=smoke", "--start=host", *PLACES)
-    assert "--start: host: is no file of weights; name one that torch.save wrote" in told
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b"name", "is no file of weights; name one that torch.save wrote"),
+        (b"PK\x03\x04 and no more", "is damaged or cut off"),
+        (
+            b"\x80\x02}.",
+            "holds no released IFC, and ImageNet weights are for a ResNet: the backbone",
+        ),
+    ],
+)
+def test_a_start_is_a_file_of_weights_that_fit(tmp_path, capsys, content, told):
+    (tmp_path / "start").write_bytes(content)
+    places = (f"--results={tmp_path / 'r'}", f"--runs={tmp_path / 'u'}")
+    start = f"--start={tmp_path / 'start'}"
+    assert main(TABLES, PRESETS, ["plan", "table3a", "--preset=smoke", start, *places]) == 2
+    assert f"--start: {tmp_path / 'start'}: {told}" in capsys.readouterr().err
+
+
+def test_a_start_needs_no_ending(tmp_path):
+    torch.save({"memory_bus": torch.ones(1)}, tmp_path / "start")
+    store = Store(tmp_path / "r", tmp_path / "u")
+    weights = store.adopt_weights(tmp_path / "start")
+    assert store.weights_path(weights).resolve() == tmp_path / "start"
 
 
 def test_evaluate_says_one_thing_where_its_record_cannot_be_kept(refusal, tmp_path, data_folder):

@@ -197,3 +197,4 @@ def test_an_interrupted_write_leaves_nothing_in_place(tiny_data, tmp_path):
     assert not (tmp_path / "data").exists()
     synthesize(tiny_data, tmp_path / "data")
     assert (tmp_path / "data" / "valid" / "instances.json").exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["data"], "its lock has gone"
