@@ -11,13 +11,12 @@ from ifc_bench.cli.recipes import Recipes
 from ifc_bench.config import SyntheticData
 from ifc_bench.errors import UserError
 from ifc_bench.recipe import AnyTable, Preset, Table, TableOfMethods
-from ifc_bench.report.aggregate import situations_of
 from ifc_bench.report.layout import Format, write
 from ifc_bench.report.paper import PaperNumbers
 from ifc_bench.report.presence import refuse_nothing
-from ifc_bench.report.significance import compare_rows
+from ifc_bench.report.results import AnyResults, Results, read_all
 from ifc_bench.report.tables import lay_out
-from ifc_bench.report.verdict import Committed, verdict
+from ifc_bench.report.verdict import verdict
 from ifc_bench.store import Store, write_text
 
 BASELINE = Path(__file__).resolve().parents[2] / "results" / "baseline"
@@ -35,31 +34,35 @@ class Answers:
     paper: PaperNumbers | None = None
     situation: str | None = None
 
-    def text(self, table: AnyTable) -> str:
-        """`table` with its verdict below."""
-        grid = lay_out(table, self.preset, self.store, self.paper, self.situation)
-        committed = committed_table(table, self.recipes)
-        grid.foot += verdict(table, self.preset, self.store, self.situation, committed)
+    def text(self, results: AnyResults) -> str:
+        """The table of `results` with its verdict below."""
+        grid = lay_out(results, self.paper, self.situation)
+        committed = committed_results(results.table, self.recipes)
+        grid.foot += verdict(results, self.situation, committed)
         return write(grid, self.style)
 
-    def refuse_empty(self, tables: Sequence[AnyTable]) -> None:
+    def refuse_empty(self, found: Sequence[AnyResults]) -> None:
         """Let tables pass that have something to show; the paper's numbers are something.
 
         Raises:
             UserError: where there is no record, or no such situation; it names what is there.
         """
         if self.situation is not None:
-            self._refuse_situation(tables, self.situation)
+            self._refuse_situation(found, self.situation)
         if self.paper is None or self.situation is not None:
             recipes = self.recipes
-            refuse_nothing(tables, self.preset, self.store, recipes.tables, recipes.presets)
+            refuse_nothing(found, self.preset, self.store, recipes.tables, recipes.presets)
 
-    def _refuse_situation(self, tables: Sequence[AnyTable], situation: str) -> None:
-        plain = [t for t in tables if isinstance(t, Table) and not isinstance(t, TableOfMethods)]
+    def _refuse_situation(self, found: Sequence[AnyResults], situation: str) -> None:
+        plain = [
+            one
+            for one in found
+            if isinstance(one, Results) and not isinstance(one.table, TableOfMethods)
+        ]
         if not plain:
-            names = ", ".join(table.name for table in tables)
+            names = ", ".join(one.table.name for one in found)
             raise UserError(f"--situation: {names}: has no accuracies by situation")
-        there = [name for t in plain for name in situations_of(t, self.preset, self.store)]
+        there = [name for one in plain for name in one.situations]
         if not there and isinstance(self.preset.data, SyntheticData):
             from ifc_bench.data.synthetic import SITUATIONS
 
@@ -75,7 +78,7 @@ def print_and_keep(tables: Sequence[AnyTable], answers: Answers) -> None:
     Raises:
         OSError: where they cannot be written; they are printed all the same.
     """
-    texts = [answers.text(table) for table in tables]
+    texts = [answers.text(one) for one in read_all(tables, answers.preset, answers.store)]
     refused: OSError | None = None
     for table, text in zip(tables, texts, strict=True):
         name = f"{table.name}-{answers.preset.name}.md"
@@ -89,18 +92,18 @@ def print_and_keep(tables: Sequence[AnyTable], answers: Answers) -> None:
         raise refused
 
 
-def comparable(tables: Sequence[Table], preset: Preset, store: Store) -> list[Table]:
-    """Those of `tables` whose records hold a row against the baseline row; the others are told.
+def comparable(results: Sequence[Results], folder: Path) -> list[Results]:
+    """Those whose records, under `folder`, hold a row against the baseline row; others are told.
 
     Raises:
         UserError: where there is none.
     """
-    found = [table for table in tables if compare_rows(table, preset, store)]
+    found = [one for one in results if one.differences]
     lost = [
-        f"{table.name}: no row can be held against {table.baseline}, for one of them has no records"
-        f" of preset {preset.name} under {store.results}"
-        for table in tables
-        if table not in found
+        f"{one.table.name}: no row can be held against {one.table.baseline}, for one of them has no"
+        f" records of preset {one.preset.name} under {folder}"
+        for one in results
+        if not one.differences
     ]
     if not found:
         raise UserError("; ".join(lost))
@@ -133,7 +136,7 @@ def tell(note: str) -> None:
     print(f"note: {note}", file=sys.stderr)
 
 
-def committed_table(table: AnyTable, recipes: Recipes) -> Committed | None:
+def committed_results(table: AnyTable, recipes: Recipes) -> Results | None:
     """The same table of the committed baseline; None where this copy has none."""
     if not (BASELINE / "evaluations").is_dir() or _BASELINE_PRESET not in recipes.presets:
         return None
@@ -141,4 +144,6 @@ def committed_table(table: AnyTable, recipes: Recipes) -> Committed | None:
     if table.name not in recipes.tables:
         return None
     theirs = recipes.tables[table.name](preset)
-    return Committed(theirs, preset, Store(BASELINE, Path())) if isinstance(theirs, Table) else None
+    if not isinstance(theirs, Table):
+        return None
+    return Results.read(theirs, preset, Store(BASELINE, Path()))

@@ -27,11 +27,10 @@ from ifc_bench.cli.recipes import Recipes
 from ifc_bench.config import AnyWork, Evaluation, Profile, Training
 from ifc_bench.errors import UserError
 from ifc_bench.hardware.device import describe_device
-from ifc_bench.recipe import Table
-from ifc_bench.report import measured_on
 from ifc_bench.report.layout import write
 from ifc_bench.report.paper import PaperNumbers
 from ifc_bench.report.presence import refuse_nothing
+from ifc_bench.report.results import Results, read_all
 from ifc_bench.report.significance import paper_grid, significance_grid, situation_grid
 from ifc_bench.store import Store
 from ifc_bench.sweep.executors import Outcome, Settings, run
@@ -122,22 +121,24 @@ def add_to(app: typer.Typer, recipes: Recipes) -> None:
         if out is not None:
             from ifc_bench.report.publish import publish  # matplotlib: only where it is needed
 
-            refuse_nothing(chosen, preset, store, recipes.tables, recipes.presets)
+            found = read_all(chosen, preset, store)
+            refuse_nothing(found, preset, store, recipes.tables, recipes.presets)
             if machines is not None and not machines.is_dir():
                 raise UserError(f"--machines: {machines}: no such folder")
             beside = machines or Path("results/machines")
             folders = sorted(path for path in beside.glob("*") if path.is_dir())
-            for path in publish(chosen, preset, store, out, folders):
+            for path in publish(found, preset, store, out, folders):
                 print(path)
             return
         paper = PaperNumbers() if compare else None
         answers = Answers(recipes, preset, store, style, paper, situation)
-        answers.refuse_empty(chosen)
-        for table in chosen:
-            if paper is not None and isinstance(table, Table):
-                for device in measured_on(table, preset, store):
+        found = read_all(chosen, preset, store)
+        answers.refuse_empty(found)
+        for one in found:
+            if paper is not None and isinstance(one, Results):
+                for device in one.devices:
                     refuse_other_card(expect_gpu, device)
-            print(answers.text(table))
+            print(answers.text(one))
 
     @app.command("significance")
     @spread
@@ -160,12 +161,14 @@ def add_to(app: typer.Typer, recipes: Recipes) -> None:
             raise UserError("--paper, --by-situation: the paper prints no numbers by situation")
         preset, store = choice.resolved(recipes), choice.store()
         chosen = with_baseline(choice.tables(recipes, tables, preset), recipes, preset)
-        if not paper:
-            refuse_nothing(chosen, preset, store, recipes.tables, recipes.presets)
-            chosen = comparable(chosen, preset, store)
-        ours = situation_grid if by_situation else significance_grid
-        for table in chosen:
-            grid = paper_grid(table, PaperNumbers()) if paper else ours(table, preset, store)
+        if paper:
+            grids = [paper_grid(table, PaperNumbers()) for table in chosen]
+        else:
+            found = [Results.read(table, preset, store) for table in chosen]
+            refuse_nothing(found, preset, store, recipes.tables, recipes.presets)
+            ours = situation_grid if by_situation else significance_grid
+            grids = [ours(one) for one in comparable(found, store.results)]
+        for grid in grids:
             print(write(grid, style))
 
 

@@ -1,7 +1,8 @@
-"""From records to tables. Reads records only, and never imports torch."""
+"""From records to tables and figures. Reads records alone; no torch."""
 
-from ifc_bench.report.aggregate import Cell, collect, collect_counts, measured_on
+from ifc_bench.report.cells import Cell
 from ifc_bench.report.layout import FORMATS
+from ifc_bench.report.results import Counts, Results, read_results
 from ifc_bench.report.speeds import Speed
 from ifc_bench.report.statistics import Summary, summarise
 from ifc_bench.report.tables import render
@@ -9,11 +10,11 @@ from ifc_bench.report.tables import render
 __all__ = [
     "FORMATS",
     "Cell",
+    "Counts",
+    "Results",
     "Speed",
     "Summary",
-    "collect",
-    "collect_counts",
-    "measured_on",
+    "read_results",
     "render",
     "summarise",
 ]

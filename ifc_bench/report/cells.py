@@ -1,10 +1,54 @@
-"""Writes single cells of a table: a mean, its spread, and what a reader must know beside it."""
+"""One cell of a table: its numbers by seed, and how they are written."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from ifc_bench.recipe import Table
-from ifc_bench.report.aggregate import NOT_RUN, Cell
 from ifc_bench.report.layout import ABSENT, flagged, percent
+from ifc_bench.report.origins import Origin
+from ifc_bench.report.speeds import Speed
+from ifc_bench.report.statistics import Summary, summarise
+
+NOT_RUN = "not run"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One row of a table at one window.
+
+    Attributes:
+        values: for each accuracy, its value as a fraction by seed, of the seeds that have one.
+        speeds: one for each device that was measured; they never share a mean.
+        lost: seeds without a value, by reason ("diverged", "failed", "not run").
+        splits: the split hashes behind the values (more than one is a fault to be shown).
+        origins: the code and packages behind the values, their trainings and the speeds.
+    """
+
+    row: str
+    window: int | None
+    values: dict[str, dict[int, float]]
+    speeds: tuple[Speed, ...]
+    lost: dict[str, int]
+    splits: frozenset[str]
+    origins: frozenset[Origin]
+
+    def summary(self, metric: str) -> Summary | None:
+        """Mean and std of an accuracy over seeds."""
+        return summarise(list(self.by_seed(metric).values()))
+
+    def by_seed(self, metric: str) -> dict[int, float]:
+        """An accuracy of each seed that has one."""
+        return self.values.get(metric, {})
+
+    def on(self, card: tuple[str, str] | None) -> list[Speed]:
+        """The speeds on one device with one implementation of attention."""
+        return [speed for speed in self.speeds if card == (speed.device, speed.attention)]
+
+    @property
+    def recorded(self) -> bool:
+        """Whether any record is behind this cell, were it of a failure."""
+        return bool(self.origins) or any(reason != NOT_RUN for reason in self.lost)
 
 
 def accuracy(table: Table, cell: Cell, metric: str, most: int) -> str:

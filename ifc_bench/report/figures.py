@@ -11,10 +11,10 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from ifc_bench.hardware.catalogue import card
-from ifc_bench.recipe import Preset, Table
 from ifc_bench.report import frames, plots
+from ifc_bench.report.differences import Comparison
+from ifc_bench.report.results import Results
 from ifc_bench.report.roofline import roofline_frame
-from ifc_bench.report.significance import Comparison, compare_rows, compare_situations
 from ifc_bench.report.speeds import profile_frame
 from ifc_bench.store import Store
 
@@ -41,36 +41,36 @@ class Drawing:
             self.draw(ax=ax)
 
 
-def table_drawings(table: Table, preset: Preset, store: Store) -> Iterator[Drawing]:
+def table_drawings(results: Results) -> Iterator[Drawing]:
     """Every figure of one table whose values differ."""
-    summary = frames.summary_frame(table, preset, store)
+    summary = frames.summary_frame(results)
     if summary.empty:
         return
-    own_windows = any(row.window for row in table.rows)
+    own_windows = any(row.window for row in results.table.rows)
     if _accuracy_varies(summary):
         if summary["T"].nunique() > 1 and not own_windows:
             yield Drawing("windows", "AP over T", partial(plots.accuracy_over_windows, summary))
         if summary["row"].str.startswith("M=").all():
             draw = partial(plots.accuracy_over_tokens, summary)
             yield Drawing("tokens", "AP over memory tokens", draw)
-    speeds = frames.speeds_frame(table, preset, store)
+    speeds = frames.speeds_frame(results)
     both = summary.merge(speeds[["row", "T", "windows"]], on=["row", "T"])
     if speeds["device"].nunique() == 1 and _accuracy_varies(both):
         draw = partial(plots.accuracy_against_speed, summary, speeds)
         yield Drawing("speed", f"AP against speed; {_windows_told(both)}", draw)
     if own_windows:  # the same trainings in every row
         return
-    yield from _curves(table, preset, store)
-    yield from _maps(table, preset, store)
-    yield from _breakdowns(table, preset, store)
+    yield from _curves(results)
+    yield from _maps(results)
+    yield from _breakdowns(results)
 
 
-def _curves(table: Table, preset: Preset, store: Store) -> Iterator[Drawing]:
+def _curves(results: Results) -> Iterator[Drawing]:
     """Loss and AP over the training, of trainings that have points enough."""
-    curves = frames.curves_frame(table, preset, store)
+    curves = frames.curves_frame(results)
     points = curves.groupby(["row", "seed", "curve"])["value"].transform("size")
     curves = curves[points >= _LEAST_POINTS]
-    schedules = {run.optimisation for row in table.rows for run in table.trainings(preset, row)}
+    schedules = {run.work.optimisation for run in results.runs}
     clips = sorted({(one.clip_frames, one.curve_stride) for one in schedules})
     told = " or ".join(f"T = {window}, S = {stride}" for window, stride in clips)
     titles = {"loss": "loss while training", "AP": f"AP while training ({told})"}
@@ -80,29 +80,29 @@ def _curves(table: Table, preset: Preset, store: Store) -> Iterator[Drawing]:
             yield Drawing(curve.lower(), titles[curve], draw)
 
 
-def _maps(table: Table, preset: Preset, store: Store) -> Iterator[Drawing]:
+def _maps(results: Results) -> Iterator[Drawing]:
     """Differences to the baseline, over all videos and by situation."""
-    baseline = table.baseline
+    baseline = results.table.baseline
     if baseline is None:
         return
     for name, found, told in (
-        ("differences", compare_rows(table, preset, store), ""),
-        ("situation-differences", compare_situations(table, preset, store), " by situation"),
+        ("differences", results.differences, ""),
+        ("situation-differences", results.by_situation, " by situation"),
     ):
         if any(abs(one.free.mean) > 1e-9 for one in found):
             draw = partial(plots.difference_map, found, baseline)
             yield Drawing(name, f"differences to {baseline}{told}", draw, found)
 
 
-def _breakdowns(table: Table, preset: Preset, store: Store) -> Iterator[Drawing]:
+def _breakdowns(results: Results) -> Iterator[Drawing]:
     """AP by situation, class and kind of instance, and what errors cost, at the longest window."""
-    strata = frames.strata_frame(table, preset, store)
+    strata = frames.strata_frame(results)
     strata["stratum"] = [
         f"{part.attribute}_{part.low:.0f} to {part.high:.0f}" for part in strata.itertuples()
     ]
-    situations = frames.situations_frame(table, preset, store)
-    classes = frames.classes_frame(table, preset, store)
-    errors = frames.errors_frame(table, preset, store)
+    situations = frames.situations_frame(results)
+    classes = frames.classes_frame(results)
+    errors = frames.errors_frame(results)
     costs = "AP50 that the error costs (points)"
     for name, found, by, value, label in (
         ("situations", situations, "situation", "value", "AP (%)"),

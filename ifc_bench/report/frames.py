@@ -4,32 +4,31 @@ from __future__ import annotations
 
 import pandas as pd
 
-from ifc_bench.config import Evaluation, Footprint
-from ifc_bench.recipe import Preset, Table
-from ifc_bench.records import EvaluationResult, FootprintResult, TrainingResult
-from ifc_bench.report.aggregate import collect
+from ifc_bench.config import Footprint
+from ifc_bench.records import FootprintResult
+from ifc_bench.report.results import Results
 from ifc_bench.report.statistics import bootstrap_interval, summarise
 from ifc_bench.store import Store
 
 
-def runs_frame(table: Table, preset: Preset, store: Store) -> pd.DataFrame:
+def runs_frame(results: Results) -> pd.DataFrame:
     """One row for each row, window, metric and seed: `row`, `T`, `metric`, `seed`, `value`.
 
     `T` is the window in frames (missing: offline); values are fractions.
     """
     rows = [
         {"row": cell.row, "T": cell.window, "metric": metric, "seed": seed, "value": value}
-        for cell in collect(table, preset, store)
+        for cell in results.cells
         for metric in cell.values
         for seed, value in cell.by_seed(metric).items()
     ]
     return pd.DataFrame(rows, columns=["row", "T", "metric", "seed", "value"])
 
 
-def summary_frame(table: Table, preset: Preset, store: Store) -> pd.DataFrame:
+def summary_frame(results: Results) -> pd.DataFrame:
     """One row for each row, window and metric: `n`, `mean`, `std`, Student's and bootstrap 95%."""
     found = []
-    runs = runs_frame(table, preset, store)
+    runs = runs_frame(results)
     for (row, window, metric), group in runs.groupby(["row", "T", "metric"], sort=False):
         values = group["value"].tolist()
         summary = summarise(values)
@@ -46,7 +45,7 @@ def summary_frame(table: Table, preset: Preset, store: Store) -> pd.DataFrame:
     return pd.DataFrame(found)
 
 
-def speeds_frame(table: Table, preset: Preset, store: Store) -> pd.DataFrame:
+def speeds_frame(results: Results) -> pd.DataFrame:
     """One row for each row, window and device that was measured.
 
     `fps`, `std`, `n` (processes), `windows` (of a video; FPS follow them, so they do not compare
@@ -58,76 +57,81 @@ def speeds_frame(table: Table, preset: Preset, store: Store) -> pd.DataFrame:
             "std": speed.std, "n": speed.n, "windows": speed.reading.mean,
             "doubts": "; ".join(speed.doubts),
         }
-        for cell in collect(table, preset, store)
+        for cell in results.cells
         for speed in cell.speeds
     ]  # fmt: skip
     columns = ["row", "T", "device", "fps", "std", "n", "windows", "doubts"]
     return pd.DataFrame(rows, columns=columns)
 
 
-def curves_frame(table: Table, preset: Preset, store: Store) -> pd.DataFrame:
+def curves_frame(results: Results) -> pd.DataFrame:
     """Training curves: `row`, `seed`, `iteration`, `curve` ("loss" or "AP"), `value`."""
     found = []
-    for row in table.rows:
-        for training in table.trainings(preset, row):
-            record = store.load(training)
-            if record is None or not isinstance(record.result, TrainingResult):
-                continue
-            result = record.result
-            points = [(index * result.curve_step, "loss", v) for index, v in enumerate(result.loss)]
-            points += [(iteration, "AP", value) for iteration, value in result.accuracy_curve]
-            found += [
-                {"row": row.label, "seed": training.seed, "iteration": i, "curve": c, "value": v}
-                for i, c, v in points
-            ]
+    for run in results.runs:
+        result = run.result
+        if result is None:
+            continue
+        points = [(index * result.curve_step, "loss", v) for index, v in enumerate(result.loss)]
+        points += [(iteration, "AP", value) for iteration, value in result.accuracy_curve]
+        found += [
+            {"row": run.row, "seed": run.work.seed, "iteration": i, "curve": c, "value": v}
+            for i, c, v in points
+        ]
     return pd.DataFrame(found, columns=["row", "seed", "iteration", "curve", "value"])
 
 
-def situations_frame(table: Table, preset: Preset, store: Store) -> pd.DataFrame:
+def situations_frame(results: Results) -> pd.DataFrame:
     """AP by situation: `row`, `T`, `seed`, `situation`, `value`."""
     found = [
-        {"row": row, "T": work.window, "seed": work.training.seed, "situation": name,
+        {"row": test.row, "T": test.work.window, "seed": test.work.training.seed, "situation": name,
          "value": scores.get("AP")}
-        for row, work, result in _evaluations(table, preset, store)
+        for test, result in results.evaluated()
         for name, scores in result.by_situation.items()
     ]  # fmt: skip
     return pd.DataFrame(found, columns=["row", "T", "seed", "situation", "value"])
 
 
-def classes_frame(table: Table, preset: Preset, store: Store) -> pd.DataFrame:
+def classes_frame(results: Results) -> pd.DataFrame:
     """AP by class: `row`, `T`, `seed`, `class`, `value`."""
     found = [
-        {"row": row, "T": work.window, "seed": work.training.seed, "class": name, "value": ap}
-        for row, work, result in _evaluations(table, preset, store)
+        {
+            "row": test.row,
+            "T": test.work.window,
+            "seed": test.work.training.seed,
+            "class": name,
+            "value": ap,
+        }
+        for test, result in results.evaluated()
         for name, ap in result.by_class.items()
     ]
     return pd.DataFrame(found, columns=["row", "T", "seed", "class", "value"])
 
 
-def strata_frame(table: Table, preset: Preset, store: Store) -> pd.DataFrame:
+def strata_frame(results: Results) -> pd.DataFrame:
     """AP by thirds of the instances: `attribute`, `low`, `high`, `truths`, `value`."""
     found = [
-        {"row": row, "T": work.window, "seed": work.training.seed, "attribute": part.attribute,
-         "low": part.low, "high": part.high, "truths": part.truths, "value": part.ap}
-        for row, work, result in _evaluations(table, preset, store)
+        {"row": test.row, "T": test.work.window, "seed": test.work.training.seed,
+         "attribute": part.attribute, "low": part.low, "high": part.high,
+         "truths": part.truths, "value": part.ap}
+        for test, result in results.evaluated()
         for part in result.by_stratum
     ]  # fmt: skip
     columns = ["row", "T", "seed", "attribute", "low", "high", "truths", "value"]
     return pd.DataFrame(found, columns=columns)
 
 
-def errors_frame(table: Table, preset: Preset, store: Store) -> pd.DataFrame:
+def errors_frame(results: Results) -> pd.DataFrame:
     """What each kind of error costs in AP50, and how many there are: `error`, `cost`, `count`."""
     from ifc_bench.report.detections import detection_table, error_costs, error_counts
 
     found = []
-    for row, work, result in _evaluations(table, preset, store):
+    for test, result in results.evaluated():
         details = detection_table(result)
         if details is None:
             continue
         counts = error_counts(details)
         found += [
-            {"row": row, "T": work.window, "seed": work.training.seed, "error": kind,
+            {"row": test.row, "T": test.work.window, "seed": test.work.training.seed, "error": kind,
              "cost": cost, "count": counts[kind]}
             for kind, cost in error_costs(details).items()
         ]  # fmt: skip
@@ -151,19 +155,6 @@ def footprints_frame(store: Store) -> pd.DataFrame:
             told = {key: getattr(work, key) for key in keys}
             found.append({**named, **told, "peak_bytes": result.peak_bytes})
     return pd.DataFrame(found, columns=["variant", "attention", *keys, "peak_bytes"])
-
-
-def _evaluations(
-    table: Table, preset: Preset, store: Store
-) -> list[tuple[str, Evaluation, EvaluationResult]]:
-    """Every evaluation of `table` that has a result, with its row's label."""
-    return [
-        (row.label, work, record.result)
-        for row in table.rows
-        for window in table.windows(preset, row)
-        for work in table.evaluations(preset, row, window)
-        if (record := store.load(work)) is not None and isinstance(record.result, EvaluationResult)
-    ]
 
 
 __all__ = [

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from ifc_bench.recipe import Preset, Table
-from ifc_bench.report.aggregate import Cell
-from ifc_bench.report.cells import counted
+from ifc_bench.report.cells import Cell, counted
 from ifc_bench.report.layout import describe, span
 from ifc_bench.report.origins import origin_lines
 from ifc_bench.report.window_counts import reading_line

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from ifc_bench.recipe import TableOfCounts
-from ifc_bench.report.aggregate import collect_counts
 from ifc_bench.report.layout import ABSENT, Grid
 from ifc_bench.report.paper import PaperNumbers
-from ifc_bench.store import Store
+from ifc_bench.report.results import Counts
 
 
-def count_grid(table: TableOfCounts, store: Store, paper: PaperNumbers | None) -> Grid:
-    """The table from the records of `store`, with the paper's numbers where they are given."""
-    counts = collect_counts(table, store)
+def count_grid(results: Counts, paper: PaperNumbers | None) -> Grid:
+    """The table, with the paper's numbers where they are given."""
+    table, counts = results.table, results.macs
     places = [(size, frames) for size in table.sizes for frames in table.frames]
     head = ["G multiply-adds (5 for each element of a normalisation), counted on the real modules"]
     missing = sum(macs is None for macs in counts.values())

@@ -9,26 +9,26 @@ from __future__ import annotations
 from typing import Any
 
 from ifc_bench.config import External
-from ifc_bench.recipe import Preset, TableOfMethods
+from ifc_bench.recipe import Preset, Table
 from ifc_bench.records import EvaluationResult
-from ifc_bench.report.aggregate import Cell, collect
-from ifc_bench.report.cells import accuracy
+from ifc_bench.report.cells import Cell, accuracy
 from ifc_bench.report.heads import incomplete_line, most_seeds, process_spread
 from ifc_bench.report.layout import ABSENT, Grid, describe, explain_mark, percent, span
 from ifc_bench.report.origins import origin_lines
 from ifc_bench.report.paper import PaperNumbers
+from ifc_bench.report.results import Results
 from ifc_bench.report.window_counts import reading_line
-from ifc_bench.store import Store
 
 _Line = dict[str, Any]
 _PRINTED = ("shown", "read")  # how a value stands in the table, and in how many windows
 
 
-def method_grid(table: TableOfMethods, preset: Preset, store: Store, paper: PaperNumbers) -> Grid:
-    """The table from the paper's numbers and the records of `store`."""
+def method_grid(results: Results, paper: PaperNumbers) -> Grid:
+    """The table from the paper's numbers and our records."""
+    table, preset = results.table, results.preset
     accuracies = [metric for metric in table.metrics if metric != "FPS"]
-    cells = collect(table, preset, store)
-    lines = _published(table, paper) + _external(table, store)
+    cells = results.cells
+    lines = _published(table, paper) + _external(results)
     for cell in cells:
         lines += _ours(table, preset, cell, most_seeds(cells))
     columns = [table.factor, "source", "data", *accuracies]
@@ -81,7 +81,7 @@ def _line(method: str, source: str, data: str, metric: str, mean: float) -> _Lin
     }
 
 
-def _published(table: TableOfMethods, paper: PaperNumbers) -> list[_Line]:
+def _published(table: Table, paper: PaperNumbers) -> list[_Line]:
     lines = []
     card = paper.card(table.paper_table)
     rows = paper.frame[paper.frame["table"] == table.paper_table]
@@ -94,11 +94,11 @@ def _published(table: TableOfMethods, paper: PaperNumbers) -> list[_Line]:
     return lines
 
 
-def _external(table: TableOfMethods, store: Store) -> list[_Line]:
+def _external(results: Results) -> list[_Line]:
     lines = []
-    for record in store.records("external"):
+    for record in results.externals:
         if isinstance(record.work, External) and isinstance(record.result, EvaluationResult):
-            for metric in table.metrics:
+            for metric in results.table.metrics:
                 value = record.result.metrics.get(metric)
                 if value is not None:
                     work = record.work
@@ -107,7 +107,7 @@ def _external(table: TableOfMethods, store: Store) -> list[_Line]:
     return lines
 
 
-def _ours(table: TableOfMethods, preset: Preset, cell: Cell, most: int) -> list[_Line]:
+def _ours(table: Table, preset: Preset, cell: Cell, most: int) -> list[_Line]:
     lines = []
     data = describe(preset.data)
     for metric in cell.values:

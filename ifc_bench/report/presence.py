@@ -7,15 +7,15 @@ from dataclasses import dataclass, field
 
 from ifc_bench.config import Data, Evaluation, FolderData, Optimisation
 from ifc_bench.errors import UserError
-from ifc_bench.recipe import AnyTable, Preset, Table, TableOfCounts, TableOfMethods
-from ifc_bench.report.aggregate import collect, collect_counts
+from ifc_bench.recipe import AnyTable, Preset, TableOfMethods
+from ifc_bench.report.results import AnyResults, Counts, Results, read_all
 from ifc_bench.store import Store
 
 _Recipes = Mapping[str, Callable[[Preset], AnyTable]]
 
 
 def refuse_nothing(
-    tables: Sequence[AnyTable],
+    found: Sequence[AnyResults],
     preset: Preset,
     store: Store,
     recipes: _Recipes,
@@ -29,30 +29,23 @@ def refuse_nothing(
     Raises:
         UserError: where nothing is there; it names the records that are.
     """
-    trained = [table for table in tables if _is_trained(table)]
+    trained = [
+        one
+        for one in found
+        if isinstance(one, Results) and not isinstance(one.table, TableOfMethods)
+    ]
     if trained:
-        if not any(recorded(table, preset, store) for table in trained):
-            raise UserError(_nothing(trained, preset, store, recipes, presets))
+        if not any(one.recorded for one in trained):
+            tables = [one.table for one in trained]
+            raise UserError(_nothing(tables, preset, store, recipes, presets))
         return
-    counted = [table for table in tables if isinstance(table, TableOfCounts)]
-    if counted and len(counted) == len(tables) and not any(_counted(t, store) for t in counted):
+    counted = [one for one in found if isinstance(one, Counts)]
+    if counted and len(counted) == len(found) and not any(one.recorded for one in counted):
+        uncounted = [one.table for one in counted]
         raise UserError(
-            f"{_names(counted)}: nothing is counted under {store.results}; do it first: "
-            f"run {_named(counted)}"
+            f"{_names(uncounted)}: nothing is counted under {store.results}; do it first: "
+            f"run {_named(uncounted)}"
         )
-
-
-def recorded(table: AnyTable, preset: Preset, store: Store) -> bool:
-    """Whether any record is behind a table of trainings."""
-    return isinstance(table, Table) and any(c.recorded for c in collect(table, preset, store))
-
-
-def _is_trained(table: AnyTable) -> bool:
-    return isinstance(table, Table) and not isinstance(table, TableOfMethods)
-
-
-def _counted(table: TableOfCounts, store: Store) -> bool:
-    return any(macs is not None for macs in collect_counts(table, store).values())
 
 
 def _names(tables: Sequence[AnyTable]) -> str:
@@ -167,4 +160,4 @@ def _schedules(preset: Preset) -> tuple[Optimisation, Optimisation]:
 def _fits(tables: Sequence[AnyTable], preset: Preset, store: Store, recipes: _Recipes) -> bool:
     """Whether one of `tables`, made for `preset`, has a record."""
     again = [recipes[table.name](preset) for table in tables if table.name in recipes]
-    return any(recorded(table, preset, store) for table in again)
+    return any(one.recorded for one in read_all(again, preset, store) if isinstance(one, Results))

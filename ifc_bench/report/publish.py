@@ -21,7 +21,7 @@ import matplotlib.pyplot as plt
 from ifc_bench.config import Footprint
 from ifc_bench.hardware.catalogue import card, catalogue
 from ifc_bench.pictures.png import title_of, write_png
-from ifc_bench.recipe import AnyTable, Preset, TableOfCounts, TableOfMethods
+from ifc_bench.recipe import Preset, TableOfMethods
 from ifc_bench.records import Record
 from ifc_bench.report.figures import Drawing, machine_drawings, table_drawings
 from ifc_bench.report.footprints import fit_grid
@@ -30,13 +30,8 @@ from ifc_bench.report.machines import ELSEWHERE, random_profiles, section_name, 
 from ifc_bench.report.paper import PaperNumbers
 from ifc_bench.report.plots import colour_limit
 from ifc_bench.report.profiles import profile_grid
-from ifc_bench.report.significance import (
-    compare_rows,
-    compare_situations,
-    paper_grid,
-    significance_grid,
-    situation_grid,
-)
+from ifc_bench.report.results import AnyResults, Counts
+from ifc_bench.report.significance import paper_grid, significance_grid, situation_grid
 from ifc_bench.report.speeds import device_of
 from ifc_bench.report.tables import lay_out
 from ifc_bench.report.verdict import verdict
@@ -65,7 +60,7 @@ class Section:
 
 
 def publish(
-    tables: Sequence[AnyTable],
+    results: Sequence[AnyResults],
     preset: Preset,
     store: Store,
     out: Path,
@@ -77,7 +72,7 @@ def publish(
     `pictures/` of the store's results go into the page. The same records give the same files.
     """
     stores = [store, *(Store(folder, store.runs) for folder in machines)]
-    sections = [_of_table(table, preset, store) for table in tables]
+    sections = [_of_table(one) for one in results]
     sections += _of_machines(stores)
     limit = colour_limit([one.comparisons for section in sections for one in section.drawings])
     written = []
@@ -100,23 +95,22 @@ def publish(
     return [*written, page]
 
 
-def _of_table(table: AnyTable, preset: Preset, store: Store) -> Section:
-    grid = lay_out(table, preset, store)
-    grid.foot += verdict(table, preset, store)
+def _of_table(results: AnyResults) -> Section:
+    grid, table = lay_out(results), results.table
+    grid.foot += verdict(results)
     section = Section(table.name, table.title, {table.name: grid})
-    if isinstance(table, TableOfCounts | TableOfMethods):
+    if isinstance(results, Counts) or isinstance(results.table, TableOfMethods):
         return section
-    section.drawings += table_drawings(table, preset, store)
-    if table.baseline is not None:
-        if compare_rows(table, preset, store):
-            grid = significance_grid(table, preset, store)
-            section.grids[f"{table.name}-significance"] = grid
-        if compare_situations(table, preset, store):
-            grid = situation_grid(table, preset, store)
+    section.drawings += table_drawings(results)
+    if results.table.baseline is not None:
+        if results.differences:
+            section.grids[f"{table.name}-significance"] = significance_grid(results)
+        if results.by_situation:
+            grid = situation_grid(results)
             section.grids[f"{table.name}-situation-significance"] = grid
         paper = PaperNumbers()
         if paper.has_stds(table.paper_table):
-            section.grids[f"{table.name}-paper-significance"] = paper_grid(table, paper)
+            section.grids[f"{table.name}-paper-significance"] = paper_grid(results.table, paper)
     return section
 
 

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ifc_bench.recipe import AnyTable, Preset, Table, TableOfCounts, TableOfMethods
-from ifc_bench.report.aggregate import Cell, collect
-from ifc_bench.report.cells import accuracy, failures
+from ifc_bench.recipe import Preset, Table, TableOfMethods
+from ifc_bench.report.cells import Cell, accuracy, failures
 from ifc_bench.report.heads import head_lines, most_seeds
 from ifc_bench.report.layout import (
     ABSENT,
@@ -23,9 +22,9 @@ from ifc_bench.report.layout import (
 from ifc_bench.report.macs import count_grid
 from ifc_bench.report.methods import method_grid
 from ifc_bench.report.paper import PaperNumbers
-from ifc_bench.report.significance import best_rows, compare_rows, power_lines
+from ifc_bench.report.results import AnyResults, Counts, Results
+from ifc_bench.report.significance import power_lines
 from ifc_bench.report.speeds import Speed
-from ifc_bench.store import Store
 
 _Card = tuple[str, str]  # a device, and the implementation of attention
 _WINDOWS = "windows"
@@ -42,58 +41,42 @@ class _Column:
 
 
 def render(
-    table: AnyTable,
-    preset: Preset,
-    store: Store,
+    results: AnyResults,
     style: Format = "github",
     paper: PaperNumbers | None = None,
     situation: str | None = None,
 ) -> str:
-    """`table` from the records of `preset`, written down; see `lay_out`."""
-    return write(lay_out(table, preset, store, paper, situation), style)
+    """The table of `results`, written down; see `lay_out`."""
+    return write(lay_out(results, paper, situation), style)
 
 
 def lay_out(
-    table: AnyTable,
-    preset: Preset,
-    store: Store,
-    paper: PaperNumbers | None = None,
-    situation: str | None = None,
+    results: AnyResults, paper: PaperNumbers | None = None, situation: str | None = None
 ) -> Grid:
-    """`table` from the records of `preset`.
+    """The table of `results`.
 
     `paper` puts the printed numbers beside ours; `situation` narrows accuracies to the videos of
     one situation. A row's accuracy is bold where it beats every other row by more than noise.
     """
-    if isinstance(table, TableOfCounts):
-        return count_grid(table, store, paper)
-    if isinstance(table, TableOfMethods):
-        return method_grid(table, preset, store, paper or PaperNumbers())
-    return _grid(table, preset, store, paper, situation)
+    if isinstance(results, Counts):
+        return count_grid(results, paper)
+    if isinstance(results.table, TableOfMethods):
+        return method_grid(results, paper or PaperNumbers())
+    return _grid(results, paper, situation)
 
 
-def _grid(
-    table: Table,
-    preset: Preset,
-    store: Store,
-    paper: PaperNumbers | None,
-    situation: str | None,
-) -> Grid:
-    cells = collect(table, preset, store, situation)
+def _grid(results: Results, paper: PaperNumbers | None, situation: str | None) -> Grid:
+    table, preset, cells = results.table, results.preset, results.cells_of(situation)
     speeds = sorted({(s.device, s.attention) for cell in cells for s in cell.speeds})
     own_windows = any(row.window is not None for row in table.rows)
     columns = _columns(table, preset, cells, speeds)
     names = [table.factor, *(["T"] if own_windows else []), *(column.name for column in columns)]
     grid = Grid(table.title, head_lines(table, preset, cells, speeds), names)
-    if situation is None and table.baseline is not None and table.statistic == "mean":
-        grid.head += power_lines(compare_rows(table, preset, store))
+    judged = situation is None and table.statistic == "mean"
+    if judged and table.baseline is not None:
+        grid.head += power_lines(results.differences)
     if situation is not None:
         grid.head.append(f"accuracies on the videos of situation {situation} alone")
-    best: dict[str, set[tuple[str, int | None]]] = {
-        metric: best_rows(table, preset, store, metric)
-        for metric in table.metrics
-        if metric != "FPS" and situation is None and table.statistic == "mean"
-    }
     by_place = {(cell.row, cell.window): cell for cell in cells}
     most = most_seeds(cells)
     for row in table.rows:
@@ -102,7 +85,7 @@ def _grid(
         shown = [
             _bold(
                 _show(table, by_place[row.label, w], c, most),
-                (row.label, w) in best.get(c.metric, ()),
+                judged and c.metric in table.metrics and (row.label, w) in results.best(c.metric),
             )
             for c, w in places
         ]

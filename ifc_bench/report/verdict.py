@@ -8,61 +8,45 @@ verdict on the same table stands beside it.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from ifc_bench.config import SyntheticData
-from ifc_bench.recipe import AnyTable, Preset, Table, TableOfMethods
+from ifc_bench.recipe import Preset, TableOfMethods
+from ifc_bench.report.differences import Comparison, pooled_std
 from ifc_bench.report.layout import listed, span
-from ifc_bench.report.significance import (
-    Comparison,
-    compare_rows,
-    compare_situations,
-    pooled_std,
-)
+from ifc_bench.report.results import AnyResults, Counts, Results
 from ifc_bench.report.statistics import FEW, detectable
-from ifc_bench.store import Store
 
 _SMOKE = "smoke"  # the preset whose trainings are too short to learn anything
 _NAMED = 3
 
 
-@dataclass(frozen=True)
-class Committed:
-    """A table as the committed baseline has it."""
-
-    table: Table
-    preset: Preset
-    store: Store
-
-
 def verdict(
-    table: AnyTable,
-    preset: Preset,
-    store: Store,
-    situation: str | None = None,
-    committed: Committed | None = None,
+    results: AnyResults, situation: str | None = None, committed: Results | None = None
 ) -> list[str]:
-    """The verdict on `table` as a paragraph; none where it has no baseline row.
+    """The verdict on a table as a paragraph; none where it has no baseline row.
 
-    `situation` narrows it to the videos of one situation, corrected over all of them; `committed`
-    is quoted where it has more seeds, or is another preset.
+    `situation` narrows it to the videos of one situation, corrected over all of them; `committed`,
+    the table as the committed baseline has it, is quoted where it has more seeds, or is of another
+    preset.
     """
-    if not isinstance(table, Table) or isinstance(table, TableOfMethods) or table.baseline is None:
+    if isinstance(results, Counts) or isinstance(results.table, TableOfMethods):
         return []
-    if preset.name == _SMOKE:
+    baseline = results.table.baseline
+    if baseline is None:
+        return []
+    if results.preset.name == _SMOKE:
         return ["Verdict: none; preset smoke proves only that it runs."]
-    rows = _rows(table, preset, store, situation)
-    told = [_told(rows, table.baseline)]
-    if committed is not None and _adds(committed, rows, preset):
-        theirs = _rows(committed.table, committed.preset, committed.store, situation)
-        told += _quoted(theirs, committed)
+    rows = _rows(results, situation)
+    told = [_told(rows, baseline)]
+    if committed is not None and _adds(committed, rows, results.preset):
+        told += _quoted(_rows(committed, situation), committed)
     return [f"Verdict: {' '.join(told)}"]
 
 
-def _rows(table: Table, preset: Preset, store: Store, situation: str | None) -> list[Comparison]:
+def _rows(results: Results, situation: str | None) -> list[Comparison]:
     if situation is None:
-        return compare_rows(table, preset, store)
-    return [row for row in compare_situations(table, preset, store) if row.situation == situation]
+        return results.differences
+    return [row for row in results.by_situation if row.situation == situation]
 
 
 def _told(rows: Sequence[Comparison], baseline: str) -> str:
@@ -120,7 +104,7 @@ def _counts(rows: Sequence[Comparison]) -> list[int]:
     return [side.n for row in rows for side in (row.a, row.b)]
 
 
-def _adds(committed: Committed, rows: Sequence[Comparison], preset: Preset) -> bool:
+def _adds(committed: Results, rows: Sequence[Comparison], preset: Preset) -> bool:
     """Whether the baseline says more: the same kind of data, and other or more trainings."""
     if not isinstance(preset.data, SyntheticData):
         return False
@@ -128,7 +112,7 @@ def _adds(committed: Committed, rows: Sequence[Comparison], preset: Preset) -> b
     return preset.name != committed.preset.name or known < committed.preset.seeds
 
 
-def _quoted(rows: Sequence[Comparison], committed: Committed) -> list[str]:
+def _quoted(rows: Sequence[Comparison], committed: Results) -> list[str]:
     judged = [row for row in rows if row.free.p is not None]
     if not judged:
         return []

@@ -10,10 +10,11 @@ import pytest
 from PIL import Image
 
 from ablations import PRESETS, TABLES
-from ifc_bench.report import collect, render
+from ifc_bench.report import render
 from ifc_bench.report.layout import write
 from ifc_bench.report.publish import publish
-from ifc_bench.report.significance import compare_rows, compare_situations, situation_grid
+from ifc_bench.report.results import Results, read_all, read_results
+from ifc_bench.report.significance import situation_grid
 from ifc_bench.store import Store
 from tests.conftest import ROOT
 
@@ -35,7 +36,13 @@ def reported() -> list[str]:
 def again(tmp_path_factory):
     """The report, made anew as `make report` makes it."""
     out = tmp_path_factory.mktemp("report")
-    publish([TABLES[name](FULL) for name in reported()], FULL, STORE, out, MACHINES)
+    publish(
+        read_all([TABLES[name](FULL) for name in reported()], FULL, STORE),
+        FULL,
+        STORE,
+        out,
+        MACHINES,
+    )
     return out
 
 
@@ -91,22 +98,22 @@ def test_the_committed_page_is_current(again):
 
 def test_by_situation_the_control_shows():
     """In lost frames only other frames tell what is there; the benchmark can show that."""
-    found = compare_situations(TABLES["table3a"](FULL), FULL, STORE)
+    found = Results.read(TABLES["table3a"](FULL), FULL, STORE).by_situation
     assert len(found) == 6 * 3 * 4
     assert all(one.free.p <= one.corrected for one in found)
     showing = {(one.situation, one.row, one.window): one for one in found if one.exceeds}
     decomposed = showing["lost_frames", "Decomp T-HW", 5]
-    cells = collect(TABLES["table3a"](FULL), FULL, STORE, "lost_frames")
+    cells = Results.read(TABLES["table3a"](FULL), FULL, STORE).cells_of("lost_frames")
     means = {cell.row: cell.summary("AP").mean for cell in cells if cell.window == 5}
     difference = 100 * (means["Decomp T-HW"] - means["No Comm"])
     assert decomposed.free.mean == pytest.approx(difference)
     assert difference > 5
-    told = write(situation_grid(TABLES["table3a"](FULL), FULL, STORE), "github")
+    told = write(situation_grid(Results.read(TABLES["table3a"](FULL), FULL, STORE)), "github")
     assert f"{len(showing)} of 72 differences exceed noise" in told
 
 
 def test_table_3a_has_five_seeds_and_stands_in_the_readme():
-    text = render(TABLES["table3a"](FULL), FULL, STORE)
+    text = render(read_results(TABLES["table3a"](FULL), FULL, STORE))
     assert "n = 5 trainings" in text
     assert "incomplete" not in text
     assert text in README
@@ -116,28 +123,30 @@ def test_table_3a_has_five_seeds_and_stands_in_the_readme():
 def test_the_tables_at_quick_have_five_seeds(name):
     """`report table2c table3b --preset quick --seeds 5 --results results/baseline`."""
     quick = PRESETS["quick"].model_copy(update={"seeds": 5})
-    text = render(TABLES[name](quick), quick, STORE)
+    text = render(read_results(TABLES[name](quick), quick, STORE))
     assert "n = 5 trainings" in text
     assert "incomplete" not in text
 
 
 @pytest.mark.parametrize("name", ["table2d", "table3c", "table3d", "decoder"])
 def test_the_other_tables_have_five_seeds_and_no_difference(name):
-    text = render(TABLES[name](FULL), FULL, STORE)
+    text = render(read_results(TABLES[name](FULL), FULL, STORE))
     assert "n = 5 trainings" in text
     assert "incomplete" not in text
     if name != "decoder":
         rows = "\n".join(line for line in text.splitlines() if line.startswith("|"))
         assert rows in README
     if name != "table2d":
-        assert not [c for c in compare_rows(TABLES[name](FULL), FULL, STORE) if c.exceeds]
+        assert not [
+            c for c in Results.read(TABLES[name](FULL), FULL, STORE).differences if c.exceeds
+        ]
 
 
 def test_the_readme_claims_no_more_than_lost_frames_show():
     """One variant at one window; IFC's differences stand beside it, as numbers."""
     found = [
         one
-        for one in compare_situations(TABLES["table3a"](FULL), FULL, STORE)
+        for one in Results.read(TABLES["table3a"](FULL), FULL, STORE).by_situation
         if one.situation == "lost_frames"
     ]
     assert [(one.row, one.window) for one in found if one.exceeds] == [("Decomp T-HW", 5)]
@@ -152,7 +161,7 @@ def test_the_readme_claims_no_more_than_lost_frames_show():
 
 
 def test_the_readme_compares_speed_over_windows_by_their_time():
-    cells = collect(TABLES["table3a"](FULL), FULL, STORE)
+    cells = Results.read(TABLES["table3a"](FULL), FULL, STORE).cells
     speeds = {(cell.row, cell.window): cell.speeds[0] for cell in cells}
     taken = {
         place: 1000 * speed.reading.frames[0] / speed.fps / speed.reading.mean

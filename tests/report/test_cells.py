@@ -5,6 +5,7 @@ import pytest
 from ablations import PRESETS, TABLES
 from ifc_bench.records import Device, EvaluationResult, ProfileResult, Status, TrainingResult
 from ifc_bench.report import render
+from ifc_bench.report.results import read_results
 from ifc_bench.store import Store
 from tests.report.test_profiles import process
 from tests.report.test_tables import accuracy, save
@@ -40,7 +41,7 @@ def test_a_mean_over_seeds_that_are_left_says_so(store):
     fill(store, 0, [0.30, 0.31, 0.32, 0.33, 0.34])
     fill(store, 1, [0.30, 0.32, 0.37])
     fill(store, 2, [], "out_of_memory")
-    text = render(TABLE, PRESET, store)
+    text = render(read_results(TABLE, PRESET, store))
     assert (
         "- n = 5 trainings; ± is the sample std over seeds; a cell with fewer tells its n" in text
     )
@@ -48,7 +49,7 @@ def test_a_mean_over_seeds_that_are_left_says_so(store):
     assert cells(text, "Full THW")[0] == "33.0±3.6 (n=3, 2 diverged)"
     assert cells(text, "Decomp T-HW")[0] == "– (5 out of memory)"
     assert "†" not in text
-    assert ",2 diverged" in render(TABLE, PRESET, store, "csv")
+    assert ",2 diverged" in render(read_results(TABLE, PRESET, store), "csv")
 
 
 def test_seeds_that_have_not_run_yet_are_no_loss(store):
@@ -56,7 +57,7 @@ def test_seeds_that_have_not_run_yet_are_no_loss(store):
         works = TABLE.evaluations(PRESET, TABLE.rows[row], 5)
         for work in works[:count]:
             save(store, work, accuracy(0.3))
-    text = render(TABLE, PRESET, store)
+    text = render(read_results(TABLE, PRESET, store))
     assert cells(text, "Full THW")[0] == "30.0±0.0 (n=3)"
     assert cells(text, "IFC")[0] == "–"
 
@@ -66,12 +67,12 @@ def test_fewer_than_three_seeds_are_marked(store, count, shown):
     works = TABLE.evaluations(PRESET, TABLE.rows[0], 5)
     for work, value in zip(works[:count], (0.30, 0.31, 0.32), strict=False):
         save(store, work, accuracy(value))
-    text = render(TABLE, PRESET, store)
+    text = render(read_results(TABLE, PRESET, store))
     assert cells(text, "No Comm")[0] == shown
     assert (MARK in text.splitlines()) == (count < 3)
     assert ("± is" in text) == (count > 1), "one seed promises no spread"
-    assert ("$^\\dagger$" in render(TABLE, PRESET, store, "latex")) == (count < 3)
-    stds = render(TABLES["table4a"](PRESET), PRESET, store)
+    assert ("$^\\dagger$" in render(read_results(TABLE, PRESET, store), "latex")) == (count < 3)
+    stds = render(read_results(TABLES["table4a"](PRESET), PRESET, store))
     assert cells(stds, "No Comm")[0] == {1: "–†", 2: "0.7†", 3: "1.0"}[count]
 
 
@@ -82,7 +83,7 @@ def test_few_processes_have_the_same_mark(store):
         assert work is not None
         result = ProfileResult(frames=[20], processes=[process(1.0)] * count)
         save(store, work, result, device=card)
-    text = render(TABLE, PRESET, store)
+    text = render(read_results(TABLE, PRESET, store))
     assert cells(text, "No Comm")[-1] == "20.0±0.0†"
     assert cells(text, "Full THW")[-1] == "20.0±0.0"
 
@@ -91,7 +92,7 @@ def test_a_table_of_methods_marks_ours_alone(store):
     table = TABLES["table2a"](PRESET)
     for work in table.evaluations(PRESET, table.rows[0], 5)[:2]:
         save(store, work, accuracy(0.3))
-    text = render(table, PRESET, store)
+    text = render(read_results(table, PRESET, store))
     marked = [line for line in text.splitlines() if "†" in line and line.startswith("|")]
     assert [line.split("|")[2].strip() for line in marked] == ["ours"]
     assert MARK in text.splitlines()
@@ -112,7 +113,7 @@ def test_a_metric_that_a_record_does_not_have_is_a_dash(store):
             wall_seconds=1.0,
         )
         save(store, work, older)
-    text = render(TABLE, PRESET, store)
+    text = render(read_results(TABLE, PRESET, store))
     assert cells(text, "No Comm")[:2] == ["30.0±0.0", "–"]
-    narrow = render(TABLE, PRESET, store, situation="blur")
+    narrow = render(read_results(TABLE, PRESET, store), situation="blur")
     assert cells(narrow, "No Comm")[:2] == ["20.0±0.0", "–"]

@@ -14,6 +14,7 @@ from ifc_bench.records import TrainingResult
 from ifc_bench.report import plots
 from ifc_bench.report.figures import machine_drawings, table_drawings
 from ifc_bench.report.publish import publish
+from ifc_bench.report.results import Results, read_all
 from ifc_bench.report.significance import Comparison
 from ifc_bench.report.statistics import Summary, power, welch
 from ifc_bench.store import Store
@@ -112,7 +113,7 @@ def test_all_difference_maps_of_a_page_share_a_scale(store, tmp_path, monkeypatc
     monkeypatch.setattr(plots, "difference_map", spied)
     monkeypatch.setattr("ifc_bench.report.publish.write_png", lambda *_, **__: None)
     monkeypatch.setattr("matplotlib.figure.Figure.savefig", lambda *_, **__: None)  # slow
-    publish([wide, narrow], PRESET, store, tmp_path / "out")
+    publish(read_all([wide, narrow], PRESET, store), PRESET, store, tmp_path / "out")
     assert len(limits) == 3
     assert limits == [pytest.approx(30.0)] * 3
 
@@ -182,13 +183,15 @@ def trained(store, points: int, loss: int = 10) -> None:
 def test_no_training_curve_of_fewer_than_four_points(store):
     fill(store, TABLE, shift=0.01)
     trained(store, points=3, loss=3)
-    assert not {"ap", "loss"} & names(table_drawings(TABLE, PRESET, store))
+    assert not {"ap", "loss"} & names(table_drawings(Results.read(TABLE, PRESET, store)))
 
 
 def test_the_curve_of_ap_tells_its_window_and_stride(store):
     fill(store, TABLE, shift=0.01)
     trained(store, points=4)
-    found = {drawing.name: drawing for drawing in table_drawings(TABLE, PRESET, store)}
+    found = {
+        drawing.name: drawing for drawing in table_drawings(Results.read(TABLE, PRESET, store))
+    }
     ax = plt.figure().subplots()
     found["ap"].draw(ax=ax)
     assert found["ap"].caption == "AP while training (T = 5, S = 3)"
@@ -198,10 +201,13 @@ def test_the_curve_of_ap_tells_its_window_and_stride(store):
 
 def test_figures_of_equal_values_are_left_out(store):
     fill(store, TABLE, shift=0, value=0.0, situations=True)
-    assert names(table_drawings(TABLE, PRESET, store)) == set()
+    assert names(table_drawings(Results.read(TABLE, PRESET, store))) == set()
     fill(store, TABLE, shift=0.01, situations=True)
     wanted = {"windows", "differences", "situation-differences", "situations"}
-    assert names(table_drawings(TABLE, PRESET, Store(store.results, store.runs))) == wanted
+    assert (
+        names(table_drawings(Results.read(TABLE, PRESET, Store(store.results, store.runs))))
+        == wanted
+    )
 
 
 def profiled(store, kernels=("materialised", "efficient"), lost=()) -> None:

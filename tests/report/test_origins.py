@@ -6,6 +6,7 @@ from ablations import PRESETS, TABLES
 from ifc_bench.report import render
 from ifc_bench.report.origins import Origin, origin_lines
 from ifc_bench.report.profiles import render_profiles
+from ifc_bench.report.results import read_results
 from ifc_bench.store import Store
 from tests.report.test_profiles import process, record
 from tests.report.test_tables import accuracy, save
@@ -59,7 +60,7 @@ def test_the_head_of_a_table_tells_what_its_records_mix(tmp_path, change, told):
         store.save(record.model_copy(update={"provenance": origin}))
     lines = [
         line
-        for line in render(TABLE, PRESET, store).splitlines()
+        for line in render(read_results(TABLE, PRESET, store)).splitlines()
         if any(word in line for word in ("revisions", "versions of", "no commit"))
     ]
     assert len(lines) == bool(told)

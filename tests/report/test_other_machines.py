@@ -6,6 +6,7 @@ from ablations import PRESETS, TABLES
 from ifc_bench.config import Footprint, ModelConfig
 from ifc_bench.records import FootprintResult, Record
 from ifc_bench.report.publish import publish
+from ifc_bench.report.results import read_all
 from ifc_bench.store import Store
 from tests.report.test_profiles import TURING, V100, process, record
 from tests.report.test_tables import accuracy, save
@@ -28,7 +29,7 @@ def report(tmp_path):
         for name, device in others:
             folders.append(tmp_path / "machines" / name)
             Store(folders[-1], store.runs).save(record([process(1.0)] * 3, device=device))
-        publish([TABLE], PRESET, store, tmp_path / "out", folders)
+        publish(read_all([TABLE], PRESET, store), PRESET, store, tmp_path / "out", folders)
         tables = {path.stem: path for path in (tmp_path / "out" / "tables").glob("*.md")}
         page = (tmp_path / "out" / "index.html").read_text(encoding="utf-8")
         return page, {name: path.read_text(encoding="utf-8") for name, path in tables.items()}

@@ -10,6 +10,7 @@ from ablations import PRESETS, TABLES
 from ifc_bench.cli import main
 from ifc_bench.pictures.png import write_png
 from ifc_bench.report.publish import publish
+from ifc_bench.report.results import read_all
 from ifc_bench.store import Store
 from tests.conftest import ROOT
 from tests.report.test_tables import accuracy, save
@@ -28,7 +29,7 @@ def report(tmp_path_factory):
 
 def make(out):
     tables = [TABLES[name](FULL) for name in ("table1", "table3a")]
-    publish(tables, FULL, STORE, out, [MACHINE])
+    publish(read_all(tables, FULL, STORE), FULL, STORE, out, [MACHINE])
 
 
 def test_every_format_and_figure_is_there(report):

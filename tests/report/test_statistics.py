@@ -10,7 +10,8 @@ from ifc_bench.report import render
 from ifc_bench.report import statistics as s
 from ifc_bench.report.layout import write
 from ifc_bench.report.paper import PaperNumbers
-from ifc_bench.report.significance import compare_paper, compare_rows, paper_grid, significance_grid
+from ifc_bench.report.results import Results, read_results
+from ifc_bench.report.significance import compare_paper, paper_grid, significance_grid
 from ifc_bench.store import Store
 from tests.conftest import ROOT, one_line_error, run_cli
 from tests.report.test_tables import accuracy, save
@@ -120,12 +121,12 @@ def test_our_rows_are_compared_seed_by_seed(tmp_path):
         works = table.evaluations(preset, table.rows[row], 5)
         for work, value in zip(works, values, strict=True):
             save(store, work, accuracy(value / 100))
-    [found] = compare_rows(table, preset, store)
+    [found] = Results.read(table, preset, store).differences
     assert (found.row, found.window) == ("IFC", 5)
     assert found.free.mean == pytest.approx(np.mean(B) - np.mean(A))
     assert found.matched.p == pytest.approx(stats.ttest_rel(B, A).pvalue)
     assert found.exceeds
-    text = write(significance_grid(table, preset, store), "github")
+    text = write(significance_grid(Results.read(table, preset, store)), "github")
     assert "1 of 1 differences exceed noise" in text
     assert "seeds a row for 80% power" in text
     assert "| yes " in text
@@ -137,7 +138,9 @@ def test_few_seeds_are_flagged(tmp_path):
     for row in (0, 1):
         for work in table.evaluations(preset, table.rows[row], 5):
             save(store, work, accuracy(0.3 + 0.01 * work.training.seed))
-    assert "fewer than 3 runs" in write(significance_grid(table, preset, store), "github")
+    assert "fewer than 3 runs" in write(
+        significance_grid(Results.read(table, preset, store)), "github"
+    )
 
 
 def test_the_command():
@@ -165,8 +168,11 @@ def test_bold_is_only_what_beats_every_other_row_by_more_than_noise(tmp_path):
 
     for row, shift in enumerate((0, 0.1, 0.2, 9)):
         fill(row, shift)
-    markdown, latex = render(table, preset, store), render(table, preset, store, "latex")
+    markdown, latex = (
+        render(read_results(table, preset, store)),
+        render(read_results(table, preset, store), "latex"),
+    )
     assert markdown.count("**") == 2 * 2, "AP and AP75 of one row"
     assert r"\textbf{39.7$\pm$1.1}" in latex
     fill(2, 8.9)
-    assert "**" not in render(table, preset, store), "the second is as good"
+    assert "**" not in render(read_results(table, preset, store)), "the second is as good"

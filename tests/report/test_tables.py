@@ -19,6 +19,7 @@ from ifc_bench.records import (
 )
 from ifc_bench.report import render, summarise
 from ifc_bench.report.paper import PaperNumbers
+from ifc_bench.report.results import read_results
 from ifc_bench.store import Store
 from tests.report.test_profiles import process
 
@@ -78,17 +79,17 @@ def test_sample_std_with_n():
 
 def test_cells_are_mean_and_sample_std(store):
     fill(store, 3, [0.40, 0.42, 0.47])
-    values = json.loads(render(TABLE, PRESET, store, "json"))["values"]
+    values = json.loads(render(read_results(TABLE, PRESET, store), "json"))["values"]
     ifc = next(v for v in values if v["communication"] == "IFC" and v["metric"] == "AP")
     assert ifc["mean"] == pytest.approx(43.0)
     assert ifc["std"] == pytest.approx(100 * statistics.stdev([0.40, 0.42, 0.47]))
     assert ifc["n"] == 3
-    assert "43.0±3.6" in render(TABLE, PRESET, store)
+    assert "43.0±3.6" in render(read_results(TABLE, PRESET, store))
 
 
 def test_stds_alone_in_table_4(store):
     fill(store, 3, [0.40, 0.42, 0.47])
-    text = render(TABLES["table4a"](PRESET), PRESET, store)
+    text = render(read_results(TABLES["table4a"](PRESET), PRESET, store))
     line = next(line for line in text.splitlines() if line.startswith("| IFC"))
     assert [cell.strip() for cell in line.split("|")[2:-1]] == ["3.6", "3.6"]
 
@@ -100,7 +101,7 @@ def test_what_is_missing_is_said(store):
         loss=[None], loss_parts={}, accuracy_curve=[], parameters=1, wall_seconds=1, diverged_at=0
     )
     save(store, training, lost, "diverged")
-    text = render(TABLE, PRESET, store)
+    text = render(read_results(TABLE, PRESET, store))
     assert "incomplete: of 12 evaluations, 1 diverged, 10 not run" in text
     assert "n = 1 training, so no ±" in text
     line = next(line for line in text.splitlines() if line.startswith("| Full THW"))
@@ -111,18 +112,18 @@ def test_one_situation_alone(store):
     works = TABLE.evaluations(PRESET, TABLE.rows[0], 5)
     narrow = accuracy(0.3).model_copy(update={"by_situation": {"blur": dict.fromkeys(NAMES, 0.7)}})
     save(store, works[0], narrow)
-    text = render(TABLE, PRESET, store, situation="blur")
+    text = render(read_results(TABLE, PRESET, store), situation="blur")
     assert "70.0" in text
     assert "situation blur alone" in text
     with pytest.raises(UserError, match="--situation: 'fog' is none of blur"):
-        render(TABLE, PRESET, store, situation="fog")
+        render(read_results(TABLE, PRESET, store), situation="fog")
 
 
 def test_mixed_splits_are_warned_of(store):
     works = TABLE.evaluations(PRESET, TABLE.rows[0], 5)
     save(store, works[0], accuracy(0.3), split="a+b")
     save(store, works[1], accuracy(0.3), split="c+d")
-    assert "more than one split" in render(TABLE, PRESET, store)
+    assert "more than one split" in render(read_results(TABLE, PRESET, store))
 
 
 def test_speeds_with_other_threads_are_other_devices(store):
@@ -131,7 +132,7 @@ def test_speeds_with_other_threads_are_other_devices(store):
         work = TABLE.profile(PRESET, TABLE.rows[0], 5, device)
         assert work is not None
         save(store, work, speed(2 * seconds), device=device)
-    text = render(TABLE, PRESET, store)
+    text = render(read_results(TABLE, PRESET, store))
     assert "FPS [1]: end to end, a processor, 1 thread, attention" in text
     assert "FPS [2]: end to end, a processor, 2 threads, attention" in text
     assert text.count("; one process each, so no ±") == 2
@@ -147,11 +148,11 @@ def test_speeds_of_two_devices_never_share_a_column(store):
         work = TABLE.profile(PRESET, TABLE.rows[0], 5, Device(kind="cuda", name=device))
         assert work is not None
         save(store, work, speed(2 * seconds, 2 * seconds), device=device)
-    text = render(TABLE, PRESET, store)
+    text = render(read_results(TABLE, PRESET, store))
     assert "T=5 FPS [1]" in text
     assert "T=5 FPS [2]" in text
     assert text.count("; ± is the sample std between processes (n = 2)") == 2
-    values = json.loads(render(TABLE, PRESET, store, "json"))["values"]
+    values = json.loads(render(read_results(TABLE, PRESET, store), "json"))["values"]
     fps = {v["device"]: v["mean"] for v in values if v["metric"] == "FPS"}
     assert fps == {"card A": 20.0, "card B V100": 10.0}
 
@@ -162,14 +163,16 @@ def test_the_papers_speeds_stand_beside_their_own_card_only(store):
     assert work is not None
     save(store, work, speed(2.0), device="Tesla V100")
     line = next(
-        line for line in render(TABLE, PRESET, store, paper=paper).splitlines() if "(paper)" in line
+        line
+        for line in render(read_results(TABLE, PRESET, store), paper=paper).splitlines()
+        if "(paper)" in line
     )
     assert "37.4±1.0" in line
     assert "38.1" in line
     other = Store(store.results / "other", store.runs)
     t4 = TABLE.profile(PRESET, TABLE.rows[0], 5, Device(kind="cuda", name="T4"))
     save(other, t4, speed(2.0), device="T4")
-    assert "38.1" not in render(TABLE, PRESET, other, paper=paper)
+    assert "38.1" not in render(read_results(TABLE, PRESET, other), paper=paper)
 
 
 def test_table_1_beside_the_paper(store):
@@ -177,7 +180,7 @@ def test_table_1_beside_the_paper(store):
     for work in table.counts():
         save(store, work, CountResult(encoder_macs=5_170_000_000), split=None)
     paper = PaperNumbers()
-    text = render(table, PRESET, store, paper=paper)
+    text = render(read_results(table, PRESET, store), paper=paper)
     assert "1815.38" in text
     assert "5.17" in text
 

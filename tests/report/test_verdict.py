@@ -1,15 +1,15 @@
 """The verdict below a table says what its records can tell, and no more."""
 
 import json
-from dataclasses import replace
 
 import pytest
 
 from ablations import PRESETS, TABLES
 from ifc_bench.cli import main
 from ifc_bench.config import FolderData
+from ifc_bench.report.results import Results, read_results
 from ifc_bench.report.statistics import detectable, power
-from ifc_bench.report.verdict import Committed, verdict
+from ifc_bench.report.verdict import verdict
 from ifc_bench.store import Store
 from tests.conftest import ROOT
 from tests.report.test_tables import accuracy, save
@@ -36,7 +36,7 @@ def filled(store, seeds=5, preset="quick", shift=0.0, rows=(0, 1, 2, 3), **chang
 
 
 def told(table, preset, store, *options):
-    [line] = verdict(table, preset, store, *options)
+    [line] = verdict(read_results(table, preset, store), *options)
     return line
 
 
@@ -90,7 +90,7 @@ def test_without_the_baseline_row_nothing_is_held_against_it(store):
 
 def test_a_table_without_a_baseline_has_no_verdict(store):
     for name in ("table1", "table2a", "table2d"):
-        assert verdict(TABLES[name](FULL), FULL, store) == []
+        assert verdict(read_results(TABLES[name](FULL), FULL, store)) == []
 
 
 def test_smoke_proves_only_that_it_runs(store):
@@ -109,7 +109,7 @@ def test_equal_seeds_make_no_promise_of_what_could_be_seen(store):
 
 
 def committed(name="table3a"):
-    return Committed(TABLES[name](FULL), FULL, Store(BASELINE, ROOT / "runs"))
+    return Results.read(TABLES[name](FULL), FULL, Store(BASELINE, ROOT / "runs"))
 
 
 THEIRS = (
@@ -126,7 +126,7 @@ def test_the_committed_baseline_is_quoted_beside_fewer_seeds(store):
 def test_the_committed_baseline_is_not_quoted_where_it_adds_nothing(store):
     table, preset = filled(store, preset="full")
     assert "committed" not in told(table, preset, store, None, committed())
-    own = replace(committed(), store=Store(store.results / "none", store.runs))
+    own = Results.read(committed().table, FULL, Store(store.results / "none", store.runs))
     table, preset = filled(store, seeds=2)
     assert "committed" not in told(table, preset, store, None, own), "no records, no verdict"
     real = FolderData(name="mine", train="a", valid="b")
@@ -137,11 +137,11 @@ def test_the_committed_baseline_is_not_quoted_where_it_adds_nothing(store):
 def test_a_situation_is_corrected_over_all_of_them():
     """As `significance --by-situation` has it: 12 of its 72 tests."""
     there = committed()
-    said = told(there.table, FULL, there.store, "lost_frames")
+    said = told(there.table, FULL, Store(BASELINE, ROOT / "runs"), "lost_frames")
     assert said.startswith(
         "Verdict: 1 of 12 differences to No Comm exceeds noise: Decomp T-HW at T = 5 (+8.6 AP)"
     )
-    said = told(there.table, FULL, there.store, "overlap")
+    said = told(there.table, FULL, Store(BASELINE, ROOT / "runs"), "overlap")
     assert said.startswith("Verdict: none of 12 differences"), "p is 0.02 before correction"
 
 

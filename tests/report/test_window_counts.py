@@ -8,6 +8,7 @@ from ablations import PRESETS, TABLES
 from ifc_bench.records import Device, ProfileResult
 from ifc_bench.report import frames, render
 from ifc_bench.report.profiles import render_profiles
+from ifc_bench.report.results import Results, read_results
 from ifc_bench.report.window_counts import Reading, reading_line
 from ifc_bench.store import Store
 from tests.report.test_profiles import process, record
@@ -15,6 +16,10 @@ from tests.report.test_tables import save
 
 CARD = Device(kind="cuda", name="a card")
 PRESET = PRESETS["full"].model_copy(update={"seeds": 1, "windows": (5, 20)})
+
+
+def results(name, store):
+    return read_results(TABLES[name](PRESET), PRESET, store)
 
 
 def measured(store: Store, name: str, *lengths: int) -> None:
@@ -44,30 +49,30 @@ def test_windows_of_a_video_follow_from_length_window_and_stride():
 
 def test_an_accuracy_table_tells_windows_beside_fps_and_in_its_head(store):
     measured(store, "table3a", 24, 24)
-    text = render(TABLES["table3a"](PRESET), PRESET, store)
+    text = render(results("table3a", store))
     assert "T=5 FPS (20 windows)" in text
     assert "T=20 FPS (5 windows)" in text
     assert (
         "- FPS do not compare over T: a video of 24 frames is read in 20 and 5 windows at "
         "T = 5 and 20"
     ) in text.splitlines()
-    assert "T=20 FPS (5 windows)" in render(TABLES["table3a"](PRESET), PRESET, store, "latex")
+    assert "T=20 FPS (5 windows)" in render(results("table3a", store), "latex")
 
 
 def test_values_tell_the_windows_of_each_fps_and_of_nothing_else(store):
     measured(store, "table3a", 24, 24)
-    values = json.loads(render(TABLES["table3a"](PRESET), PRESET, store, "json"))["values"]
+    values = json.loads(render(results("table3a", store), "json"))["values"]
     assert {(v["T"], v["windows"]) for v in values if v["metric"] == "FPS"} == {(5, 20), (20, 5)}
     assert {v["windows"] for v in values if v["metric"] != "FPS"} <= {None}
-    table = render(TABLES["table3a"](PRESET), PRESET, store, "csv").splitlines()
+    table = render(results("table3a", store), "csv").splitlines()
     assert "windows" in table[0].split(",")
-    speeds = frames.speeds_frame(TABLES["table3a"](PRESET), PRESET, store)
+    speeds = frames.speeds_frame(Results.read(TABLES["table3a"](PRESET), PRESET, store))
     assert set(speeds["windows"]) == {20, 5}
 
 
 def test_rows_with_windows_of_their_own_get_a_column(store):
     measured(store, "table2d", 24)
-    text = render(TABLES["table2d"](PRESET), PRESET, store)
+    text = render(results("table2d", store))
     [first] = [line for line in text.splitlines() if line.startswith("| S=3 ")]
     assert [cell.strip() for cell in first.split("|")][-2] == "8"
     assert "8, 4, 3 and 2 windows at (T, S) = (5, 3), (10, 5), (15, 8) and (20, 10)" in text
@@ -75,7 +80,7 @@ def test_rows_with_windows_of_their_own_get_a_column(store):
 
 def test_a_table_of_methods_tells_windows_too(store):
     measured(store, "table2a", 24)
-    text = render(TABLES["table2a"](PRESET), PRESET, store)
+    text = render(results("table2a", store))
     rows = {line.split("|")[1].strip(): line for line in text.splitlines() if "| ours" in line}
     cells = {name: line.split("|")[-2].strip() for name, line in rows.items()}
     assert cells == {"IFC near-online": "20", "IFC offline": "1"}
@@ -84,7 +89,7 @@ def test_a_table_of_methods_tells_windows_too(store):
 
 def test_videos_of_several_lengths_are_told_as_a_range(store):
     measured(store, "table3a", 24, 36)
-    text = render(TABLES["table3a"](PRESET), PRESET, store)
+    text = render(results("table3a", store))
     assert "T=5 FPS (20 to 32 windows)" in text
     assert "videos of 24 to 36 frames are read in 20 to 32 and 5 to 17 windows" in text
     assert len(reading_line([Reading((n,), 5, 1) for n in range(10, 20)])) == 1, "still one line"

@@ -11,8 +11,8 @@ from matplotlib.colors import ListedColormap
 from matplotlib.patches import Rectangle
 from scipy.optimize import brentq
 
+from ifc_bench.report.differences import Comparison, pooled_std
 from ifc_bench.report.plots.style import axes
-from ifc_bench.report.significance import Comparison, pooled_std
 from ifc_bench.report.statistics import power
 
 _COLOURS = mpl.colormaps["PuOr"]

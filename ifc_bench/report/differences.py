@@ -1,0 +1,146 @@
+"""Differences between rows of a table, and which of them exceed noise.
+
+Each row is compared with the table's baseline row, at every window. Tests are two-sided; Holm's
+correction is over all tests of one table and metric.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ifc_bench.report.cells import Cell
+from ifc_bench.report.paper import PaperNumbers
+from ifc_bench.report.statistics import (
+    Difference,
+    Summary,
+    holm,
+    paired,
+    probability_of_improvement,
+    welch,
+)
+
+_LEVEL = 0.05
+_PAPER_RUNS = 5  # the paper's n (Section 4)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A row against the baseline at one window; numbers are in percentage points.
+
+    `matched` is the paired difference over seeds, None for the paper, which prints no runs;
+    `corrected` is Welch's p after Holm.
+    """
+
+    row: str
+    window: int | None
+    a: Summary
+    b: Summary
+    free: Difference
+    matched: Difference | None
+    improvement: tuple[float, tuple[float, float] | None] | None
+    corrected: float | None
+    situation: str | None = None
+
+    @property
+    def label(self) -> str:
+        """The row, and the situation where it is one."""
+        return f"{self.situation.replace('_', ' ')}: {self.row}" if self.situation else self.row
+
+    @property
+    def exceeds(self) -> bool:
+        """Whether the difference is more than noise."""
+        return self.corrected is not None and self.corrected < _LEVEL
+
+
+def compare(
+    cells: Sequence[Cell], baseline: str, metric: str = "AP", situation: str | None = None
+) -> list[Comparison]:
+    """Every row against `baseline` at the same window; not corrected, see `corrected`."""
+    at = {(cell.row, cell.window): cell for cell in cells}
+    comparisons = []
+    for window in [cell.window for cell in cells if cell.row == baseline]:
+        base = at[baseline, window]
+        for row in dict.fromkeys(cell.row for cell in cells):
+            other = at.get((row, window))
+            if row == baseline or other is None:
+                continue
+            before, after = base.summary(metric), other.summary(metric)
+            if before is None or after is None:
+                continue
+            a, b = _points(before), _points(after)
+            x, y = base.by_seed(metric), other.by_seed(metric)
+            comparisons.append(
+                Comparison(
+                    row=row,
+                    window=window,
+                    a=a,
+                    b=b,
+                    free=welch(a, b),
+                    matched=paired(_hundredfold(x), _hundredfold(y)),
+                    improvement=probability_of_improvement(list(x.values()), list(y.values())),
+                    corrected=None,
+                    situation=situation,
+                )
+            )
+    return comparisons
+
+
+def corrected(rows: list[Comparison]) -> list[Comparison]:
+    """With Holm's correction over all that have a p."""
+    known = [index for index, row in enumerate(rows) if row.free.p is not None]
+    adjusted = holm([rows[index].free.p or 0.0 for index in known])
+    values = dict(zip(known, adjusted, strict=True))
+    return [
+        Comparison(**{**vars(row), "corrected": values.get(index)})
+        for index, row in enumerate(rows)
+    ]
+
+
+def best_rows(cells: Sequence[Cell], metric: str) -> set[tuple[str, int | None]]:
+    """Rows that beat every other one at their window by more than noise (Welch, Holm)."""
+    found = set()
+    for window in dict.fromkeys(cell.window for cell in cells):
+        known = [(c.row, s) for c in cells if c.window == window and (s := c.summary(metric))]
+        if len(known) < 2:
+            continue
+        row, best = max(known, key=lambda pair: pair[1].mean)
+        ps = [welch(other, best).p for name, other in known if name != row]
+        if all(p is not None for p in ps) and max(holm([p or 0.0 for p in ps])) < _LEVEL:
+            found.add((row, window))
+    return found
+
+
+def compare_paper(
+    paper: PaperNumbers, table: str, baseline: str, metric: str = "AP"
+) -> list[Comparison]:
+    """Every printed row of one of the paper's tables against `baseline`.
+
+    Assumes independent runs, n = 5 each as the paper says, and that its ± is a sample std.
+    """
+    frame = paper.frame
+    rows = frame[(frame["table"] == table) & (frame["metric"] == metric) & frame["std"].notna()]
+    found = []
+    for window in sorted(rows["T"].dropna().unique()):
+        at = {str(r.variant): r for r in rows[rows["T"] == window].itertuples()}
+        a = Summary(_PAPER_RUNS, float(at[baseline].mean), float(at[baseline].std))
+        for variant, row in at.items():
+            if variant != baseline:
+                b = Summary(_PAPER_RUNS, float(row.mean), float(row.std))
+                found.append(Comparison(variant, int(window), a, b, welch(a, b), None, None, None))
+    return corrected(found)
+
+
+def pooled_std(rows: Sequence[Comparison]) -> float | None:
+    """The std behind both sides of all comparisons, in points; None where none has one."""
+    stds = [summary.std for row in rows for summary in (row.a, row.b) if summary.std]
+    return (sum(std**2 for std in stds) / len(stds)) ** 0.5 if stds else None
+
+
+def _points(summary: Summary) -> Summary:
+    std = None if summary.std is None else 100 * summary.std
+    return Summary(summary.n, 100 * summary.mean, std)
+
+
+def _hundredfold(values: dict[int, float]) -> dict[int, float]:
+    return {seed: 100 * value for seed, value in values.items()}

@@ -1,0 +1,294 @@
+"""What the records say about one table, read once and passed on.
+
+Every table, figure and frame is a function of `Results` (of `Counts` for multiply-adds) and reads
+no record itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from ifc_bench.config import Evaluation, External, Profile, Training
+from ifc_bench.errors import UserError
+from ifc_bench.recipe import AnyTable, Preset, Row, Table, TableOfCounts, TableOfMethods
+from ifc_bench.records import CountResult, Device, EvaluationResult, Record, TrainingResult
+from ifc_bench.report.cells import NOT_RUN, Cell
+from ifc_bench.report.differences import Comparison, best_rows, compare, corrected
+from ifc_bench.report.origins import origin_of
+from ifc_bench.report.speeds import Speed, speed_of
+from ifc_bench.store import Store
+
+_Place = tuple[str, int | None]  # a row's label and a window
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training behind a row; `record` None where it was not run."""
+
+    row: str
+    work: Training
+    record: Record | None
+
+    @property
+    def result(self) -> TrainingResult | None:
+        """Its curves, where it has any."""
+        found = self.record.result if self.record else None
+        return found if isinstance(found, TrainingResult) else None
+
+
+@dataclass(frozen=True)
+class Test:
+    """One evaluation behind a cell, and the training that it tests."""
+
+    row: str
+    work: Evaluation
+    record: Record | None
+    training: Record | None
+
+    @property
+    def result(self) -> EvaluationResult | None:
+        """Its accuracies, where it has any."""
+        found = self.record.result if self.record else None
+        return found if isinstance(found, EvaluationResult) else None
+
+    @property
+    def reason(self) -> str:
+        """Why it has no accuracies."""
+        if self.record is not None:
+            return self.record.status
+        if self.training is not None and self.training.status != "ok":
+            return self.training.status
+        return NOT_RUN
+
+
+@dataclass(frozen=True, eq=False)
+class Results:
+    """The records behind a table of trainings, with all that is derived from them.
+
+    What is derived is computed when it is first asked for, and once.
+
+    Attributes:
+        runs: the trainings, row by row.
+        tests: the evaluations, row by row and window by window.
+        speeds: for each row and window, the profiles of every device with their FPS.
+        externals: results of other systems, in a table of methods.
+    """
+
+    table: Table
+    preset: Preset
+    runs: tuple[Run, ...]
+    tests: Mapping[_Place, tuple[Test, ...]]
+    speeds: Mapping[_Place, tuple[tuple[Record, Speed], ...]]
+    externals: tuple[Record, ...] = ()
+
+    @classmethod
+    def read(cls, table: Table, preset: Preset, store: Store) -> Results:
+        """Read every record that `table` needs."""
+        runs = tuple(
+            Run(row.label, work, store.load(work))
+            for row in table.rows
+            for work in table.trainings(preset, row)
+        )
+        trained = {run.work.id: run.record for run in runs}
+        places = [(row, window) for row in table.rows for window in table.windows(preset, row)]
+        tests = {
+            (row.label, window): tuple(
+                Test(row.label, work, store.load(work), trained[work.training.id])
+                for work in table.evaluations(preset, row, window)
+            )
+            for row, window in places
+        }
+        profiles = _profiles(store) if "FPS" in table.metrics else {}
+        speeds = {
+            (row.label, window): _speeds(table, preset, row, window, profiles)
+            for row, window in places
+        }
+        others = store.records("external") if isinstance(table, TableOfMethods) else ()
+        externals = tuple(record for record in others if isinstance(record.work, External))
+        return cls(table, preset, runs, tests, speeds, externals)
+
+    @cached_property
+    def cells(self) -> list[Cell]:
+        """Every cell, row by row and window by window."""
+        return self.cells_of(None)
+
+    def cells_of(self, situation: str | None) -> list[Cell]:
+        """The cells with accuracies on the videos of one situation alone.
+
+        Raises:
+            UserError: where the data of a record has no such situation.
+        """
+        if situation not in self._cells:
+            self._cells[situation] = [self._cell(place, situation) for place in self.tests]
+        return self._cells[situation]
+
+    @cached_property
+    def situations(self) -> list[str]:
+        """The situations that every evaluation tells, in their own order."""
+        found = [list(result.by_situation) for _, result in self.evaluated()]
+        return [name for name in found[0] if all(name in names for names in found)] if found else []
+
+    @cached_property
+    def differences(self) -> list[Comparison]:
+        """The AP of every row against the baseline row, corrected over the table."""
+        return self._compared(None)
+
+    @cached_property
+    def by_situation(self) -> list[Comparison]:
+        """The same on the videos of each situation alone, corrected over all situations together.
+
+        Empty where the data tell no situations.
+        """
+        return self._compared(*self.situations)
+
+    def best(self, metric: str) -> set[_Place]:
+        """Rows that beat every other one at their window by more than noise."""
+        if metric not in self._best:
+            self._best[metric] = best_rows(self.cells, metric)
+        return self._best[metric]
+
+    @property
+    def devices(self) -> list[str]:
+        """The devices behind the speeds."""
+        return list(dict.fromkeys(speed.device for cell in self.cells for speed in cell.speeds))
+
+    @property
+    def recorded(self) -> bool:
+        """Whether any record is behind the table."""
+        return any(cell.recorded for cell in self.cells)
+
+    def evaluated(self) -> Iterator[tuple[Test, EvaluationResult]]:
+        """Evaluations that have a result, with it."""
+        for tests in self.tests.values():
+            yield from ((test, test.result) for test in tests if test.result is not None)
+
+    def _compared(self, *situations: str | None) -> list[Comparison]:
+        baseline = self.table.baseline
+        if baseline is None:
+            return []
+        found = [
+            one
+            for situation in situations
+            for one in compare(self.cells_of(situation), baseline, situation=situation)
+        ]
+        return corrected(found)
+
+    @cached_property
+    def _cells(self) -> dict[str | None, list[Cell]]:
+        return {}
+
+    @cached_property
+    def _best(self) -> dict[str, set[_Place]]:
+        return {}
+
+    def _cell(self, place: _Place, situation: str | None) -> Cell:
+        values: dict[str, dict[int, float]] = {m: {} for m in self.table.metrics if m != "FPS"}
+        lost: dict[str, int] = {}
+        records: list[Record | None] = []
+        splits: set[str] = set()
+        for test in self.tests[place]:
+            if test.result is None or test.record is None:
+                lost[test.reason] = lost.get(test.reason, 0) + 1
+                continue
+            splits.update([test.record.split_hash] if test.record.split_hash else [])
+            records += [test.record, test.training]
+            scores = _scores(test.result, situation)
+            for metric, found in values.items():
+                value = scores.get(metric)
+                if value is not None:
+                    found[test.work.training.seed] = value
+        records += [record for record, _ in self.speeds[place]]
+        return Cell(
+            *place,
+            values=values,
+            speeds=tuple(speed for _, speed in self.speeds[place]),
+            lost=lost,
+            splits=frozenset(splits),
+            origins=frozenset(origin_of(record) for record in records if record is not None),
+        )
+
+
+@dataclass(frozen=True)
+class Counts:
+    """The records behind a table of multiply-adds.
+
+    `macs` holds them by row, frame size and T; None where they are not counted yet.
+    """
+
+    table: TableOfCounts
+    macs: Mapping[tuple[str, tuple[int, int], int], int | None]
+
+    @classmethod
+    def read(cls, table: TableOfCounts, store: Store) -> Counts:
+        """Read every record that `table` needs."""
+        return cls(
+            table,
+            {
+                (row.label, size, frames): _macs(store.load(table.count(row, size, frames)))
+                for row in table.rows
+                for size in table.sizes
+                for frames in table.frames
+            },
+        )
+
+    @property
+    def recorded(self) -> bool:
+        """Whether anything is counted."""
+        return any(macs is not None for macs in self.macs.values())
+
+
+AnyResults = Results | Counts
+
+
+def read_results(table: AnyTable, preset: Preset, store: Store) -> AnyResults:
+    """What the records of `store` say about `table`."""
+    if isinstance(table, TableOfCounts):
+        return Counts.read(table, store)
+    return Results.read(table, preset, store)
+
+
+def read_all(tables: Sequence[AnyTable], preset: Preset, store: Store) -> list[AnyResults]:
+    """What the records of `store` say about each of `tables`."""
+    return [read_results(table, preset, store) for table in tables]
+
+
+def _macs(record: Record | None) -> int | None:
+    result = record.result if record else None
+    return result.encoder_macs if isinstance(result, CountResult) else None
+
+
+def _profiles(store: Store) -> dict[str, list[Record]]:
+    """All profiles, by what is measured, whatever the device."""
+    found: dict[str, list[Record]] = {}
+    for record in store.records("profile"):
+        if isinstance(record.work, Profile):
+            found.setdefault(_wherever(record.work), []).append(record)
+    return found
+
+
+def _speeds(
+    table: Table, preset: Preset, row: Row, window: int | None, profiles: dict[str, list[Record]]
+) -> tuple[tuple[Record, Speed], ...]:
+    asked = table.profile(preset, row, window, Device(kind="cpu", name=""))
+    found = profiles.get(_wherever(asked), []) if asked else []
+    return tuple((record, speed) for record in found if (speed := speed_of(record)))
+
+
+def _wherever(work: Profile) -> str:
+    """The id that `work` has without its device."""
+    return work.model_copy(update={"device": "", "threads": 1}).id
+
+
+def _scores(result: EvaluationResult, situation: str | None) -> dict[str, float | None]:
+    if situation is None:
+        return result.metrics
+    if situation not in result.by_situation:
+        there = ", ".join(result.by_situation)
+        raise UserError(
+            f"--situation: {situation!r} is none of {there}"
+            if there
+            else f"--situation: {situation!r}: no record tells situations of its videos"
+        )
+    return result.by_situation[situation]
