@@ -21,7 +21,7 @@ from ifc_bench.sweep.executors import Event, Task, title
 
 _FRAME = re.compile(r'File "(.+)", line (\d+), in (\S+)')
 _LIBRARIES = [sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")]
-_NOT_OWN = (*_LIBRARIES, str(Path(__file__).parent), "<")
+_NOT_OWN = (*_LIBRARIES, str(Path(__file__).parents[1]), "<")
 
 
 class StallWatch:
