@@ -45,19 +45,19 @@ $(SCENES): | $(READY)
 # What a GPU's owner should run, about ten minutes (an estimate): leaves a folder of records to commit.
 # GPU="RTX 2080 Ti" refuses any other card.
 MACHINES := results/machines/{device}
-GPU_ROWS := --size 360x640 --length 36 --processes 4 --max-seconds 4 --device $(or $(DEVICE),cuda:0)
+GPU_ROWS := --frame-size 360x640 --video-length 36 --processes 4 --max-seconds 4 --device $(or $(DEVICE),cuda:0)
 profile-gpu: $(READY)
 	$(BIN)/python run_ablations.py doctor --device $(or $(DEVICE),cuda:0) --self-test --seconds 20 --results '$(MACHINES)'
-	$(BIN)/python run_ablations.py profile --frames 5 20 36 $(GPU_ROWS) $(if $(GPU),--expect-gpu "$(GPU)") --results '$(MACHINES)'
-	$(BIN)/python run_ablations.py profile --communication full ifc --frames 20 36 --attention efficient $(GPU_ROWS) --results '$(MACHINES)'
-	$(BIN)/python run_ablations.py fit --check --frames 5 20 --device $(or $(DEVICE),cuda:0) --results '$(MACHINES)' --forecast '$(MACHINES)'
+	$(BIN)/python run_ablations.py profile --window 5 20 36 $(GPU_ROWS) $(if $(GPU),--expect-gpu "$(GPU)") --results '$(MACHINES)'
+	$(BIN)/python run_ablations.py profile --communication full ifc --window 20 36 --attention efficient $(GPU_ROWS) --results '$(MACHINES)'
+	$(BIN)/python run_ablations.py fit --check --window 5 20 --device $(or $(DEVICE),cuda:0) --results '$(MACHINES)' --forecast '$(MACHINES)'
 
 # The same for a processor, at a size that it can do: about half an hour on two cores.
-CPU_ROWS := --size 96x160 --length 20 --max-seconds 3 --device cpu
+CPU_ROWS := --frame-size 96x160 --video-length 20 --max-seconds 3 --device cpu
 profile-cpu: $(READY)
 	$(BIN)/python run_ablations.py doctor --device cpu --self-test --seconds 20 --results '$(MACHINES)'
-	$(BIN)/python run_ablations.py profile --frames 5 10 15 20 $(CPU_ROWS) --results '$(MACHINES)'
-	$(BIN)/python run_ablations.py fit --check --frames 5 10 15 20 --device cpu --results '$(MACHINES)' --forecast '$(MACHINES)'
+	$(BIN)/python run_ablations.py profile --window 5 10 15 20 $(CPU_ROWS) --results '$(MACHINES)'
+	$(BIN)/python run_ablations.py fit --check --window 5 10 15 20 --device cpu --results '$(MACHINES)' --forecast '$(MACHINES)'
 
 # torch and torchvision go in together, so that pip picks a pair that fits.
 $(READY): pyproject.toml

@@ -5,21 +5,25 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
 from pydantic import BaseModel
 
-from ifc_bench.config import Testing
+from ifc_bench.config import Testing, Training
 from ifc_bench.data.loading import VideoDataset
 from ifc_bench.data.youtube_vis import RawRle, Video
 from ifc_bench.errors import UserError
 from ifc_bench.evaluation import PredictedTrack
+from ifc_bench.models.checkpoint import load_released_checkpoint
 from ifc_bench.models.ifc import IFC
-from ifc_bench.store import refuse_special, write_text
+from ifc_bench.models.own import own_module
+from ifc_bench.store import Store, refuse_special, write_text
 from ifc_bench.structures import Track
 from ifc_bench.tracking import ClipTracker, track_video
+from ifc_bench.training.trainer import trained_model
 
 
 @dataclass(frozen=True)
@@ -29,6 +33,34 @@ class Predictions:
     tracks: list[PredictedTrack]
     count: int
     seconds: float
+
+
+def load_model(
+    store: Store,
+    training: str | None = None,
+    checkpoint: Path | None = None,
+    device: str = "cpu",
+    own: Sequence[str] = (),
+) -> IFC:
+    """The model of a training run, by its id, or of a released checkpoint.
+
+    `own` are the modules of the user's own, "package.module:Class", that may be imported.
+
+    Raises:
+        UserError: where both or none are given, or what is named is not there, or the training has
+            a module of the user's own that is not named.
+    """
+    if (checkpoint is None) == (training is None):
+        raise UserError("--checkpoint, --training: exactly one of the two says which model")
+    if checkpoint is not None:
+        model = load_released_checkpoint(checkpoint).to(device)
+        return model.to(memory_format=torch.channels_last)
+    for source in own:
+        own_module(source)
+    record = store.named("training", training or "")
+    if record is None or not isinstance(record.work, Training):
+        raise UserError(f"--training: {str(training)[:60]!r} has no record under {store.results}")
+    return trained_model(store.checkpoint_path(record.work), record.work, device)
 
 
 def predict(

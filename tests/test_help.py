@@ -6,7 +6,7 @@ from tests.conftest import one_line_error, run_cli, run_process
 
 COMMANDS = [
     "run", "plan", "report", "significance", "flops", "profile", "fit", "compare", "predict",
-    "visualize", "attention", "diagram", "evaluate", "doctor", "submit pack", "submit check",
+    "visualize", "attention", "diagram", "evaluate", "doctor",
     "data validate", "data split", "data synthesize", "data convert-davis",
 ]  # fmt: skip
 
@@ -37,9 +37,9 @@ def test_doctor_reports_what_is_there_and_what_is_not():
         "report table1 --results results/baseline --out {}/report",
         "diagram --out {}/network.png",
         "data synthesize {}/scenes --train 1 --valid 1",
-        "flops --communication none --size 64x64 --frames 2 --format json",
-        "profile --communication none --frames 2 --length 2 --device cpu --results {}/r",
-        "fit --communication none --frames 2 --size 64x64 --results {}/r",
+        "flops --communication none --frame-size 64x64 --window 2 --format json",
+        "profile --communication none --window 2 --video-length 2 --device cpu --results {}/r",
+        "fit --communication none --window 2 --frame-size 64x64 --results {}/r",
         "run table1 --preset smoke --results {}/r --runs {}/runs",
         "plan table3a --preset smoke --results {}/r",
         "doctor --results {}/r",

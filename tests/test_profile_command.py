@@ -7,18 +7,16 @@ import sys
 from pathlib import Path
 
 import pytest
-from typer.main import get_command
 
-from ifc_bench.cli import repetition
 from tests.conftest import ROOT, one_line_error, run_cli, run_process
 
-SMALL = ["--size", "32x48", "--length", "3", "--processes", "1", "--min-passes", "1",
+SMALL = ["--frame-size", "32x48", "--video-length", "3", "--processes", "1", "--min-passes", "1",
          "--min-seconds", "0.01", "--max-seconds", "0.01"]  # fmt: skip
 
 
 def test_profile_on_this_processor(tmp_path):
     where = ["--results", str(tmp_path / "r"), "--runs", str(tmp_path / "runs")]
-    options = ["--communication", "none", "ifc", "--frames", "2", "--device", "cpu", *SMALL, *where]
+    options = ["--communication", "none", "ifc", "--window", "2", "--device", "cpu", *SMALL, *where]
     done = run_process("profile", *options)
     assert done.returncode == 0, done.stderr
     lines = [line for line in done.stdout.splitlines() if "| none" in line or "| ifc M=8" in line]
@@ -36,7 +34,7 @@ def test_profile_on_this_processor(tmp_path):
 
 def test_profile_of_real_clips(tmp_path, data_folder):
     done = run_process(
-        "profile", "--communication", "none", "--frames", "2", "--device", "cpu", *SMALL,
+        "profile", "--communication", "none", "--window", "2", "--device", "cpu", *SMALL,
         "--data", str(data_folder / "valid"), "--videos", "1",
         "--results", str(tmp_path / "r"), "--runs", str(tmp_path / "runs"), "--format", "json",
     )  # fmt: skip
@@ -48,12 +46,12 @@ def test_profile_of_real_clips(tmp_path, data_folder):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--frames", "9", "--length", "3"], "--frames: T = 9 is longer than the video"),
-        (["--size", "wide"], "--size: 'wide' is no HEIGHTxWIDTH"),
+        (["--window", "9", "--video-length", "3"], "--window: T = 9 is longer than the video"),
+        (["--frame-size", "wide"], "--frame-size: 'wide' is no HEIGHTxWIDTH"),
         (["--attention", "soft"], "--attention: 'soft' is none of materialised"),
         (["--precision", "int4"], "--precision: 'int4' is none of fp32"),
         (["--communication", "gossip"], "--communication: 'gossip' is none of"),
-        (["--attention", "efficient", "--frames", "2", *SMALL], "'efficient' is not available"),
+        (["--attention", "efficient", "--window", "2", *SMALL], "'efficient' is not available"),
         (["--data", "nowhere"], "no such file"),
         (["--expect-gpu", "RTX 2080 Ti"], "--expect-gpu: 'RTX 2080 Ti' is expected"),
     ],
@@ -109,7 +107,7 @@ def test_a_comparison_with_the_paper_is_refused_for_another_card(tmp_path):
 def test_fit_answers_without_a_card(tmp_path):
     done = run_cli(
         "fit", "--gpu", "v100-16gb", "v100-32gb", "--communication", "full", "none",
-        "--frames", "20", "--size", "720x1280", "--results", str(tmp_path), "--device", "cpu",
+        "--window", "20", "--frame-size", "720x1280", "--results", str(tmp_path), "--device", "cpu",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     rows = [line for line in done.stdout.splitlines() if "720x" in line]
@@ -122,7 +120,7 @@ def test_fit_answers_without_a_card(tmp_path):
 
 def test_fit_checks_itself_on_this_processor(tmp_path):
     done = run_cli(
-        "fit", "--communication", "ifc", "--frames", "3", "--size", "32x64", "--check",
+        "fit", "--communication", "ifc", "--window", "3", "--frame-size", "32x64", "--check",
         "--attention", "materialised", "--results", str(tmp_path), "--device", "cpu",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
@@ -134,36 +132,9 @@ def test_fit_checks_itself_on_this_processor(tmp_path):
     ("arguments", "message"),
     [
         (["--gpu", "voodoo"], "--gpu: 'voodoo' is none of rtx-2080ti"),
-        (["--emulate", "v100-16gb"], "--emulate: goes with --check"),
-        (["--emulate", "v100-16gb", "--check"], "--emulate: needs a CUDA device"),
-        (["--forecast", "nowhere", "--frames", "2", "--size", "32x64"], "run profile first"),
+        (["--forecast", "nowhere", "--window", "2", "--frame-size", "32x64"], "run profile first"),
     ],
 )
 def test_fit_refuses(tmp_path, arguments, message):
     where = ["--results", str(tmp_path), "--device", "cpu"]
     assert message in one_line_error(run_cli("fit", *arguments, *where))
-
-
-def test_several_values_after_one_option():
-    import typer
-
-    from ifc_bench.cli import fitting, profiling, sweeping
-    from ifc_bench.cli.recipes import Recipes
-
-    app = typer.Typer()
-    profiling.add_to(app)
-    fitting.add_to(app)
-    sweeping.add_to(app, Recipes({}, {}))
-    group = get_command(app)
-
-    def given(text: str) -> str:
-        return " ".join(repetition.repeated(group, text.split()))
-
-    assert given("profile --frames 5 10 --stride 2 --size 1x2 3x4") == (
-        "profile --frames 5 --frames 10 --stride 2 --size 1x2 --size 3x4"
-    )
-    assert given("run --window 5 10 table3a --seeds 2") == (
-        "run --window 5 --window 10 table3a --seeds 2"
-    ), "a table's name is no window"
-    assert given("profile --frames=5 --compile") == "profile --frames=5 --compile"
-    assert given("run table3a table3d") == "run table3a table3d"

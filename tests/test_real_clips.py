@@ -29,7 +29,7 @@ def folder(tmp_path_factory):
 
 def predict(folder, name: str, *options: str):
     return run_process(
-        "predict", f"--data={CLIPS}", f"--checkpoint={folder / 'ifc.pth'}", "--size=64",
+        "predict", f"--data={CLIPS}", f"--checkpoint={folder / 'ifc.pth'}", "--short-edge=64",
         f"--out={folder / name}", "--device=cpu", *options,
     )  # fmt: skip
 
@@ -93,7 +93,7 @@ def test_attention_is_drawn(folder):
     out = folder / "attention.png"
     done = run_cli(
         "attention", f"--data={CLIPS}", f"--checkpoint={folder / 'ifc.pth'}", "--video=1",
-        "--size=96", f"--out={out}",
+        "--short-edge=96", f"--out={out}",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "of 8 tokens" in done.stdout
@@ -124,7 +124,7 @@ def test_the_clips_have_no_faults():
 def test_training_evaluation_and_profile_run_on_the_clips(tmp_path):
     """The smoke preset on clips of 40 and 35 frames, at 64 pixels of height."""
     done = run_process(
-        "run", "decoder", "--preset=smoke", "--seeds=1", "--window=5", "--size=64",
+        "run", "decoder", "--preset=smoke", "--seeds=1", "--window=5", "--short-edge=64",
         f"--data={CLIPS}", f"--results={tmp_path / 'r'}", f"--runs={tmp_path / 'x'}",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr

@@ -8,33 +8,17 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
-from typing import Any, TextIO
+from typing import TextIO
 
-import typer
+from cyclopts import App, CycloptsError, UnusedCliTokensError
 
-from ifc_bench.cli import (
-    comparing,
-    counting,
-    datasets,
-    fitting,
-    health,
-    inspecting,
-    predicting,
-    profiling,
-    scoring,
-    submitting,
-    sweeping,
-)
-from ifc_bench.cli.options import Choice, Machine
-from ifc_bench.cli.own_code import sys_exit_told, told_with_place
+from ifc_bench.cli.app import COMMANDS, build_app
 from ifc_bench.cli.recipes import Recipe, Recipes
-from ifc_bench.cli.repetition import repeated
+from ifc_bench.cli.renamed import new_spelling
 from ifc_bench.errors import UserError, printable, printable_message, told
 from ifc_bench.recipe import Preset
 
-# typer carries click inside itself and exports only some of its errors; this is their base.
-_USAGE_ERROR: Any = typer.BadParameter.__mro__[1]
-_INTERRUPTED = 130  # what typer makes of a KeyboardInterrupt, and what shells expect
+_INTERRUPTED = 130  # what shells expect after an interrupt
 _READER_GONE = 141  # what shells call the end by SIGPIPE
 
 
@@ -50,27 +34,26 @@ def main(
     os.environ.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")  # so that CUDA counts as NVML does
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # a terminal that has no ± still gets its table
-    stdout = sys.stdout
-    try:
-        code = _answer(_app(Recipes(tables, presets)), arguments)
-    finally:
-        sys.stdout = stdout  # typer puts another there when the reader has gone
-    return _flushed(code)
+    given = sys.argv[1:] if arguments is None else arguments
+    return _flushed(_answer(build_app(given), Recipes(tables, presets), given))
 
 
-def _answer(app: typer.Typer, arguments: list[str] | None) -> int:
-    command = typer.main.get_command(app)
-    given = repeated(command, sys.argv[1:] if arguments is None else arguments)
+def _answer(app: App, recipes: Recipes, given: Sequence[str]) -> int:
     try:
         _refuse_empty(given)
-        code = command.main(given, prog_name="run_ablations.py", standalone_mode=False)
-    except (typer.Abort, KeyboardInterrupt):
-        code = _INTERRUPTED
-    except _USAGE_ERROR as error:
-        usage = " ".join(error.format_message().split()).replace("Value error, ", "")
-        return _fail(usage + _known_to(error) + _given_to(error, given), 2)
+        command, bound, injected = app.parse_args(given, print_error=False, exit_on_error=False)
+        found = command(*bound.args, **bound.kwargs, **dict.fromkeys(injected, recipes))
+        return found if isinstance(found, int) else 0
+    except KeyboardInterrupt:
+        kept = "stopped; what was finished is kept, the same command goes on from here"
+        return _fail(kept, _INTERRUPTED)
+    except CycloptsError as error:
+        return _fail(_usage(error, given), 2)
     except UserError as error:
         return _fail(str(error), 2)
+    except BrokenPipeError:
+        _discard(sys.stdout)
+        return _READER_GONE
     except OSError as error:
         if error.filename is None and (code := _flushed(0)):
             return code
@@ -79,17 +62,29 @@ def _answer(app: typer.Typer, arguments: list[str] | None) -> int:
             raise
         return _fail(message, 2)
     except SystemExit as error:
-        if isinstance(error.__context__, BrokenPipeError):
+        if isinstance(error.__context__, BrokenPipeError):  # rich's, while it prints help
+            _discard(sys.stdout)
             return _READER_GONE
+        from ifc_bench.cli.own_code import sys_exit_told
+
         return _fail(sys_exit_told(error, given), 2)
     except Exception as error:
+        from ifc_bench.cli.own_code import told_with_place
+
         message = _out_of_memory(error) or told_with_place(error, given)
         if message is None:
             raise
         return _fail(message, 2)
-    if code == _INTERRUPTED:
-        return _fail("stopped; what was finished is kept, the same command goes on from here", code)
-    return code if isinstance(code, int) else 0
+
+
+def _usage(error: CycloptsError, given: Sequence[str]) -> str:
+    """What is wrong with the options, in one line."""
+    renamed = new_spelling(given)
+    if renamed is None and isinstance(error, UnusedCliTokensError):
+        names = [name for group in COMMANDS.values() for name in group]
+        unknown = " ".join(error.unused_tokens or ())
+        return f"{unknown!r} is no command and no value of one; the commands: {', '.join(names)}"
+    return renamed or " ".join(str(error).split())
 
 
 def _out_of_memory(error: Exception) -> str | None:
@@ -111,7 +106,7 @@ def _out_of_memory(error: Exception) -> str | None:
 
 
 def _refuse_empty(given: Sequence[str]) -> None:
-    """No argument is empty: as a folder it would be this one, as a name everything."""
+    """No argument is empty: as a directory it would be this one, as a name everything."""
     for before, value in pairwise(["", *given]):
         name, equals, content = value.partition("=")
         if value.startswith("--") and equals:
@@ -135,23 +130,6 @@ def _fail(message: str, code: int) -> int:
     return code
 
 
-def _known_to(error: Any) -> str:
-    """The commands of the group that `error` is about, where a command is missing or not known."""
-    known = getattr(getattr(error.ctx, "command", None), "commands", {})
-    return f" {error.ctx.command_path} has: {', '.join(known)}" if known else ""
-
-
-def _given_to(error: Any, given: Sequence[str]) -> str:
-    """The values of the option that `error` is about, where its message does not tell them."""
-    names = getattr(getattr(error, "param", None), "opts", ())
-    values = [value for name, value in pairwise(given) if name in names]
-    values += [
-        text[len(name) + 1 :] for text in given for name in names if text.startswith(f"{name}=")
-    ]
-    told = ", ".join(repr(value) for value in values)
-    return f"; given: {told}" if told and told not in error.message else ""
-
-
 def _flushed(code: int) -> int:
     """`code`, or another where standard output cannot take what was printed."""
     if sys.stdout is None:  # closed on purpose: `>&-`
@@ -172,32 +150,3 @@ def _discard(stream: TextIO) -> None:
     """Let Python's last flush of `stream` succeed: it would complain and change the exit code."""
     with contextlib.suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
-
-
-def _app(recipes: Recipes) -> typer.Typer:
-    app = typer.Typer(
-        add_completion=False,
-        rich_markup_mode=None,
-        pretty_exceptions_enable=False,
-        help="Ablations of IFC: what communication between frames brings, and what it costs.\n\n"
-        "Without a command, the default job runs: the quick preset's tables.\n\n"
-        "Example: python run_ablations.py run table3a --preset quick --seeds 2",
-    )
-
-    @app.callback(invoke_without_command=True)
-    def default(context: typer.Context) -> None:
-        if context.invoked_subcommand is None:
-            sweeping.run_tables(Choice(), Machine(), recipes)
-
-    sweeping.add_to(app, recipes)
-    counting.add_to(app)
-    profiling.add_to(app)
-    fitting.add_to(app)
-    comparing.add_to(app)
-    predicting.add_to(app)
-    inspecting.add_to(app, recipes)
-    scoring.add_to(app)
-    submitting.add_to(app)
-    datasets.add_to(app)
-    health.add_to(app)
-    return app

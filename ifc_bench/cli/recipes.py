@@ -37,7 +37,7 @@ class Recipes:
         return preset.model_copy(update={k: v for k, v in changes.items() if v is not None})
 
     def chosen(
-        self, names: list[str] | None, preset: Preset, own: Sequence[str] = ()
+        self, names: Sequence[str], preset: Preset, own: Sequence[str] = ()
     ) -> list[AnyTable]:
         """Tables by name, each once; the preset's own where no name is given.
 

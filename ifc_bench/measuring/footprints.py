@@ -13,8 +13,6 @@ from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from ifc_bench.config import Footprint, LossConfig, ModelConfig, RandomWeights
-from ifc_bench.errors import UserError
-from ifc_bench.hardware.catalogue import card
 from ifc_bench.measuring.fake_tensors import LiveBytes
 from ifc_bench.measuring.memory import asked_bytes, cpu_peaks, network_bytes, out_of_memory
 from ifc_bench.measuring.subject import arithmetic, random_network
@@ -61,17 +59,11 @@ def predict_footprint(work: Footprint) -> FootprintResult:
 
 
 def measure_footprint(work: Footprint, device: str) -> FootprintResult:
-    """The peak of torch's allocations on `device`; best in a process of its own.
-
-    Raises:
-        UserError: where a card is to be emulated that is larger than the one that is there.
-    """
+    """Measure the peak of torch's allocations on `device`; best in a process of its own."""
     place = torch.device(device)
     torch.set_num_threads(work.threads)
     weights = 0
     try:
-        if work.emulated:
-            _cap(place, card(work.emulated).usable_bytes, work.emulated)
         action, weights = _real_action(work, place)
         return FootprintResult(weights_bytes=weights, peak_bytes=_peak(place, action, weights))
     except Exception as error:
@@ -187,16 +179,3 @@ def _fake_network(model: ModelConfig) -> IFC:
                 laid = parameter.detach().contiguous(memory_format=torch.channels_last)
                 setattr(module, name, nn.Parameter(laid, parameter.requires_grad))
     return network
-
-
-def _cap(place: torch.device, usable: int, name: str) -> None:
-    """Let this process have no more of the card than `usable` bytes."""
-    if place.type != "cuda":
-        raise UserError("--emulate: needs a CUDA device; this is a processor")
-    total = torch.cuda.get_device_properties(place).total_memory
-    if usable > total:
-        raise UserError(
-            f"--emulate: {name} has {usable / 2**30:.1f} GiB to use, the card here has "
-            f"{total / 2**30:.1f} GiB; it cannot stand for a larger one"
-        )
-    torch.cuda.set_per_process_memory_fraction(usable / total, place)

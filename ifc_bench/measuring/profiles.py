@@ -1,4 +1,4 @@
-"""Measures profiles: every measurement in its own process, all subjects taking turns.
+"""Measure profiles: every measurement in its own process, all subjects taking turns.
 
 Round by round each subject is measured once, in an order that rotates, so that a drift of the
 machine does not look like a difference between subjects. What was measured is kept under the runs
@@ -14,20 +14,21 @@ from pathlib import Path
 
 from pydantic import BaseModel, ValidationError
 
-from ifc_bench.config import Data, NoiseFrames, Profile, Training
+from ifc_bench.config import Arithmetic, AttentionKernel, Data, NoiseFrames, Profile, Training
 from ifc_bench.hardware.nvml import Card, Sampler
 from ifc_bench.measuring.isolation import Died, in_process, measuring
 from ifc_bench.provenance import provenance
 from ifc_bench.records import ProcessSamples, ProfileResult, Record, Status
 from ifc_bench.store import Store, write_text
 
+_SPECIAL = ("efficient", "flash")  # attention kernels that not every device has
 # What comes next (None: the end of another runner's measuring), processes done, and in all.
 Tell = Callable[[Profile | None, int, int], None]
 
 
 @dataclass(frozen=True)
 class OutOfMemory:
-    """What a process reports when the device is full."""
+    """The report of a process that ran out of memory."""
 
     frames: list[int]
     asked_bytes: int | None
@@ -36,7 +37,7 @@ class OutOfMemory:
 
 @dataclass(frozen=True)
 class Measured:
-    """What a process reports else."""
+    """The report of a process that measured."""
 
     frames: list[int]
     samples: ProcessSamples
@@ -90,6 +91,28 @@ def _measure_all(
         if work.id not in ended:
             yield _record(store, work, device, kept[work.id], None)
             store.samples_path(work).unlink(missing_ok=True)
+
+
+def require_kernels(works: Sequence[Profile], device: str) -> None:
+    """Try every attention kernel once, before hours of other work.
+
+    In a process of its own: CUDA in this one would look like a stranger on the GPU.
+
+    Raises:
+        UserError: where one is not available.
+    """
+    special = {(w.model.attention, w.precision) for w in works if w.model.attention in _SPECIAL}
+    for kernel, precision in sorted(special):
+        in_process(_try_kernel, kernel, precision, device)
+
+
+def _try_kernel(kernel: AttentionKernel, precision: Arithmetic, device: str) -> None:
+    import torch
+
+    from ifc_bench.measuring.speed import DTYPES
+    from ifc_bench.models.attention import require_kernel
+
+    require_kernel(kernel, torch.device(device), DTYPES[precision])
 
 
 def measure_once(work: Profile, store: Store, device: str, place: int) -> Measured | OutOfMemory:

@@ -51,28 +51,6 @@ def fit_grid(records: Iterable[Record], cards: Sequence[GpuModel]) -> Grid:
     return grid
 
 
-def render_largest(
-    found: Sequence[tuple[Footprint, GpuModel, Footprint | None]], style: Format
-) -> str:
-    """The largest T, or frame size, of each model and card: what was asked, and what fits."""
-    by_size = any(best and best.frames == base.frames for base, _, best in found)
-    grid = Grid(f"The largest {'frame size' if by_size else 'T'} that fits (predicted)", [], [])
-    cards = list(dict.fromkeys(card.key for _, card, _ in found))
-    lines: dict[tuple[str, ...], dict[str, str]] = {}
-    for base, card, best in found:
-        place = _place(base)
-        key = (*place[:4], place[5] if by_size else place[4])
-        shown = "none"
-        if best is not None:
-            shown = f"{best.height}x{best.width}" if by_size else str(best.frames)
-        lines.setdefault(key, {})[card.key] = shown
-        limit = _values(best) if best else {**_values(base), "frames": None}
-        grid.values.append({**limit, "card": card.key})
-    grid.columns = [*_PLACE[:4], _PLACE[5 if by_size else 4], *cards]
-    grid.rows = [[*key, *(line.get(card, ABSENT) for card in cards)] for key, line in lines.items()]
-    return write(grid, style)
-
-
 def render_check(pairs: Sequence[tuple[Record, Record]], device: str, style: Format) -> str:
     """Predicted against measured peaks: (prediction, measurement) of the same work."""
     grid = Grid(

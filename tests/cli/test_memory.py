@@ -30,8 +30,10 @@ def test_what_torch_cannot_allocate_is_one_line(
     name = f"hungry_{request.node.callspec.id}"
     (tmp_path / f"{name}.py").write_text(CODE.format(error))
     monkeypatch.syspath_prepend(str(tmp_path))
-    assert told in refusal("flops", f"--communication={name}:Hungry", "--size=32x32", "--frames=1")
+    assert told in refusal(
+        "flops", f"--communication={name}:Hungry", "--frame-size=32x32", "--window=1"
+    )
 
 
 def test_a_shorter_side_has_a_bound(refusal):
-    assert "--size" in refusal("predict", "--data=x", "--training=y", "--size=10000000000")
+    assert "--short-edge" in refusal("predict", "--data=x", "--out=r", "--short-edge=10000000000")

@@ -25,7 +25,7 @@ def test_the_file_and_line_are_told(tmp_path, monkeypatch, refusal, request, cod
     name = f"raising_{request.node.callspec.id}"
     (tmp_path / f"{name}.py").write_text(code)
     monkeypatch.syspath_prepend(str(tmp_path))
-    told = refusal("flops", f"--communication={name}:Raises", "--size=32x32", "--frames=1")
+    told = refusal("flops", f"--communication={name}:Raises", "--frame-size=32x32", "--window=1")
     assert f"{name}.py{message}" in told
 
 
@@ -50,14 +50,14 @@ def test_a_class_that_does_not_fit_the_network_is_told_with_its_file(
     (tmp_path / f"{module}.py").write_text(head + UNFIT[name] + "\n")
     (tmp_path / "results").mkdir()
     monkeypatch.syspath_prepend(str(tmp_path))
-    told = refusal(command, f"--communication={module}:Own", "--size=32x32", "--frames=2")
+    told = refusal(command, f"--communication={module}:Own", "--frame-size=32x32", "--window=2")
     assert f"{module}.py" in told
 
 
 def test_a_call_of_sys_exit_is_told_with_its_place(tmp_path, monkeypatch, refusal):
     (tmp_path / "leaving.py").write_text("import sys\n\nsys.exit(3)\nclass Own: pass\n")
     monkeypatch.syspath_prepend(str(tmp_path))
-    told = refusal("flops", "--communication=leaving:Own", "--size=32x32", "--frames=1")
+    told = refusal("flops", "--communication=leaving:Own", "--frame-size=32x32", "--window=1")
     assert "leaving.py:3: calls sys.exit(3); take it out" in told
 
 
@@ -66,5 +66,7 @@ def test_a_package_that_is_no_python_is_told_with_its_place(tmp_path, monkeypatc
     (tmp_path / "broken_package" / "__init__.py").write_text("x = (\n")
     (tmp_path / "broken_package" / "own.py").write_text("class Own: pass\n")
     monkeypatch.syspath_prepend(str(tmp_path))
-    told = refusal("flops", "--communication=broken_package.own:Own", "--size=32x32", "--frames=1")
+    told = refusal(
+        "flops", "--communication=broken_package.own:Own", "--frame-size=32x32", "--window=1"
+    )
     assert "__init__.py:1: SyntaxError" in told

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from ablations import PRESETS, TABLES
-from ifc_bench.cli import counting, main
+from ifc_bench.cli import flops, main
 from ifc_bench.cli.recipes import Recipes
 from ifc_bench.measuring import fitting
 from ifc_bench.store import Store
@@ -17,46 +17,64 @@ PROFILE = ("profile", "--device=cpu", *PLACES)
 FIT = ("fit", "--device=cpu", "--results=r")
 
 CASES = [
-    (("flops", f"--size={NINES}x1"), "has a side of more than 8192 pixels"),
-    (("flops", "--size=²x³"), "--size: '²x³' is no HEIGHTxWIDTH"),
-    (("flops", "--size=9999999999x64"), "--size: '9999999999x64' has a side of more than 8192"),
-    (("flops", "--tokens=10000000000"), "'--tokens'"),
-    (("flops", "--frames=10000000000"), "'--frames'"),
-    ((*FIT, "--tokens=10000000000"), "given: '10000000000'"),
-    ((*FIT, "--size=64x9999999999"), "--size: '64x9999999999' has a side of more than 8192"),
-    ((*FIT, "--threads=1000000"), "'--threads'"),
-    ((*FIT, "--clips=10000000000"), "'--clips'"),
+    (("flops", f"--frame-size={NINES}x1"), "has a side of more than 8192 pixels"),
+    (("flops", "--frame-size=²x³"), "--frame-size: '²x³' is no HEIGHTxWIDTH"),
+    (
+        ("flops", "--frame-size=9999999999x64"),
+        "--frame-size: '9999999999x64' has a side of more than 8192",
+    ),
+    (("flops", "--tokens=10000000000"), "--tokens"),
+    (("flops", "--window=10000000000"), "--window"),
+    ((*FIT, "--tokens=10000000000"), "--tokens. It must be from 0 to 4096"),
+    (
+        (*FIT, "--frame-size=64x9999999999"),
+        "--frame-size: '64x9999999999' has a side of more than 8192",
+    ),
+    ((*FIT, "--threads=1000000"), "--threads"),
+    ((*FIT, "--clips=10000000000"), "--clips"),
     ((*FIT, "--forecast=absent"), "--forecast: absent: has no profiles with scopes"),
     (("fit", "--device=cuda:²"), "--device: 'cuda:²' is none of auto, cpu, cuda:N"),
     (("fit", f"--device=cuda:{NINES}"), "--device: 'cuda:999"),
-    ((*PROFILE, "--min-seconds=0"), "'--min-seconds'"),
+    ((*PROFILE, "--min-seconds=0"), "--min-seconds"),
     ((*PROFILE, "--min-seconds=20", "--max-seconds=2"), "--min-seconds: 20 is more than the 2"),
-    ((*PROFILE, "--max-seconds=nan"), "'--max-seconds'"),
-    ((*PROFILE, "--max-seconds=inf"), "'--max-seconds'"),
-    ((*PROFILE, "--target=nan"), "given: 'nan'"),
-    ((*PROFILE, "--target=inf"), "'--target'"),
-    ((*PROFILE, "--target=0"), "'--target'"),
-    ((*PROFILE, "--threads=1000000"), "'--threads'"),
+    ((*PROFILE, "--max-seconds=nan"), "--max-seconds"),
+    ((*PROFILE, "--max-seconds=inf"), "--max-seconds"),
+    ((*PROFILE, "--target=nan"), 'Invalid value "nan" for --target. It must be from 1e-06 to 1'),
+    ((*PROFILE, "--target=inf"), "--target"),
+    ((*PROFILE, "--target=0"), "--target"),
+    ((*PROFILE, "--threads=1000000"), "--threads"),
     ((*PROFILE, "--instances=101"), "--instances: 101 is more than random weights can find, 99"),
     ((*PROFILE, "--instances=100"), "--instances: 100 is more than random weights can find, 99"),
-    ((*PROFILE, f"--stride=1{'0' * 30}"), "'--stride'"),
-    ((*PROFILE, f"--videos=1{'0' * 30}"), "'--videos'"),
-    ((*PROFILE, "--length=10000000000"), "'--length'"),
-    ((*PROFILE, "--processes=10000000000"), "'--processes'"),
+    ((*PROFILE, f"--stride=1{'0' * 30}"), "--stride"),
+    ((*PROFILE, f"--videos=1{'0' * 30}"), "--videos"),
+    ((*PROFILE, "--video-length=10000000000"), "--video-length"),
+    ((*PROFILE, "--processes=10000000000"), "--processes"),
     ((*PROFILE, "--expect-gpu=?"), "--expect-gpu: '?' is expected"),
     ((*PROFILE, "--expect-gpu", " "), "--expect-gpu: ' ' is empty"),
-    (("run", "--threads=1000000", *PLACES), "'--threads'"),
-    (("run", "--seeds=1000000", *PLACES), "given: '1000000'"),
-    (("plan", "--seeds=1000000", *PLACES), "'--seeds'"),
-    (("report", "--seeds=1000000", *PLACES), "'--seeds'"),
-    (("plan", "--size=10000000000", *PLACES), "'--size'"),
+    (("run", "--threads=1000000", *PLACES), "--threads"),
+    (
+        ("run", "--seeds=1000000", *PLACES),
+        'Invalid value "1000000" for --seeds. It must be from 1 to 1000',
+    ),
+    (("plan", "--seeds=1000000", *PLACES), "--seeds"),
+    (("report", "--seeds=1000000", *PLACES), "--seeds"),
+    (("plan", "--short-edge=10000000000", *PLACES), "--short-edge"),
     (("plan", f"--preset={NINES}", *PLACES), "--preset: '999"),
-    (("data",), "Missing command. run_ablations.py data has: validate, split, synthesize"),
-    (("fly",), "No such command 'fly'. run_ablations.py has: run, plan, report"),
-    (("doctor", "--seconds=inf"), "'--seconds'"),
+    (("data", "fly"), 'Unknown command "fly". Available commands: validate, split, synthesize'),
+    (("fly",), "'fly' is no command and no value of one; the commands: run, plan, report"),
+    (
+        ("run", "--window", "5", "10", "table3a"),
+        'for --window: unable to convert "table3a" into int',
+    ),
+    (("profile", "--frames", "5"), "--frames is called --window now"),
+    (("run", "table3a", "--size=360"), "--size is called --short-edge now"),
+    (("flops", "--size=360x640"), "--size is called --frame-size now"),
+    (("run", "--precision=bfloat16"), "--precision bfloat16 is called --precision bf16 now"),
+    (("submit", "check", "a.zip"), "submit has gone: the servers are closed; data validate"),
+    (("doctor", "--seconds=inf"), "--seconds"),
     (("evaluate", "--ground-truth=g", "--predictions=p", f"--method={NINES}"), "at most 100 char"),
-    (("plan", "--workers=10000000000", *PLACES), "'--workers'"),
-    (("plan", f"--iterations=1{'0' * 400}", *PLACES), "'--iterations'"),
+    (("plan", "--workers=10000000000", *PLACES), "--workers"),
+    (("plan", f"--iterations=1{'0' * 400}", *PLACES), "--iterations"),
     (("plan", "--results=", "--runs=u"), "--results: '' is empty (an unset variable?)"),
     (("plan", "", *PLACES), "an argument: '' is empty"),
     (("plan", "table\0", *PLACES), r"'table\x00' holds a NUL character"),
@@ -91,8 +109,19 @@ def test_what_is_named_twice_is_there_once(capsys, monkeypatch):
     preset = recipes.preset("smoke", windows=[5, 10, 5])
     assert preset.windows == (5, 10)
     assert [table.name for table in recipes.chosen(["own", "own"], preset)] == ["own"]
-    monkeypatch.setattr(counting, "_encoder_rows", lambda model, size, frames: [{"macs": frames}])
-    twice = ["--communication", "none", "none", "--frames", "2", "3", "2", "--size", "8x8", "8x8"]
+    monkeypatch.setattr(flops, "_encoder_rows", lambda model, size, frames: [{"macs": frames}])
+    twice = [
+        "--communication",
+        "none",
+        "none",
+        "--window",
+        "2",
+        "3",
+        "2",
+        "--frame-size",
+        "8x8",
+        "8x8",
+    ]
     assert main(TABLES, PRESETS, ["flops", *twice, "--format=json"]) == 0
     assert json.loads(capsys.readouterr().out) == [{"macs": 2}, {"macs": 3}]
 
@@ -101,7 +130,7 @@ def test_memory_that_is_not_enough_is_one_line(monkeypatch, capsys):
     def too_much(*arguments: object) -> None:
         raise MemoryError
 
-    monkeypatch.setattr(counting, "_encoder_rows", too_much)
+    monkeypatch.setattr(flops, "_encoder_rows", too_much)
     assert main(TABLES, PRESETS, ["flops"]) == 2
     assert capsys.readouterr().err.startswith("error: memory is not enough")
 

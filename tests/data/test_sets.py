@@ -341,7 +341,9 @@ def test_the_order_of_categories_does_not_matter(split, data_folder, tmp_path):
     assert adopt(root, "folder", store).classes == 3
 
 
-@pytest.mark.parametrize("option", ["--train=10000000000", "--valid=0", "--frames=1000000000"])
+@pytest.mark.parametrize(
+    "option", ["--train=10000000000", "--valid=0", "--video-length=1000000000"]
+)
 def test_numbers_of_videos_and_frames_have_bounds(option, tmp_path, capsys):
     line = refusal(capsys, "data", "synthesize", tmp_path / "new", option)
     assert option.partition("=")[0] in line
@@ -350,7 +352,7 @@ def test_numbers_of_videos_and_frames_have_bounds(option, tmp_path, capsys):
 
 def test_data_commands_on_small_data(tmp_path):
     made = tmp_path / "made"
-    done = run_cli("data", "synthesize", str(made), "--train=3", "--valid=2", "--frames=4")
+    done = run_cli("data", "synthesize", str(made), "--train=3", "--valid=2", "--video-length=4")
     assert done.returncode == 0, done.stderr
     assert run_cli("data", "validate", str(made / "train")).returncode == 0
     split = run_cli(
@@ -361,6 +363,6 @@ def test_data_commands_on_small_data(tmp_path):
     assert len(read_instances(tmp_path / "s" / "valid.json").videos) == 1
     again = run_cli("data", "synthesize", str(made))
     assert "is there already" in one_line_error(again)
-    missing = run_cli("data", "validate", str(tmp_path / "none.json"), "--no-frames")
+    missing = run_cli("data", "validate", str(tmp_path / "none.json"), "--annotations-only")
     assert "no such file" in missing.stdout
     assert "1 fault" in one_line_error(missing)

@@ -78,8 +78,8 @@ def test_an_unknown_operation_is_an_error():
     [
         (["--tokens", "-1"], "'--tokens'"),
         (["--communication", "gossip"], "'gossip' is none of none, full, decomposed, ifc"),
-        (["--size", "big"], "'big' is no HEIGHTxWIDTH"),
-        (["--frames", "0"], "'--frames'"),
+        (["--frame-size", "big"], "'big' is no HEIGHTxWIDTH"),
+        (["--window", "0"], "--window"),
         (["--tokns", "8"], "No such option: --tokns"),
         (["--attention", "magic"], "--attention"),
     ],

@@ -96,7 +96,7 @@ def test_materialised_attention_moves_more_bytes_than_fused():
 
 
 def test_command_counts_all_parts():
-    options = ["--communication=ifc", "--frames=5", "--size=360x640", "--scopes"]
+    options = ["--communication=ifc", "--window=5", "--frame-size=360x640", "--scopes"]
     done = run_cli("flops", *options, "--format=json")
     rows = json.loads(done.stdout)
     assert [row["scope"] for row in rows] == [*SCOPES, "all"]

@@ -253,5 +253,5 @@ def test_commands_import_only_what_own_names(command, trained, data_folder, tmp_
 
 
 def test_a_bad_name_on_the_command_line_is_one_line():
-    done = run_cli("flops", "--communication=nowhere_to_be_found:X", "--frames=5")
+    done = run_cli("flops", "--communication=nowhere_to_be_found:X", "--window=5")
     assert "Python finds no module 'nowhere_to_be_found'" in one_line_error(done)

@@ -292,7 +292,7 @@ def test_the_command_exits_with_1_on_a_regression(sides, tmp_path):
     assert worse.returncode == 1, worse.stderr
     assert "regression" in worse.stdout
     assert run_cli("compare", b, a).returncode == 0
-    assert run_cli("compare", a, b, "--threshold", "0.2").returncode == 0
+    assert run_cli("compare", a, b, "--margin", "0.2").returncode == 0
     assert "holds no folder profiles" in one_line_error(run_cli("compare", a, "nowhere"))
 
 

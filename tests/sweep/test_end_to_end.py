@@ -215,7 +215,7 @@ def test_a_window_and_offline_predict_without_annotations(finished, data_folder,
     path.write_text(json.dumps({**content, "annotations": None}))
     training = next(stores(folder).records("training"))
     done = run_process(
-        "predict", f"--data={path}", f"--training={training.id}", "--offline", "--size=40",
+        "predict", f"--data={path}", f"--training={training.id}", "--offline", "--short-edge=40",
         f"--results={folder / 'results'}", f"--runs={folder / 'runs'}",
         f"--out={tmp_path / 'r.json'}",
     )  # fmt: skip

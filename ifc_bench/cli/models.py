@@ -1,13 +1,13 @@
-"""Models by the words of the command line: `--communication`, `--tokens`, `--size` and the like."""
+"""Models by the words of the command line: `--communication`, `--tokens`, `--frame-size` ..."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Annotated, Any, Optional, get_args
+from typing import Annotated
 
-import typer
+from cyclopts import Parameter
 
-from ifc_bench.cli.numbers import MOST_FRAMES, MOST_SIDE, MOST_TOKENS
+from ifc_bench.cli.options import MOST_FRAMES, MOST_SIDE, MOST_TOKENS, number
 from ifc_bench.config import (
     Arithmetic,
     AttentionKernel,
@@ -27,51 +27,32 @@ COMMUNICATIONS: dict[str, Callable[[int], Communication]] = {
     "decomposed": lambda tokens: DecompTHW(),
     "ifc": lambda tokens: InterFrame(memory_tokens=tokens),
 }
+DEFAULT_WINDOWS = (5, 10, 15, 20, 36)
 
 Kinds = Annotated[
-    Optional[list[str]],
-    typer.Option(
+    list[str] | None,
+    Parameter(
         "--communication",
-        help="none, full, decomposed, ifc, or your own as package.module:Class. Default: all four.",
+        help="none, full, decomposed, ifc, or your module as package.module:Class. Default: the "
+        "first four.",
     ),
 ]
 Tokens = Annotated[
-    Optional[list[int]],
-    typer.Option("--tokens", min=0, max=MOST_TOKENS, help="Memory tokens M of ifc. Default: 8."),
+    list[int] | None, number("Memory tokens M of ifc. Default: 8.", 0, MOST_TOKENS, "--tokens")
 ]
-Sizes = Annotated[Optional[list[str]], typer.Option("--size", help="Frames, HEIGHTxWIDTH.")]
+FrameSizes = Annotated[
+    list[str] | None, Parameter("--frame-size", help="Frame sizes, HEIGHTxWIDTH in pixels.")
+]
 Windows = Annotated[
-    Optional[list[int]],
-    typer.Option("--frames", min=1, max=MOST_FRAMES, help="T. Default: 5 10 15 20 36."),
+    list[int] | None,
+    number("T: frames of a window. Default: 5 10 15 20 36.", 1, MOST_FRAMES, "--window"),
 ]
 Attentions = Annotated[
-    Optional[list[str]],
-    typer.Option("--attention", help="materialised, math, efficient or flash."),
+    list[AttentionKernel] | None, Parameter("--attention", help="Attention implementations.")
 ]
 Precisions = Annotated[
-    Optional[list[str]],
-    typer.Option("--precision", help="fp32, tf32, bf16 or fp16. Default: fp32."),
+    list[Arithmetic] | None, Parameter("--precision", help="Arithmetic. Default: fp32.")
 ]
-DEFAULT_WINDOWS = (5, 10, 15, 20, 36)
-
-
-def attentions(names: Sequence[str] | None, default: Sequence[str]) -> list[AttentionKernel]:
-    """The implementations that `--attention` names.
-
-    Raises:
-        UserError: where one is not known.
-    """
-    known = get_args(AttentionKernel)
-    return [_one_of("--attention", name, known) for name in names or default]
-
-
-def precisions(names: Sequence[str] | None) -> list[Arithmetic]:
-    """The types that `--precision` names.
-
-    Raises:
-        UserError: where one is not known.
-    """
-    return [_one_of("--precision", name, get_args(Arithmetic)) for name in names or ["fp32"]]
 
 
 def models(
@@ -94,7 +75,7 @@ def models(
 
 
 def communication_of(kind: str, tokens: int) -> Communication:
-    """The variant of that name, or "package.module:Class" of the user's own, without memory tokens.
+    """The variant of that name, or a module "package.module:Class", without memory tokens.
 
     Raises:
         UserError: where there is none.
@@ -102,7 +83,9 @@ def communication_of(kind: str, tokens: int) -> Communication:
     if ":" in kind:
         return own_module(kind)
     known = (*COMMUNICATIONS, "package.module:Class")
-    return COMMUNICATIONS[_one_of("--communication", kind, known)](tokens)
+    if kind not in COMMUNICATIONS:
+        raise UserError(f"--communication: {kind!r} is none of {', '.join(known)}")
+    return COMMUNICATIONS[kind](tokens)
 
 
 def parse_size(text: str) -> tuple[int, int]:
@@ -114,9 +97,9 @@ def parse_size(text: str) -> tuple[int, int]:
     height, _, width = text.partition("x")
     sides = [_pixels(side) for side in (height, width)]
     if 0 in sides:
-        raise UserError(f"--size: {text!r} is no HEIGHTxWIDTH such as 360x640")
+        raise UserError(f"--frame-size: {text!r} is no HEIGHTxWIDTH such as 360x640")
     if max(sides) > MOST_SIDE:
-        raise UserError(f"--size: {text!r} has a side of more than {MOST_SIDE} pixels")
+        raise UserError(f"--frame-size: {text!r} has a side of more than {MOST_SIDE} pixels")
     return sides[0], sides[1]
 
 
@@ -125,9 +108,3 @@ def _pixels(text: str) -> int:
     if not (text.isascii() and text.isdigit()):
         return 0
     return int(text) if len(text) <= len(str(MOST_SIDE)) else MOST_SIDE + 1
-
-
-def _one_of(option: str, name: str, known: tuple[Any, ...]) -> Any:
-    if name not in known:
-        raise UserError(f"{option}: {name!r} is none of {', '.join(known)}")
-    return name

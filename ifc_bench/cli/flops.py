@@ -1,57 +1,54 @@
-"""`flops`: multiply-adds of the encoder, or of every part of the network."""
+"""`flops`: MACs of the encoder, or of every part of the network."""
 
 from __future__ import annotations
 
 import json
 from itertools import product
-from typing import Annotated, Any, Literal, Optional
+from typing import Annotated, Any, Literal
 
-import typer
+from cyclopts import Parameter
 from tabulate import tabulate
 
-from ifc_bench.cli.numbers import MOST_FRAMES
-from ifc_bench.cli.variants import Kinds, Sizes, Tokens, models, parse_size
+from ifc_bench.cli.models import FrameSizes, Kinds, Tokens, models, parse_size
+from ifc_bench.cli.options import MOST_FRAMES, number
 from ifc_bench.config import AttentionKernel, ModelConfig, spoken
 
 
-def add_to(app: typer.Typer) -> None:
-    """Add the command."""
+def command(
+    *,
+    communication: Kinds = None,
+    tokens: Tokens = None,
+    window: Annotated[
+        list[int] | None, number("T: frames of a clip. Default: 5 and 36.", 1, MOST_FRAMES)
+    ] = None,
+    frame_size: FrameSizes = None,
+    attention: Annotated[
+        AttentionKernel, Parameter(help="Attention implementation.")
+    ] = "materialised",
+    scopes: Annotated[
+        bool, Parameter(help="The whole network, part by part, with the bytes moved.")
+    ] = False,
+    style: Annotated[
+        Literal["github", "json"], Parameter("--format", help="Format of the table.")
+    ] = "github",
+) -> None:
+    """Count MACs on the real modules: of the encoder (paper, Table 1), or of all parts.
 
-    @app.command("flops")
-    def flops_command(
-        communication: Kinds = None,
-        tokens: Tokens = None,
-        frames: Annotated[
-            Optional[list[int]],
-            typer.Option(min=1, max=MOST_FRAMES, help="T. Default: 5 and 36."),
-        ] = None,
-        size: Sizes = None,
-        attention: Annotated[
-            AttentionKernel, typer.Option(help="Attention implementation.")
-        ] = "materialised",
-        scopes: Annotated[
-            bool,
-            typer.Option("--scopes", help="The whole network, part by part, with bytes moved."),
-        ] = False,
-        style: Annotated[Literal["github", "json"], typer.Option("--format")] = "github",
-    ) -> None:
-        """Count multiply-adds on the real modules: the encoder's (paper, Table 1), or all parts'.
-
-        Example: python run_ablations.py flops --communication ifc --frames 36 --format json
-        """
-        sizes = [parse_size(text) for text in size or ["360x640", "720x1280"]]
-        count_rows = _scope_rows if scopes else _encoder_rows
-        rows = [
-            row
-            for model, one_size, count in dict.fromkeys(
-                product(models(communication, tokens, [attention]), sizes, frames or [5, 36])
-            )
-            for row in count_rows(model, one_size, count)
-        ]
-        if style == "json":
-            print(json.dumps(rows, indent=1))
-        else:
-            print(tabulate([_readable(row) for row in rows], headers="keys", tablefmt="github"))
+    Example: python run_ablations.py flops --communication ifc --window 36 --format json
+    """
+    sizes = [parse_size(text) for text in frame_size or ["360x640", "720x1280"]]
+    count_rows = _scope_rows if scopes else _encoder_rows
+    rows = [
+        row
+        for model, one_size, count in dict.fromkeys(
+            product(models(communication, tokens, [attention]), sizes, window or [5, 36])
+        )
+        for row in count_rows(model, one_size, count)
+    ]
+    if style == "json":
+        print(json.dumps(rows, indent=1))
+    else:
+        print(tabulate([_readable(row) for row in rows], headers="keys", tablefmt="github"))
 
 
 def _encoder_rows(model: ModelConfig, size: tuple[int, int], frames: int) -> list[dict[str, Any]]:

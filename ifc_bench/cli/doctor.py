@@ -8,13 +8,12 @@ import os
 import platform
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated
 
-import typer
+from cyclopts import Parameter
 from tabulate import tabulate
 
-from ifc_bench.cli.numbers import number
-from ifc_bench.cli.options import results_for
+from ifc_bench.cli.options import DeviceName, number, results_for
 from ifc_bench.hardware.device import describe_device, resolve_device, usable_cores
 from ifc_bench.store import write_text
 
@@ -26,37 +25,29 @@ _OPTIONAL = {
 Row = tuple[str, str, str]
 
 
-def add_to(app: typer.Typer) -> None:
-    """Add the command."""
+def command(
+    *,
+    device: DeviceName = "auto",
+    self_test: Annotated[bool, Parameter(help="Also measure the timer, for --seconds.")] = False,
+    seconds: Annotated[float, number("Seconds of the self-test.", 0.1, 86_400)] = 60,
+    results: Annotated[
+        Path | None,
+        Parameter(help="Also write the table there; {device} stands for the device's name."),
+    ] = None,
+) -> None:
+    """Report versions, devices, attention kernels and optional parts.
 
-    @app.command("doctor")
-    def doctor_command(
-        device: Annotated[str, typer.Option(help="auto, cpu or cuda:N.")] = "auto",
-        self_test: Annotated[
-            bool, typer.Option("--self-test", help="Also time the timer, for --seconds.")
-        ] = False,
-        seconds: Annotated[
-            float,
-            typer.Option(min=0.1, max=86_400, callback=number, help="Length of the self-test."),
-        ] = 60,
-        results: Annotated[
-            Optional[Path],
-            typer.Option(help="Also write the table there; {device} stands for the device's name."),
-        ] = None,
-    ) -> None:
-        """Report versions, devices, attention kernels and optional parts.
-
-        Example: python run_ablations.py doctor --self-test --seconds 10
-        """
-        place = resolve_device(device)
-        rows = [*_versions(), *_nvml(), *_device(place), *_threads(), *_kernels(place)]
-        if self_test:
-            rows += _self_test(place, seconds)
-        text = tabulate(rows, ["part", "found", "note"], "github", disable_numparse=True)
-        print(text)
-        if results is not None:
-            folder = results_for(results, describe_device(place, 1))
-            write_text(folder / "tables" / "doctor.md", f"{text}\n")
+    Example: python run_ablations.py doctor --self-test --seconds 10
+    """
+    place = resolve_device(device)
+    rows = [*_versions(), *_nvml(), *_device(place), *_threads(), *_kernels(place)]
+    if self_test:
+        rows += _self_test(place, seconds)
+    text = tabulate(rows, ["part", "found", "note"], "github", disable_numparse=True)
+    print(text)
+    if results is not None:
+        folder = results_for(results, describe_device(place, 1))
+        write_text(folder / "tables" / "doctor.md", f"{text}\n")
 
 
 def _versions() -> Iterator[Row]:

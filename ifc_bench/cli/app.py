@@ -1,0 +1,78 @@
+"""The commands by name, in the groups that `--help` shows; each is imported when it is called."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
+from typing import Annotated, Any
+
+from cyclopts import App, Group, Parameter
+
+_HELP = """Ablations of IFC: what communication between frames brings, and what it costs.
+
+Without a command the default job runs: the tables of preset quick.
+
+Example: python run_ablations.py run table3a --preset quick --seeds 2
+"""
+
+# Group, then command, the file of cli/ it is in, and its line in the list of commands.
+COMMANDS: dict[str, dict[str, str]] = {
+    "Run and report": {
+        "run": "Train, evaluate and measure what tables need, then print them.",
+        "plan": "List the work behind tables: what exists, what is shared, what the rest takes.",
+        "report": "Print tables from records alone, or write a report with figures.",
+        "significance": "Test which differences of tables exceed noise, ours or the paper's.",
+    },
+    "Measure": {
+        "profile": "Measure FPS, latency, memory and energy, scope by scope.",
+        "fit": "Predict peak memory, and which GPUs have enough.",
+        "flops": "Count MACs of the encoder, or of every part of the network.",
+        "compare": "Compare two sets of profiles, and fail on a regression.",
+    },
+    "Look": {
+        "predict": "Find, segment and track the instances of every video.",
+        "visualize": "Draw one strip a video: ground truth and predictions.",
+        "attention": "Draw the attention of memory tokens over a clip (paper, Figure 2).",
+        "diagram": "Draw the network with shapes and parameters (paper, Figure 3).",
+    },
+    "Data": {
+        "data": "Check, split, generate and convert data sets.",
+    },
+    "Check": {
+        "evaluate": "Score predictions: the twelve numbers of the YouTube-VIS API.",
+        "doctor": "Report versions, devices, attention kernels and optional parts.",
+    },
+}
+
+
+def build_app(given: Sequence[str]) -> App:
+    """The whole command line; a command that is `given` shows its own help, the others a line."""
+    app = App(
+        name="run_ablations.py",
+        help=_HELP,
+        version=_version,
+        version_flags=["--version"],
+        help_flags=["--help"],
+        default_parameter=Parameter(negative=(), consume_multiple=True),
+    )
+    for place, (title, commands) in enumerate(COMMANDS.items()):
+        group = Group(title, sort_key=place)
+        for name, told in commands.items():
+            shown = None if name in given else told
+            app.command(f"ifc_bench.cli.{name}:command", name=name, group=group, help=shown)
+    app.default(_default_job)
+    return app
+
+
+def _default_job(*, recipes: Annotated[Any, Parameter(parse=False)]) -> None:
+    """Run the tables of preset quick."""
+    from ifc_bench.cli.run import default_job
+
+    default_job(recipes)
+
+
+def _version() -> str:
+    try:
+        return version("ifc-bench")
+    except PackageNotFoundError:
+        return "not installed"

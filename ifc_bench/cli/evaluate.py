@@ -1,0 +1,72 @@
+"""`evaluate`: the scores of a results.json of any system."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+from tabulate import tabulate
+
+from ifc_bench.cli.options import Results
+from ifc_bench.config import External
+from ifc_bench.data.annotations import read_instances
+from ifc_bench.errors import UserError
+from ifc_bench.evaluation import as_result, coverage, read_predictions, score_videos
+from ifc_bench.provenance import provenance
+from ifc_bench.records import Record
+from ifc_bench.store import Store, file_hash
+
+_LONGEST_NAME = 100
+
+
+def command(
+    *,
+    ground_truth: Annotated[Path, Parameter(help="Annotations in the YouTube-VIS format.")],
+    predictions: Annotated[Path, Parameter(help="A results.json of any system.")],
+    method: Annotated[
+        str | None, Parameter(help="Keep a record under this name, for Tables 2(a) and 2(b).")
+    ] = None,
+    results: Results = Path("results"),
+    style: Annotated[
+        Literal["github", "json"], Parameter("--format", help="Format of the scores.")
+    ] = "github",
+) -> None:
+    """Score predictions: the twelve numbers of the YouTube-VIS API, as fractions.
+
+    A number that no ground truth defines is -1, as in the API. Standard error says how many videos
+    the predictions cover.
+
+    Example: python run_ablations.py evaluate --ground-truth GT.json --predictions PRED.json
+    --method "VisTR (R50)"
+    """
+    if method is not None and not (method.isprintable() and len(method) <= _LONGEST_NAME):
+        raise UserError(
+            f"--method: {method!r} is no name that a table can show: at most {_LONGEST_NAME} "
+            "characters, all printable"
+        )
+    begun = time.monotonic()
+    truth = read_instances(ground_truth)
+    found = read_predictions(predictions, truth)
+    covered = coverage(truth, found)
+    scores = score_videos(truth, found)
+    if method is not None:
+        work = External(
+            method=method,
+            data=ground_truth.stem,
+            predictions=file_hash(predictions),
+            ground_truth=file_hash(ground_truth),
+        )
+        result = as_result(scores, truth, len(found), time.monotonic() - begun)
+        result = result.model_copy(update={"predicted_videos": covered.predicted})
+        Store(results, Path("runs")).save(
+            Record.of(work, provenance("cpu", 1), result, split_hash=work.ground_truth)
+        )
+    print(covered.told(), file=sys.stderr)
+    if style == "json":
+        print(json.dumps(scores.summary()))
+    else:
+        print(tabulate(scores.summary().items(), ["metric", "value"], "github", floatfmt=".4f"))

@@ -1,0 +1,136 @@
+"""`fit`: the peak memory of each variant, which GPUs have enough, and how fast they would be."""
+
+from __future__ import annotations
+
+from itertools import product
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+
+from ifc_bench.cli.models import (
+    DEFAULT_WINDOWS,
+    Attentions,
+    FrameSizes,
+    Kinds,
+    Precisions,
+    Tokens,
+    Windows,
+    models,
+    parse_size,
+)
+from ifc_bench.cli.options import DeviceName, Style, Threads, number, results_for
+from ifc_bench.cli.progress import bar
+from ifc_bench.config import Arithmetic, Footprint, ModelConfig
+from ifc_bench.errors import UserError
+from ifc_bench.hardware.catalogue import GpuModel, card
+from ifc_bench.hardware.device import describe_device, resolve_device
+from ifc_bench.records import Record
+from ifc_bench.report.footprints import render_check, render_fits
+from ifc_bench.report.forecast import render_forecast
+from ifc_bench.report.layout import Format
+from ifc_bench.store import Store, write_text
+
+_MOST_CLIPS = 1024
+_CARDS = ["rtx-2080ti", "v100-16gb", "v100-32gb"]
+
+
+def command(
+    *,
+    gpu: Annotated[
+        list[str] | None, Parameter(help=f"GPUs of the catalogue. Default: {' '.join(_CARDS)}.")
+    ] = None,
+    purpose: Annotated[
+        Literal["inference", "training"], Parameter("--for", help="The work that has to fit.")
+    ] = "inference",
+    communication: Kinds = None,
+    tokens: Tokens = None,
+    window: Windows = None,
+    frame_size: FrameSizes = None,
+    attention: Attentions = None,
+    precision: Precisions = None,
+    clips: Annotated[int, number("Clips of a training batch.", 1, _MOST_CLIPS)] = 2,
+    check: Annotated[
+        bool, Parameter(help="Also measure each on --device, and print the error.")
+    ] = False,
+    forecast: Annotated[
+        Path | None, Parameter(help="Also predict FPS from the profiles in this directory.")
+    ] = None,
+    device: DeviceName = "auto",
+    threads: Threads = 1,
+    results: Annotated[
+        Path, Parameter(help="Directory of the records; {device} stands for the device's name.")
+    ] = Path("results"),
+    style: Style = "github",
+) -> None:
+    """Predict the peak memory of each variant, and which GPUs have enough.
+
+    The real modules run on fake tensors: no memory is used, and no GPU.
+
+    Example: python run_ablations.py fit --gpu v100-16gb v100-32gb --window 20 36
+    --frame-size 720x1280
+    """
+    cards = [card(key) for key in dict.fromkeys(gpu or _CARDS)]
+    chosen = models(communication, tokens, attention or ["materialised", "efficient"])
+    types: list[Arithmetic] = precision or ["fp32"]
+    sizes = [parse_size(text) for text in frame_size or ["360x640"]]
+
+    def work(model: ModelConfig, place: tuple[int, int], count: int, kind: Arithmetic) -> Footprint:
+        return Footprint(
+            model=model,
+            purpose=purpose,
+            frames=count,
+            height=place[0],
+            width=place[1],
+            clips=clips if purpose == "training" else 1,
+            precision=kind,
+        )
+
+    grid = product(chosen, sizes, window or DEFAULT_WINDOWS, types)
+    works = list(dict.fromkeys(work(*place) for place in grid))
+    described = describe_device(resolve_device(device), threads)
+    profiles = _profiles(results_for(forecast, described)) if forecast else []
+    results = results_for(results, described)
+    store = Store(results, results)  # nothing is kept under runs, so no such directory is made
+    store.prepare()
+    from ifc_bench.measuring import fitting  # torch: only where it is needed
+
+    with bar("predict") as tell:
+        shown = [render_fits(fitting.predict_all(works, store, tell), cards, style)]
+    if forecast:
+        shown.append(_forecast(works, cards, profiles, style))
+    if check:
+        with bar("measure") as tell:
+            pairs = fitting.check_all(works, store, resolve_device(device), described, tell)
+        shown.append(render_check(pairs, f"{described.name}'s allocator", style))
+    text = "\n".join(shown)
+    print(text)
+    if style == "github":
+        write_text(results / "tables" / f"fit-{purpose}.md", text)
+
+
+def _profiles(folder: Path) -> list[Record]:
+    """What `--forecast` learns from.
+
+    Raises:
+        UserError: where the folder has no profile that was measured scope by scope.
+    """
+    from ifc_bench.measuring.roofline import learn  # torch: only where it is needed
+
+    found = list(Store(folder, Path("runs")).records("profile"))
+    if learn(found) is None:
+        raise UserError(
+            f"--forecast: {folder}: has no profiles with scopes; run profile first, or name "
+            "another folder"
+        )
+    return found
+
+
+def _forecast(
+    works: list[Footprint], cards: list[GpuModel], profiles: list[Record], style: Format
+) -> str:
+    from ifc_bench.measuring.roofline import forecasts  # torch: only where it is needed
+
+    found = forecasts(works, cards, profiles)
+    learned = found.efficiency
+    return render_forecast(found.rows, cards, found.fps, learned.learned_from, learned.error, style)

@@ -1,0 +1,91 @@
+"""`predict`: a trained model over real videos."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from ifc_bench.cli.options import MOST_FRAMES, DeviceName, Results, Runs, ShortEdge, number
+from ifc_bench.cli.progress import bar
+from ifc_bench.config import Testing
+from ifc_bench.data.files import Files
+from ifc_bench.errors import UserError
+from ifc_bench.hardware.device import resolve_device
+from ifc_bench.store import Store, file_hash, write_text
+
+Videos = Annotated[
+    Path,
+    Parameter(help="A directory with instances.json, or an annotation file such as valid.json."),
+]
+Images = Annotated[
+    Path | None,
+    Parameter(help="Directory of the frames. Default: the usual places beside the file."),
+]
+Checkpoint = Annotated[Path | None, Parameter(help="A checkpoint of the released code.")]
+TrainingId = Annotated[
+    str | None, Parameter(help="ID of one of your training runs (instead of --checkpoint).")
+]
+Own = Annotated[
+    list[str] | None,
+    Parameter(
+        help="Communication module of that training run, package.module:Class; no other is "
+        "imported."
+    ),
+]
+
+
+def command(
+    *,
+    data: Videos,
+    out: Annotated[Path, Parameter(help="The results.json to write.")],
+    images: Images = None,
+    checkpoint: Checkpoint = None,
+    training: TrainingId = None,
+    own: Own = None,
+    window: Annotated[int, number("T: frames of a window.", 1, MOST_FRAMES)] = 5,
+    stride: Annotated[int, number("S: frames between windows.", 1, MOST_FRAMES)] = 1,
+    offline: Annotated[
+        bool, Parameter(help="One window for the whole video, whatever --window says.")
+    ] = False,
+    short_edge: ShortEdge = None,
+    results: Results = Path("results"),
+    runs: Runs = Path("runs"),
+    device: DeviceName = "auto",
+) -> None:
+    """Find, segment and track the instances of every video.
+
+    After a stop, the same command goes on with the next video.
+
+    Example: python run_ablations.py predict --checkpoint ifc_r50.pth --data clips --short-edge 360
+    --out results.json
+    """
+    if not out.name or out.is_dir():
+        raise UserError(f"--out: {str(out)!r} names no file; name the results.json to write")
+    from ifc_bench.data.loading import VideoDataset  # torch: only where it is needed
+    from ifc_bench.inference import Partial, load_model, predict, results_json
+
+    videos = VideoDataset(Files.at(data, images), unannotated=True)
+    store = Store(results, runs)
+    model = load_model(store, training, checkpoint, resolve_device(device), own or ())
+    if model.classes != len(videos.category_ids):
+        raise UserError(
+            f"{videos.files.annotations}: categories: has {len(videos.category_ids)}, the "
+            f"model has {model.classes} classes; they must agree"
+        )
+    how = Testing(
+        window=None if offline else window,
+        stride=stride,
+        size=short_edge,
+        short_videos="shrink",
+    )
+    source = training if checkpoint is None else file_hash(checkpoint)
+    request = {"model": source, "data": videos.digest(every_byte=False), **how.model_dump()}
+    kept = Partial(out, json.dumps(request))
+    with bar("videos") as tell, kept:
+        found = predict(model, videos, how, tell, kept)
+    write_text(out, results_json(found))
+    kept.done()
+    print(f"{out}: {len(found.tracks)} entries from {found.count} tracks")

@@ -1,0 +1,254 @@
+"""`profile`: speed, memory and energy of every variant on this machine."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from itertools import product
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+from rich.console import Console
+
+from ifc_bench.cli.models import (
+    DEFAULT_WINDOWS,
+    Attentions,
+    FrameSizes,
+    Kinds,
+    Precisions,
+    Tokens,
+    Windows,
+    models,
+    parse_size,
+)
+from ifc_bench.cli.options import (
+    MOST_FRAMES,
+    DeviceName,
+    ExpectGpu,
+    Style,
+    Threads,
+    number,
+    refuse_other_card,
+    results_for,
+)
+from ifc_bench.cli.progress import bar
+from ifc_bench.config import (
+    Arithmetic,
+    FolderData,
+    ModelConfig,
+    NoiseFrames,
+    Profile,
+    Protocol,
+    RandomWeights,
+)
+from ifc_bench.data.catalogue import adopt_clips
+from ifc_bench.errors import UserError
+from ifc_bench.hardware.device import describe_device, resolve_device
+from ifc_bench.records import Device
+from ifc_bench.report.paper import PaperNumbers
+from ifc_bench.report.profiles import render_profiles
+from ifc_bench.report.speeds import variant
+from ifc_bench.store import Store, write_text
+
+_DEFAULT = Protocol()
+_MOST_PROCESSES, _MOST_PASSES, _MOST_SECONDS, _MOST_CLIPS = 1000, 1_000_000, 86_400, 100_000
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Passes:
+    """How long each row is measured."""
+
+    processes: Annotated[int, number("Processes a row.", 1, _MOST_PROCESSES)] = _DEFAULT.processes
+    min_passes: Annotated[int, number("Passes of a process, at least.", 1, _MOST_PASSES)] = (
+        _DEFAULT.min_passes
+    )
+    min_seconds: Annotated[
+        float, number("Seconds of a process, at least.", 0.001, _MOST_SECONDS)
+    ] = _DEFAULT.min_seconds
+    max_seconds: Annotated[
+        float, number("Seconds of a process, at most.", 0.001, _MOST_SECONDS)
+    ] = _DEFAULT.max_seconds
+    target: Annotated[
+        float,
+        number("Half width of the median's 95% interval to reach, as a share of it.", 1e-6, 1),
+    ] = _DEFAULT.target
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Execution:
+    """How torch runs the network."""
+
+    compiled: Annotated[bool, Parameter("--compile", help="Run with torch.compile.")] = False
+    channels_last: Annotated[
+        bool,
+        Parameter(negative="--no-channels-last", help="Memory order of convolution tensors."),
+    ] = True
+    cudnn_benchmark: Annotated[bool, Parameter(help="Let cuDNN choose among its algorithms.")] = (
+        False
+    )
+    deterministic: Annotated[bool, Parameter(help="Deterministic algorithms alone.")] = False
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Subjects:
+    """The videos and windows to measure."""
+
+    frame_size: FrameSizes = None
+    window: Windows = None
+    stride: Annotated[int, number("S: frames between windows.", 1, MOST_FRAMES)] = 1
+    offline: Annotated[bool, Parameter(help="Also measure one window for the whole video.")] = False
+    video_length: Annotated[
+        int, number("Frames of the synthetic video (noise).", 1, MOST_FRAMES)
+    ] = 36
+    data: Annotated[
+        Path | None, Parameter(help="Real clips: a directory in the YouTube-VIS format.")
+    ] = None
+    videos: Annotated[int, number("Number of clips of --data.", 1, _MOST_CLIPS)] = 8
+    instances: Annotated[int, number("Objects that random weights find in a window.", 1, 10**6)] = (
+        10
+    )
+
+    @property
+    def windows(self) -> list[int | None]:
+        """T of every row; None is the offline mode."""
+        return [*(self.window or DEFAULT_WINDOWS), *([None] if self.offline else [])]
+
+
+_SUBJECTS, _EXECUTION, _PASSES = Subjects(), Execution(), Passes()
+
+
+def command(
+    *,
+    communication: Kinds = None,
+    tokens: Tokens = None,
+    subjects: Subjects = _SUBJECTS,
+    attention: Attentions = None,
+    precision: Precisions = None,
+    execution: Execution = _EXECUTION,
+    passes: Passes = _PASSES,
+    device: DeviceName = "auto",
+    threads: Threads = 1,
+    expect_gpu: ExpectGpu = None,
+    results: Annotated[
+        Path, Parameter(help="Directory of the records; {device} stands for the device's name.")
+    ] = Path("results"),
+    runs: Annotated[Path, Parameter(help="Directory of unfinished measurements.")] = Path("runs"),
+    style: Style = "github",
+) -> None:
+    """Measure FPS, latency, memory and energy, scope by scope; write records, print a table.
+
+    Every row is measured in several processes, and the rows take turns. A row that has a record is
+    not measured again; an interrupted session goes on where it was. The table in the results
+    directory shows everything that was measured into it.
+
+    Example: python run_ablations.py profile --communication none ifc --window 5 20
+    --frame-size 96x160 --video-length 20 --processes 3
+    """
+    described = describe_device(resolve_device(device), threads)
+    refuse_other_card(expect_gpu, described.name)
+    results = results_for(results, described)
+    store = Store(results, runs)
+    real = adopt_clips(subjects.data, store) if subjects.data else None
+    chosen = models(communication, tokens, attention or ["materialised"])
+    types: list[Arithmetic] = precision or ["fp32"]
+    protocol = Protocol(**asdict(passes))
+    works = _works(chosen, types, subjects, real, described, execution, protocol)
+    _refuse_short(works, real, subjects.video_length)
+    _refuse_contradictions(works, subjects.instances, protocol)
+    _measure(works, store, resolve_device(device))
+    records = [record for one in works if (record := store.load(one)) is not None]
+    print(render_profiles(records, style, PaperNumbers()))
+    everything = render_profiles(store.records("profile"), paper=PaperNumbers())
+    write_text(results / "tables" / "profile.md", everything)
+    failed = [record for record in records if record.status == "failed"]
+    if failed:
+        last = (failed[0].error or "").strip().splitlines()[-1]
+        raise UserError(f"{len(failed)} rows failed, the first with {last}; run again to retry")
+
+
+def _works(
+    chosen: list[ModelConfig],
+    types: list[Arithmetic],
+    subjects: Subjects,
+    real: FolderData | None,
+    device: Device,
+    execution: Execution,
+    protocol: Protocol,
+) -> list[Profile]:
+    """One measurement for each model, frame size, window and precision, each once."""
+
+    def work(model: ModelConfig, place: str, window: int | None, precision: Arithmetic) -> Profile:
+        height, width = parse_size(place)
+        short = min(height, width) if real and subjects.frame_size else None
+        return Profile(
+            weights=RandomWeights(model=model, instances=subjects.instances),
+            footage=real or NoiseFrames(frames=subjects.video_length, height=height, width=width),
+            videos=subjects.videos if real else 1,
+            window=window,
+            stride=subjects.stride if window else 1,
+            size=short,
+            device=device.name,
+            threads=device.threads or 1,
+            precision=precision,
+            protocol=protocol,
+            **asdict(execution),
+        )
+
+    grid = product(chosen, subjects.frame_size or ["360x640"], subjects.windows, types)
+    return list(dict.fromkeys(work(*place) for place in grid))
+
+
+def _measure(works: list[Profile], store: Store, device: str) -> None:
+    """Measure what has no record yet, with a bar; count what a clip of each costs."""
+    from ifc_bench.measuring.counting import count_all
+    from ifc_bench.measuring.profiles import measure_profiles, require_kernels
+
+    store.prepare()
+    left = [work for work in works if not store.done(work)]
+    require_kernels(left, device)
+    console = Console(stderr=True, highlight=False)
+    if left:
+        count = sum(work.protocol.processes for work in left)
+        console.print(f"{len(left)} rows on {left[0].device}, {count} processes, one at a time")
+    with bar("profile") as tell:
+
+        def show(work: Profile | None, done: int, total: int) -> None:
+            if work is None:
+                console.print("another runner measures on this machine; waiting for its end")
+                return
+            tell(done, total)
+            if not console.is_terminal and done % 10 == 0:
+                window = work.window or "video"
+                console.print(f"[{done}/{total}] {variant(work.model)} T={window}")
+
+        for _ in measure_profiles(left, store, device, show):
+            pass
+    count_all([clip for work in works if (clip := work.clip_count)], store)
+
+
+def _refuse_short(works: list[Profile], real: FolderData | None, length: int) -> None:
+    """A window that is longer than the synthetic video would measure a shorter one."""
+    longest = max((work.window or 0 for work in works), default=0)
+    if real is None and longest > length:
+        raise UserError(
+            f"--window: T = {longest} is longer than the video of --video-length {length} frames; "
+            f"ask for --video-length {longest}"
+        )
+
+
+def _refuse_contradictions(works: list[Profile], instances: int, protocol: Protocol) -> None:
+    """More objects than queries can show would be fewer, and seconds at most are at most."""
+    most = min(work.model.queries for work in works) - 1
+    if instances > most:
+        raise UserError(
+            f"--instances: {instances} is more than random weights can find, {most} with "
+            f"{most + 1} queries; ask for at most that"
+        )
+    least, longest = protocol.min_seconds, protocol.max_seconds
+    if least > longest and least != _DEFAULT.min_seconds:
+        raise UserError(
+            f"--min-seconds: {least:g} is more than the {longest:g} of --max-seconds; ask for less"
+        )

@@ -1,0 +1,127 @@
+"""`run`: train, evaluate and measure what tables need."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+from rich.console import Console
+
+from ifc_bench.cli.answers import Answers, print_and_keep
+from ifc_bench.cli.options import (
+    Choice,
+    Compare,
+    Injected,
+    Machine,
+    Retry,
+    RetryOption,
+    Tables,
+)
+from ifc_bench.cli.progress import SweepDisplay
+from ifc_bench.cli.recipes import Recipes
+from ifc_bench.config import AnyWork
+from ifc_bench.errors import UserError
+from ifc_bench.hardware.device import describe_device
+from ifc_bench.report.paper import PaperNumbers
+from ifc_bench.store import Store
+from ifc_bench.sweep.executors import Outcome, Settings, run
+from ifc_bench.sweep.plan import Plan, make_plan
+
+_CHOICE, _MACHINE = Choice(), Machine()
+
+
+def command(
+    *tables: Tables,
+    choice: Choice = _CHOICE,
+    machine: Machine = _MACHINE,
+    compare: Compare = None,
+    retry: RetryOption = None,
+    recipes: Injected,
+) -> None:
+    """Train, evaluate and measure what tables need, then print them.
+
+    Work that has a record is not done again; a stopped run goes on where it was. The exit code is
+    2 while anything that the tables need is missing (failed, diverged, out of memory).
+
+    Example: python run_ablations.py run table3a table3d --preset full
+
+    Real data: python run_ablations.py run table3a --preset paper --data ROOT
+
+    Several GPUs: torchrun --nproc-per-node 8 run_ablations.py run table3a --preset paper
+    --data ROOT
+    """
+    run_tables(choice, machine, recipes, tables, bool(compare), retry)
+
+
+def default_job(recipes: Recipes) -> None:
+    """Run the tables of preset quick."""
+    run_tables(_CHOICE, _MACHINE, recipes)
+
+
+def run_tables(
+    choice: Choice,
+    machine: Machine,
+    recipes: Recipes,
+    names: tuple[str, ...] = (),
+    compare: bool = False,
+    retry: Retry | None = None,
+) -> None:
+    """The main job: plan, do, print the tables and write them.
+
+    Raises:
+        UserError: where anything that the tables ask for is missing at the end.
+    """
+    preset = choice.resolved(recipes)
+    tables = choice.tables(recipes, names, preset)
+    settings, store = machine.settings(), choice.store(retry)
+    paper = PaperNumbers() if compare else None
+    described = describe_device(settings.device, settings.threads)
+    plan = make_plan(tables, preset, described)
+    outcome = _do(plan, store, settings, described.name)
+    if outcome is None:
+        return
+    shown: list[AnyWork] = [*plan.counts, *plan.evaluations]
+    if outcome.errors and not any(store.load(work) for work in shown):
+        raise UserError("; also: ".join(outcome.errors))
+    print_and_keep(tables, Answers(recipes, preset, store, paper=paper))
+    _refuse_incomplete(plan, store, outcome.errors)
+
+
+def _refuse_incomplete(plan: Plan, store: Store, errors: list[str]) -> None:
+    missing = plan.missing(store)
+    if errors:
+        raise UserError(f"{'; also: '.join(errors)} (so far: {', '.join(missing)})")
+    if missing:
+        raise UserError(
+            f"incomplete: {', '.join(missing)}; the records under {store.results} tell why. The "
+            "same command tries again what failed, and with --retry oom, diverged or all the rest"
+        )
+
+
+def _do(plan: Plan, store: Store, settings: Settings, device: str) -> Outcome | None:
+    """Do what is left of `plan`; None in all but the first of the processes of torchrun."""
+    together = int(os.environ.get("WORLD_SIZE", "1")) > 1
+    if not together:
+        for sign in (signal.SIGTERM, signal.SIGHUP):  # of schedulers, and of a closed terminal
+            if signal.getsignal(sign) != signal.SIG_IGN:  # as nohup sets it
+                signal.signal(sign, signal.default_int_handler)
+    pieces = len(plan.jobs(store)) + bool(plan.profiles_left(store)) + bool(plan.counts_left(store))
+    if pieces:
+        store.prepare()
+    if together:
+        from ifc_bench.sweep.distributed import first_process, run_together  # torch: only here
+
+        if not first_process():
+            run_together(plan, store, settings, lambda task, event: None)
+            return None
+    console = Console(stderr=True, highlight=False)
+    console.print(
+        f"{plan.preset.name}: {pieces} pieces of work on {device}, "
+        f"{1 if together else settings.workers} at a time; about "
+        f"{plan.seconds(store, settings.workers) / 60:.0f} min (an estimate)",
+        soft_wrap=True,
+    )
+    with SweepDisplay(console, pieces, store) as display:
+        if together:
+            return run_together(plan, store, settings, display.tell)
+        return run(plan, store, settings, display.tell)

@@ -1,0 +1,47 @@
+"""`significance`: which differences of tables exceed noise."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from ifc_bench.cli.answers import comparable, with_baseline
+from ifc_bench.cli.options import Choice, Injected, Style, Tables
+from ifc_bench.errors import UserError
+from ifc_bench.report.layout import write
+from ifc_bench.report.paper import PaperNumbers
+from ifc_bench.report.presence import refuse_nothing
+from ifc_bench.report.results import Results
+from ifc_bench.report.significance import paper_grid, significance_grid, situation_grid
+
+_CHOICE = Choice()
+
+
+def command(
+    *tables: Tables,
+    choice: Choice = _CHOICE,
+    style: Style = "github",
+    paper: Annotated[
+        bool, Parameter(help="The paper's own differences, from the numbers it prints.")
+    ] = False,
+    by_situation: Annotated[bool, Parameter(help="On the videos of each situation alone.")] = False,
+    recipes: Injected,
+) -> None:
+    """Test which differences of tables exceed noise, ours or the paper's; from records alone.
+
+    Example: python run_ablations.py significance table3a --preset full
+    """
+    if paper and by_situation:
+        raise UserError("--paper, --by-situation: the paper prints no numbers by situation")
+    preset, store = choice.resolved(recipes), choice.store()
+    chosen = with_baseline(choice.tables(recipes, tables, preset), recipes, preset)
+    if paper:
+        grids = [paper_grid(table, PaperNumbers()) for table in chosen]
+    else:
+        found = [Results.read(table, preset, store) for table in chosen]
+        refuse_nothing(found, preset, store, recipes.tables, recipes.presets)
+        ours = situation_grid if by_situation else significance_grid
+        grids = [ours(one) for one in comparable(found, store.results)]
+    for grid in grids:
+        print(write(grid, style))

@@ -1,0 +1,71 @@
+"""`visualize`: strips of frames with the ground truth and predictions."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from ifc_bench.cli.options import number
+from ifc_bench.cli.predict import Images, Videos
+from ifc_bench.data.files import Files
+from ifc_bench.errors import UserError
+
+_LONGEST_LABEL = 80
+_MOST_FRAMES = 100_000
+
+
+def command(
+    *,
+    data: Videos,
+    out: Annotated[Path, Parameter(help="Directory for the pictures.")],
+    images: Images = None,
+    predictions: Annotated[
+        list[Path] | None, Parameter(help="results.json files, each a row of the strip.")
+    ] = None,
+    video: Annotated[list[int] | None, Parameter(help="IDs of videos. Default: all.")] = None,
+    label: Annotated[
+        list[str] | None,
+        Parameter(help="A name for each results.json, in order. Default: the file's."),
+    ] = None,
+    situation: Annotated[str | None, Parameter(help="Videos of one situation alone.")] = None,
+    columns: Annotated[int, number("Frames of a strip.", 1, _MOST_FRAMES)] = 6,
+    frame: Annotated[
+        list[int] | None, number("These frames instead, from 0.", 0, _MOST_FRAMES)
+    ] = None,
+    threshold: Annotated[float, Parameter(help="Leave out tracks with a lower score.")] = 0.3,
+    gif: Annotated[bool, Parameter(help="Also write a GIF of each whole video.")] = False,
+) -> None:
+    """Draw one strip a video: the ground truth on top, then one row for each results.json.
+
+    Example: python run_ablations.py visualize --data clips --predictions results.json
+    --out pictures
+    """
+    for name in label or []:
+        if not (name.isprintable() and len(name) <= _LONGEST_LABEL):
+            raise UserError(
+                f"--label: {name!r} is no name that a picture can show: at most "
+                f"{_LONGEST_LABEL} characters, all printable"
+            )
+    names = label or [path.stem for path in predictions or []]
+    if len(names) != len(predictions or []):
+        raise UserError(
+            f"--label: {len(names)} names for {len(predictions or [])} files of --predictions"
+        )
+    for name in names:
+        if names.count(name) > 1:
+            raise UserError(
+                f"--label: two rows would be called {name!r}; give each --predictions a --label"
+            )
+    if math.isnan(threshold):
+        raise UserError("--threshold: nan is no score; give a number")
+    from ifc_bench.data.loading import VideoDataset
+    from ifc_bench.pictures.videos import Choice, draw_strips  # torch: only where it is needed
+
+    videos = VideoDataset(Files.at(data, images), unannotated=True)
+    choice = Choice(video, situation, columns, frame or None, threshold, gif)
+    what = dict(zip(names, predictions or [], strict=True))
+    for path in draw_strips(videos, out, what, choice):
+        print(path)
