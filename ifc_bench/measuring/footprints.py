@@ -6,6 +6,7 @@ only takes the tensors' content away.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 
 import torch
@@ -42,6 +43,8 @@ class _NoTracker(ClipTracker):
 
 def predict_footprint(work: Footprint) -> FootprintResult:
     """The peak that an allocator would reach, without allocating."""
+    # It logs a traceback of every error that it raises as well.
+    logging.getLogger("torch._subclasses.fake_tensor").setLevel(logging.CRITICAL)
     with FakeTensorMode():
         network = _fake_network(work.model)
         live = LiveBytes(work.threads if work.allocator == "cpu" else None)

@@ -40,6 +40,7 @@ def start_model(model: IFC, work: Training, store: Store) -> list[str] | None:
             path = store.weights_path(work.start)
             if not path.exists():
                 raise UserError(f"{path}: no such file; give the weights again with --start")
+            path = path.resolve()  # our link; messages name the user's own file
             if content == "released":
                 return list(start_from_released(model, path).new)
             load_imagenet_weights(_resnet(model, work), path)

@@ -32,6 +32,7 @@ def test_the_file_and_line_are_told(tmp_path, monkeypatch, refusal, request, cod
 UNFIT = {
     "nothing": "    def across(self, *a, **n): return None",
     "shape": "    def across(self, tokens, *a, **n): return tokens[:, :1], a[0]",
+    "channels": "    def across(self, t, m, *a, **n): return t.repeat(1, 1, 1, 2), m",
     "three": "    def across(self, tokens, *a, **n): return tokens, tokens, tokens",
     "arguments": "    def __init__(self): pass",
     "bare": "    def __init__(self, layer, blocks): pass",

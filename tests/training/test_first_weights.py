@@ -308,3 +308,14 @@ def test_any_folder_in_the_format_serves_the_embedded_presets(data_folder, tmp_p
     hashes = {r.split_hash for r in Store(tmp_path / "r", tmp_path / "x").records("training")}
     assert len(hashes) == 1
     assert np.unique([len(h) for h in hashes]).tolist() == [129]
+
+
+def test_weights_that_do_not_fit_are_told_by_the_users_own_file(tmp_path):
+    """Not by the link that the store keeps."""
+    torch.save({"memory_bus": torch.ones(1)}, tmp_path / "mine.pth")
+    store = Store(tmp_path / "r", tmp_path / "u")
+    start = store.adopt_weights(tmp_path / "mine.pth")
+    preset = PRESETS["smoke"]
+    work = preset.training(TABLES["own"](preset).rows[1], 0).model_copy(update={"start": start})
+    with pytest.raises(UserError, match=f"{tmp_path / 'mine.pth'}: no entry fits the model"):
+        start_model(build_model(work.model), work, store)
