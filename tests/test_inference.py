@@ -72,7 +72,7 @@ def test_predictions_that_are_not_finite_are_one_line_and_leave_nothing(
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.fill_(3e38)
-    monkeypatch.setattr("ifc_bench.cli.predicting.chosen_model", lambda *_, **__: model)
+    monkeypatch.setattr("ifc_bench.inference.load_model", lambda *_, **__: model)
     out = tmp_path / "r.json"
     assert main(TABLES, PRESETS, ["predict", f"--data={data_folder / 'valid'}", f"--out={out}",
                                   "--training=x"]) == 2  # fmt: skip

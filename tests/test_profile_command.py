@@ -48,8 +48,11 @@ def test_profile_of_real_clips(tmp_path, data_folder):
     [
         (["--window", "9", "--video-length", "3"], "--window: T = 9 is longer than the video"),
         (["--frame-size", "wide"], "--frame-size: 'wide' is no HEIGHTxWIDTH"),
-        (["--attention", "soft"], "--attention: 'soft' is none of materialised"),
-        (["--precision", "int4"], "--precision: 'int4' is none of fp32"),
+        (
+            ["--attention", "soft"],
+            'Invalid value "soft" for --attention. Choose from: "materialised"',
+        ),
+        (["--precision", "int4"], 'Invalid value "int4" for --precision. Choose from: "fp32"'),
         (["--communication", "gossip"], "--communication: 'gossip' is none of"),
         (["--attention", "efficient", "--window", "2", *SMALL], "'efficient' is not available"),
         (["--data", "nowhere"], "no such file"),

@@ -68,7 +68,7 @@ def answer(monkeypatch, error: BaseException) -> int:
     def broken(*arguments: object) -> list[str]:
         raise error
 
-    monkeypatch.setattr(cli.comparing, "read_side", broken)
+    monkeypatch.setattr("ifc_bench.cli.compare.read_side", broken)
     return cli.main({}, {}, ["compare", "a", "b"])
 
 

@@ -11,12 +11,9 @@ from ifc_bench.config import (
     NoComm,
     RandomWeights,
 )
-from ifc_bench.errors import UserError
-from ifc_bench.hardware.catalogue import card
-from ifc_bench.measuring import fitting, footprints
+from ifc_bench.measuring import footprints
 from ifc_bench.measuring.footprints import measure_footprint, predict_footprint
 from ifc_bench.measuring.subject import random_network
-from ifc_bench.records import FootprintResult
 from tests.conftest import tiny_model
 
 VARIANTS = [NoComm(), FullTHW(), DecompTHW(), InterFrame()]
@@ -92,51 +89,3 @@ def test_out_of_memory_is_a_result(monkeypatch):
     found = measure_footprint(clip(tiny_model(), 2), "cpu")
     assert found.peak_bytes is None
     assert found.asked_bytes == 2 << 30
-
-
-def test_emulation_needs_a_larger_card(monkeypatch):
-    import torch
-
-    with pytest.raises(UserError, match="needs a CUDA device"):
-        measure_footprint(clip(tiny_model(), 2, emulated="v100-16gb"), "cpu")
-    capped = []
-
-    class Card:
-        total_memory = 24 << 30
-
-    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda place: Card)
-    monkeypatch.setattr(
-        torch.cuda, "set_per_process_memory_fraction", lambda share, place: capped.append(share)
-    )
-    place = torch.device("cuda:0")
-    footprints._cap(place, card("v100-16gb").usable_bytes, "v100-16gb")
-    assert capped == [card("v100-16gb").usable_bytes / (24 << 30)]
-    with pytest.raises(UserError, match="cannot stand for a larger one"):
-        footprints._cap(place, card("v100-32gb").usable_bytes, "v100-32gb")
-
-
-@pytest.mark.parametrize("limit", [1, 5, 9, 99])
-def test_the_largest_t_is_the_last_that_fits(monkeypatch, limit):
-    one = card("v100-16gb")
-
-    def predicted(work):
-        peak = one.usable_bytes + (1 if work.frames > limit else 0)
-        return FootprintResult(weights_bytes=1, peak_bytes=peak)
-
-    monkeypatch.setattr(fitting, "predict_footprint", predicted)
-    works = [clip(tiny_model(), frames) for frames in (5, 10)]
-    found = fitting.largest(works, [one], "frames", lambda done, total: None)
-    assert [best.frames for _, _, best in found if best] == [limit]
-
-
-def test_nothing_fits_and_kernels_that_a_card_lacks(monkeypatch):
-    huge = FootprintResult(weights_bytes=1, peak_bytes=1 << 50)
-    monkeypatch.setattr(fitting, "predict_footprint", lambda work: huge)
-    works = [clip(tiny_model(attention=kernel), 5) for kernel in ("materialised", "flash")]
-    cards = [card("rtx-2080ti"), card("a100-40gb")]
-    found = fitting.largest(works, cards, "size", lambda done, total: None)
-    assert [(base.model.attention, one.key, best) for base, one, best in found] == [
-        ("materialised", "rtx-2080ti", None),
-        ("materialised", "a100-40gb", None),
-        ("flash", "a100-40gb", None),
-    ]

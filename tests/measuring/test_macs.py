@@ -76,11 +76,11 @@ def test_an_unknown_operation_is_an_error():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--tokens", "-1"], "'--tokens'"),
+        (["--tokens", "-1"], "--tokens"),
         (["--communication", "gossip"], "'gossip' is none of none, full, decomposed, ifc"),
         (["--frame-size", "big"], "'big' is no HEIGHTxWIDTH"),
         (["--window", "0"], "--window"),
-        (["--tokns", "8"], "No such option: --tokns"),
+        (["--tokns", "8"], "Unknown option: --tokns"),
         (["--attention", "magic"], "--attention"),
     ],
 )
