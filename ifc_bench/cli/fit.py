@@ -93,15 +93,15 @@ def command(
     results = results_for(results, described)
     store = Store(results, results)  # nothing is kept under runs, so no such directory is made
     store.prepare()
-    from ifc_bench.measuring import fitting  # torch: only where it is needed
+    from ifc_bench.measuring import footprints  # torch: only where it is needed
 
     with bar("predict") as tell:
-        shown = [render_fits(fitting.predict_all(works, store, tell), cards, style)]
+        shown = [render_fits(footprints.predict_all(works, store, tell), cards, style)]
     if forecast:
         shown.append(_forecast(works, cards, profiles, style))
     if check:
         with bar("measure") as tell:
-            pairs = fitting.check_all(works, store, resolve_device(device), described, tell)
+            pairs = footprints.check_all(works, store, resolve_device(device), described, tell)
         shown.append(render_check(pairs, f"{described.name}'s allocator", style))
     text = "\n".join(shown)
     print(text)

@@ -203,8 +203,8 @@ def _works(
 
 def _measure(works: list[Profile], store: Store, device: str) -> None:
     """Measure what has no record yet, with a bar; count what a clip of each costs."""
-    from ifc_bench.measuring.counting import count_all
     from ifc_bench.measuring.profiles import measure_profiles, require_kernels
+    from ifc_bench.measuring.scopes import count_all
 
     store.prepare()
     left = [work for work in works if not store.done(work)]

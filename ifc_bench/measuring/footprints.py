@@ -7,24 +7,29 @@ only takes the tensors' content away.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from ifc_bench.config import Footprint, LossConfig, ModelConfig, RandomWeights
+from ifc_bench.errors import UserError
 from ifc_bench.measuring.fake_tensors import LiveBytes
+from ifc_bench.measuring.isolation import Died, in_process, measuring
 from ifc_bench.measuring.memory import asked_bytes, cpu_peaks, network_bytes, out_of_memory
 from ifc_bench.measuring.subject import arithmetic, random_network
 from ifc_bench.models.attention import MultiHeadAttention
 from ifc_bench.models.build import build_model
 from ifc_bench.models.criterion import losses
 from ifc_bench.models.ifc import IFC
-from ifc_bench.records import FootprintResult
+from ifc_bench.provenance import provenance
+from ifc_bench.records import Device, FootprintResult, Record, Status
+from ifc_bench.store import Store
 from ifc_bench.structures import Target, Track
 from ifc_bench.tracking import ClipTracker, track_video
 
+Tell = Callable[[int, int], None]  # done, total
 _CPU = torch.device("cpu")
 _LOSS = LossConfig()
 
@@ -182,3 +187,68 @@ def _fake_network(model: ModelConfig) -> IFC:
                 laid = parameter.detach().contiguous(memory_format=torch.channels_last)
                 setattr(module, name, nn.Parameter(laid, parameter.requires_grad))
     return network
+
+
+def predict_all(works: Sequence[Footprint], store: Store, tell: Tell) -> list[Record]:
+    """The record of each prediction, made where there is none."""
+    records = []
+    for done, work in enumerate(works):
+        tell(done, len(works))
+        record = store.load(work)
+        records.append(record or _save(work, predict_footprint(work), "cpu", store))
+    return records
+
+
+def check_all(
+    works: Sequence[Footprint],
+    store: Store,
+    device: str,
+    described: Device,
+    tell: Tell,
+) -> list[tuple[Record, Record]]:
+    """Prediction and measurement of each, every measurement in a process of its own.
+
+    Raises:
+        UserError: where a measurement failed for another reason than memory.
+    """
+    here = _on_this_allocator(works, described)
+    predicted = predict_all(here, store, lambda done, total: None)
+    pairs = []
+    for done, (work, prediction) in enumerate(zip(here, predicted, strict=True)):
+        tell(done, len(here))
+        real = work.model_copy(update={"measured_on": described.name})
+        record = store.load(real)
+        if record is None or not store.done(real):
+            with measuring(lambda: None):
+                answer = in_process(measure_footprint, real, device)
+            if isinstance(answer, Died):
+                raise UserError(f"{real.id}: {answer.message.strip().splitlines()[-1]}")
+            record = _save(real, answer, device, store)
+        pairs.append((prediction, record))
+    return pairs
+
+
+def _on_this_allocator(works: Sequence[Footprint], device: Device) -> list[Footprint]:
+    """The same for the allocator that is here.
+
+    A processor's only fused kernel is called flash, and it knows no dropout, so no training.
+    """
+    if device.kind == "cuda":
+        return list(works)
+    found = []
+    for work in works:
+        model = work.model
+        if model.attention == "efficient":
+            model = model.model_copy(update={"attention": "flash"})
+        if model.attention == "flash" and work.purpose == "training":
+            continue
+        changes = {"model": model, "allocator": "cpu", "threads": device.threads or 1}
+        found.append(work.model_copy(update=changes))
+    return list(dict.fromkeys(found))
+
+
+def _save(work: Footprint, result: FootprintResult, device: str, store: Store) -> Record:
+    status: Status = "ok" if result.peak_bytes is not None else "out_of_memory"
+    record = Record.of(work, provenance(device, work.threads), result, status=status)
+    store.save(record)
+    return record

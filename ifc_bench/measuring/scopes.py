@@ -15,9 +15,9 @@ are a lower bound of the arithmetic intensity. Times and memory are not predicte
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
@@ -26,10 +26,13 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves
 
-from ifc_bench.config import ModelConfig
-from ifc_bench.measuring.macs import MacCounter, attention_macs, probed
+from ifc_bench.config import Count, ModelConfig
+from ifc_bench.measuring.macs import MacCounter, attention_macs, encoder_macs, probed
 from ifc_bench.models.build import build_model
 from ifc_bench.models.ifc import IFC
+from ifc_bench.provenance import provenance
+from ifc_bench.records import CountResult, Record, ScopeCost
+from ifc_bench.store import Store
 from ifc_bench.tracking.watch import Watch
 
 SCOPES = ("backbone", "projection", "encoder", "decoder", "mask_head")
@@ -179,3 +182,22 @@ def _size(value: Any) -> int:
     if not isinstance(value, Tensor):
         return 0
     return min(value.numel() * value.element_size(), value.untyped_storage().nbytes())
+
+
+def counted(work: Count) -> CountResult:
+    """The encoder's multiply-adds, or every scope's cost."""
+    clip = work.model, work.frames, work.height, work.width
+    if not work.scopes:
+        return CountResult(encoder_macs=encoder_macs(*clip))
+    costs = model_costs(*clip)
+    return CountResult(
+        encoder_macs=costs["encoder"].macs,
+        scopes={name: ScopeCost(**asdict(cost)) for name, cost in costs.items()},
+    )
+
+
+def count_all(works: Sequence[Count], store: Store) -> None:
+    """Write a record of each that has none."""
+    for work in works:
+        if not store.done(work):
+            store.save(Record.of(work, provenance("cpu", 1), counted(work)))

@@ -8,7 +8,7 @@ import torch
 from ablations import PRESETS, TABLES
 from ifc_bench.cli import flops, main
 from ifc_bench.cli.recipes import Recipes
-from ifc_bench.measuring import fitting
+from ifc_bench.measuring import footprints
 from ifc_bench.store import Store
 
 NINES = "9" * 5000
@@ -99,7 +99,7 @@ def test_one_line_before_any_work(refusal, arguments, message):
 
 def test_fit_writes_under_its_results_alone(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(fitting, "predict_all", lambda works, store, tell: [])
+    monkeypatch.setattr(footprints, "predict_all", lambda works, store, tell: [])
     assert main(TABLES, PRESETS, ["fit", "--device=cpu", "--results=r"]) == 0
     assert [path.name for path in tmp_path.iterdir()] == ["r"]
 

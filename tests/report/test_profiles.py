@@ -16,9 +16,8 @@ from ifc_bench.config import (
     RandomWeights,
 )
 from ifc_bench.errors import UserError
-from ifc_bench.measuring.counting import count_all
 from ifc_bench.measuring.roofline import COUNTED, forecasts, learn
-from ifc_bench.measuring.scopes import model_costs
+from ifc_bench.measuring.scopes import count_all, model_costs
 from ifc_bench.records import (
     CardFacts,
     CardLog,
