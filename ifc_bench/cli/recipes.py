@@ -20,10 +20,23 @@ class Recipes:
     tables: Mapping[str, Recipe]
     presets: Mapping[str, Preset]
 
+    def _refuse_none(self) -> None:
+        """Say where the recipes are, where there are none.
+
+        Raises:
+            UserError: outside of a clone.
+        """
+        if not self.presets:
+            raise UserError(
+                "no recipes here: tables and presets are in ablations/ of the clone; run this "
+                "command in the clone's directory"
+            )
+
     def preset(
         self, name: str, seeds: int | None = None, windows: list[int] | None = None
     ) -> Preset:
         """A preset by name, with other seeds or windows where they are given."""
+        self._refuse_none()
         if name not in self.presets:
             raise UserError(f"--preset: {name!r} is none of {', '.join(self.presets)}")
         preset = self.presets[name]
@@ -46,6 +59,7 @@ class Recipes:
         Raises:
             UserError: where a name is not known, or no chosen table has a place for `own`.
         """
+        self._refuse_none()
         found = []
         for name in dict.fromkeys(names or preset.tables):
             if name not in self.tables:

@@ -1,4 +1,4 @@
-"""The numbers that the paper prints, from `results/paper/reference.csv`."""
+"""The numbers that the paper prints, from `reference.csv`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pandas as pd
 
 from ifc_bench.errors import UserError
 
-REFERENCE = Path(__file__).resolve().parents[2] / "results" / "paper" / "reference.csv"
+REFERENCE = Path(__file__).with_name("reference.csv")
 _CARDS = ("RTX 2080 Ti", "V100")
 _COLUMNS = ("table", "factor", "variant", "T", "metric", "mean", "std", "unit", "setting")
 

@@ -1,0 +1,195 @@
+"""The functions for notebooks and scripts; `ifc_bench` itself offers them by name.
+
+They are an interface: a test holds their names and parameters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from ifc_bench.config import (
+    Evaluation,
+    ModelConfig,
+    NoiseFrames,
+    Profile,
+    Protocol,
+    RandomWeights,
+    spoken,
+)
+from ifc_bench.errors import UserError
+from ifc_bench.records import EvaluationResult, Record
+from ifc_bench.report.statistics import Summary, holm, summarise, welch
+from ifc_bench.store import Store
+
+if TYPE_CHECKING:
+    from ifc_bench.models.ifc import IFC
+
+_METRICS = ("AP", "AP50", "AP75", "AR1", "AR10")
+
+
+def load_results(folder: str | Path) -> pd.DataFrame:
+    """Read every evaluation under a results directory: one row each.
+
+    Columns: `variant`, `decoder`, `seed`, `T` and `S` (frames; T missing: offline), `matching`,
+    `iterations` of training, `data` (the beginning of the hash of both splits), the metrics `AP`, `AP50`, `AP75`, `AR1`, `AR10` as fractions,
+    and the ids `training` and `evaluation`.
+
+    Raises:
+        UserError: where there is no evaluation, or a record is damaged.
+    """
+    store = Store(Path(folder), Path("runs"))
+    rows = [row for record in store.records("evaluation") for row in _evaluation(record)]
+    if not rows:
+        raise UserError(f"{folder}: holds no evaluations; name a results directory")
+    return pd.DataFrame(rows).sort_values(["variant", "decoder", "T", "seed"], ignore_index=True)
+
+
+def _evaluation(record: Record) -> Iterator[dict[str, Any]]:
+    work, result = record.work, record.result
+    if isinstance(work, Evaluation) and isinstance(result, EvaluationResult):
+        training = work.training
+        yield {
+            "variant": spoken(training.model.communication),
+            "decoder": training.model.decoder,
+            "seed": training.seed,
+            "T": work.window,
+            "S": work.stride,
+            "matching": training.optimisation.loss.matching,
+            "iterations": training.optimisation.iterations,
+            "data": (record.split_hash or "")[:8],
+            **{metric: result.metrics.get(metric) for metric in _METRICS},
+            "training": training.id,
+            "evaluation": record.id,
+        }
+
+
+def compare_rows(
+    results: pd.DataFrame, baseline: str, metric: str = "AP", by: str = "variant"
+) -> pd.DataFrame:
+    """Compare rows of `load_results` with a baseline: Welch's test over seeds, Holm over all.
+
+    Keep rows that may be compared first: of one data set and one length of training.
+
+    One row for each value of `by` but `baseline`, and each T: `n`, `difference` in points with its
+    95% interval `low` and `high`, `p`, and `p_holm` corrected over all rows.
+
+    Raises:
+        UserError: where `baseline` is none of the values of `by`, or rows do not compare.
+    """
+    for column in ("data", "iterations"):
+        if results[column].nunique() > 1:
+            there = ", ".join(map(str, results[column].unique()))
+            raise UserError(f"{column}: rows of {there} do not compare; keep those of one")
+    known = list(results[by].unique())
+    if baseline not in known:
+        raise UserError(f"{by}: {baseline!r} is none of {', '.join(map(str, known))}")
+    found = []
+    for (window, name), group in results.groupby(["T", by], sort=True):
+        base = results[(results[by] == baseline) & (results["T"] == window)]
+        before, after = _points(base[metric]), _points(group[metric])
+        if name == baseline or before is None or after is None:
+            continue
+        test = welch(before, after)
+        low, high = test.interval or (None, None)
+        found.append(
+            {by: name, "T": window, "n": after.n, "difference": test.mean, "low": low,
+             "high": high, "p": test.p}
+        )  # fmt: skip
+    frame = pd.DataFrame(found, columns=[by, "T", "n", "difference", "low", "high", "p"])
+    judged = frame["p"].notna()
+    frame.loc[judged, "p_holm"] = holm(frame.loc[judged, "p"].tolist())
+    return frame
+
+
+def _points(values: pd.Series) -> Summary | None:
+    return summarise([100 * value for value in values.dropna()])
+
+
+def evaluate(ground_truth: str | Path, predictions: str | Path) -> dict[str, float]:
+    """Score a results.json: the twelve numbers of the YouTube-VIS API, as fractions.
+
+    A number that no ground truth defines is -1, as in the API.
+
+    Raises:
+        UserError: where a file is missing or damaged; one line with the entry and the value.
+    """
+    from ifc_bench.data.annotations import read_instances
+    from ifc_bench.evaluation import read_predictions, score_videos
+
+    truth = read_instances(Path(ground_truth))
+    return score_videos(truth, read_predictions(Path(predictions), truth)).summary()
+
+
+def load_model(
+    source: str | Path,
+    results: str | Path = "results",
+    runs: str | Path = "runs",
+    device: str = "cpu",
+    own: Sequence[str] = (),
+) -> IFC:
+    """Load a trained model: by the id of a training run, or from a released checkpoint.
+
+    `own` are communication modules, "package.module:Class", that may be imported.
+
+    Raises:
+        UserError: where there is no such run or file, or it is damaged.
+    """
+    from ifc_bench.inference import load_model as load
+
+    store = Store(Path(results), Path(runs))
+    if Path(source).is_file():
+        return load(store, checkpoint=Path(source), device=device)
+    return load(store, training=str(source), device=device, own=own)
+
+
+def profile(
+    model: ModelConfig,
+    window: int | None = 5,
+    frame_size: tuple[int, int] = (360, 640),
+    device: str = "auto",
+    results: str | Path = "results",
+    runs: str | Path = "runs",
+    **changes: Any,
+) -> pd.Series:
+    """Measure FPS, latency and memory of a model with random weights, in processes of its own.
+
+    `frame_size` is height and width in pixels; `changes` are fields of `ifc_bench.config.Profile`,
+    such as `stride`, `precision`, `compiled` or `protocol`. What has a record is not measured
+    again. Returns the row of `profile_frame`.
+
+    Raises:
+        UserError: where the device or an attention kernel is not there, or a process failed.
+    """
+    from ifc_bench.hardware.device import describe_device, resolve_device
+    from ifc_bench.measuring.profiles import measure_profiles, require_kernels
+    from ifc_bench.report.speeds import row_of
+
+    place = resolve_device(device)
+    described = describe_device(place, changes.pop("threads", 1))
+    height, width = frame_size
+    length = changes.pop("video_length", 36)
+    fields = {
+        "protocol": Protocol(),
+        "footage": NoiseFrames(frames=length, height=height, width=width),
+    }
+    work = Profile(
+        weights=RandomWeights(model=model),
+        window=window,
+        videos=1,
+        device=described.name,
+        threads=described.threads or 1,
+        **{**fields, **changes},
+    )
+    store = Store(Path(results), Path(runs))
+    if not store.done(work):
+        require_kernels([work], place)
+        list(measure_profiles([work], store, place, lambda *_: None))
+    record = store.load(work)
+    if record is None or record.status != "ok":
+        told = (record.error or record.status).strip().splitlines()[-1] if record else "no record"
+        raise UserError(f"profile: {told}")
+    return pd.Series(row_of(record))
