@@ -35,8 +35,8 @@ def load_results(folder: str | Path) -> pd.DataFrame:
     """Read every evaluation under a results directory: one row each.
 
     Columns: `variant`, `decoder`, `seed`, `T` and `S` (frames; T missing: offline), `matching`,
-    `iterations` of training, `data` (the beginning of the hash of both splits), the metrics `AP`, `AP50`, `AP75`, `AR1`, `AR10` as fractions,
-    and the ids `training` and `evaluation`.
+    `iterations` of training, `data` (the beginning of the hash of both splits), the metrics `AP`,
+    `AP50`, `AP75`, `AR1`, `AR10` as fractions, and the ids `training` and `evaluation`.
 
     Raises:
         UserError: where there is no evaluation, or a record is damaged.
