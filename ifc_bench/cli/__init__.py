@@ -51,23 +51,10 @@ def _answer(app: App, recipes: Recipes, given: Sequence[str]) -> int:
         return _fail(_usage(error, given), 2)
     except UserError as error:
         return _fail(str(error), 2)
-    except BrokenPipeError:
-        _discard(sys.stdout)
-        return _READER_GONE
     except OSError as error:
-        if error.filename is None and (code := _flushed(0)):
-            return code
-        message = told(error)
-        if message is None:
-            raise
-        return _fail(message, 2)
+        return _refused(error)
     except SystemExit as error:
-        if isinstance(error.__context__, BrokenPipeError):  # rich's, while it prints help
-            _discard(sys.stdout)
-            return _READER_GONE
-        from ifc_bench.cli.own_code import sys_exit_told
-
-        return _fail(sys_exit_told(error, given), 2)
+        return _left(error, given)
     except Exception as error:
         from ifc_bench.cli.own_code import told_with_place
 
@@ -75,6 +62,29 @@ def _answer(app: App, recipes: Recipes, given: Sequence[str]) -> int:
         if message is None:
             raise
         return _fail(message, 2)
+
+
+def _refused(error: OSError) -> int:
+    """The exit code where the system refuses; the reader of a pipe that has gone needs no word."""
+    if isinstance(error, BrokenPipeError):
+        _discard(sys.stdout)
+        return _READER_GONE
+    if error.filename is None and (code := _flushed(0)):
+        return code
+    message = told(error)
+    if message is None:
+        raise error
+    return _fail(message, 2)
+
+
+def _left(error: SystemExit, given: Sequence[str]) -> int:
+    """The exit code where something called sys.exit: rich, or a module of the user's."""
+    if isinstance(error.__context__, BrokenPipeError):
+        _discard(sys.stdout)
+        return _READER_GONE
+    from ifc_bench.cli.own_code import sys_exit_told
+
+    return _fail(sys_exit_told(error, given), 2)
 
 
 def _usage(error: CycloptsError, given: Sequence[str]) -> str:

@@ -8,7 +8,8 @@ from cyclopts import Parameter
 
 from ifc_bench.cli.options import Style, number
 from ifc_bench.errors import UserError
-from ifc_bench.report.compare import compare, lost_rows, read_side, render_comparison
+from ifc_bench.report.compare import compare, comparison_grid, lost_rows, read_side
+from ifc_bench.report.layout import write
 
 
 def command(
@@ -32,7 +33,7 @@ def command(
     """
     sides = read_side(a), read_side(b)
     rows = compare(*sides, metric)
-    print(render_comparison(*sides, rows, metric, margin, alpha, style))
+    print(write(comparison_grid(*sides, rows, metric, margin, alpha), style))
     lost = [row for row in lost_rows(*sides) if row.regressed]
     if lost or any(row.regressed(metric, margin, alpha) for row in rows):
         return 1

@@ -134,14 +134,7 @@ def validated(model: type[Model], content: Any, path: Path) -> Model:
 
 def faults(instances: VideoInstances) -> Iterator[str]:
     """What is wrong with ids, lengths, sizes, categories and masks, one line for each fault."""
-    for field in ("videos", "categories"):
-        if not getattr(instances, field):
-            yield f"{field}: is empty; at least one is needed"
-    for field in ("videos", "categories", "annotations"):
-        for number in _repeated([entry.id for entry in getattr(instances, field)]):
-            yield f"{field}: id {number} occurs twice; ids must be unique"
-    for name in _repeated([category.name for category in instances.categories]):
-        yield f"categories: name {shown(name)} occurs twice; names must be unique"
+    yield from _listing_faults(instances)
     videos = {video.id: video for video in instances.videos}
     categories = {category.id for category in instances.categories}
     for video in instances.videos:
@@ -151,19 +144,38 @@ def faults(instances: VideoInstances) -> Iterator[str]:
                 f"{video.length}; they must agree"
             )
     for annotation in instances.annotations:
-        where = f"annotation {annotation.id}"
         if annotation.category_id not in categories:
-            yield f"{where}: category_id {annotation.category_id} is not among the categories"
-        if annotation.video_id not in videos:
-            yield f"{where}: video_id {annotation.video_id} is not among the videos"
-            continue
-        for fault in tube_faults(annotation.segmentations, videos[annotation.video_id]):
-            yield f"{where}: {fault}"
-        if annotation.areas is not None and len(annotation.areas) != len(annotation.segmentations):
             yield (
-                f"{where}: areas has {len(annotation.areas)} entries for "
-                f"{len(annotation.segmentations)} segmentations; one for each frame is needed"
+                f"annotation {annotation.id}: category_id {annotation.category_id} is not among "
+                "the categories"
             )
+        for fault in _annotation_faults(annotation, videos):
+            yield f"annotation {annotation.id}: {fault}"
+
+
+def _listing_faults(instances: VideoInstances) -> Iterator[str]:
+    """Lists that are empty, and ids and names that occur twice."""
+    for field in ("videos", "categories"):
+        if not getattr(instances, field):
+            yield f"{field}: is empty; at least one is needed"
+    for field in ("videos", "categories", "annotations"):
+        for number in _repeated([entry.id for entry in getattr(instances, field)]):
+            yield f"{field}: id {number} occurs twice; ids must be unique"
+    for name in _repeated([category.name for category in instances.categories]):
+        yield f"categories: name {shown(name)} occurs twice; names must be unique"
+
+
+def _annotation_faults(annotation: Annotation, videos: dict[int, Video]) -> Iterator[str]:
+    """Faults of its video, masks and areas."""
+    if annotation.video_id not in videos:
+        yield f"video_id {annotation.video_id} is not among the videos"
+        return
+    yield from tube_faults(annotation.segmentations, videos[annotation.video_id])
+    if annotation.areas is not None and len(annotation.areas) != len(annotation.segmentations):
+        yield (
+            f"areas has {len(annotation.areas)} entries for {len(annotation.segmentations)} "
+            "segmentations; one for each frame is needed"
+        )
 
 
 def tube_faults(segmentations: list[RawRle | None], video: Video) -> Iterator[str]:

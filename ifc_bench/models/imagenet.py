@@ -175,17 +175,25 @@ def tensors(content: Any, path: object) -> dict[str, Tensor]:
     for key, value in content.items():
         if not isinstance(key, str):
             raise UserError(f"{path}: key {str(key)[:60]}: is no name of a parameter")
-        if isinstance(value, np.ndarray) and value.dtype.kind in "fiub":
-            value = _from_array(value, f"{path}: {key[:60]}")
-        if isinstance(value, Tensor):
-            if fault := tensor_fault(value):
-                raise UserError(f"{path}: {key[:60]}: {fault}")
-            found[key] = value.detach()
-        elif not isinstance(value, (int, float, str)):
-            raise UserError(f"{path}: {key[:60]}: is a {type(value).__name__}, expected a tensor")
+        tensor = _tensor(value, f"{path}: {key[:60]}")
+        if tensor is not None:
+            found[key] = tensor
     if not found:
         raise UserError(f"{path}: holds no tensor; expected a state dict, or one under 'model'")
     return found
+
+
+def _tensor(value: object, where: str) -> Tensor | None:
+    """A tensor of the state dict; None for a number or a text beside them."""
+    if isinstance(value, np.ndarray) and value.dtype.kind in "fiub":
+        value = _from_array(value, where)
+    if isinstance(value, Tensor):
+        if fault := tensor_fault(value):
+            raise UserError(f"{where}: {fault}")
+        return value.detach()
+    if not isinstance(value, (int, float, str)):
+        raise UserError(f"{where}: is a {type(value).__name__}, expected a tensor")
+    return None
 
 
 def _from_array(array: NDArray[Any], where: str) -> Tensor:

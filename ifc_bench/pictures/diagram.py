@@ -46,11 +46,23 @@ def diagram(parts: Sequence[Part], frames: tuple[int, int, int], title: str) -> 
     _part(ax, projection, named["projection"], "plain")
     _across(ax, clip, backbone)
     _across(ax, backbone, projection)
-    tokens, memory = projection, None  # where the two kinds of tokens come from
+    memory = None  # the origin of memory tokens, where there are any
     if "memory tokens" in named:
         memory = (projection[0], 1.3)
         _part(ax, memory, named["memory tokens"], "across")
-    for block in blocks:
+    tokens, memory = _encoder(ax, parts, projection, memory)
+    masks = _decoder(ax, named, len(blocks), (backbone, tokens, memory))
+    queries = named["mask head"].shape[1]
+    grid = " x ".join(map(str, named["spatial decoder"].shape[-2:]))
+    _box(ax, masks, "masks (product)", f"{queries} x {t} x {grid}", "plain")
+    return figure
+
+
+def _encoder(
+    ax: Axes, parts: Sequence[Part], tokens: Place, memory: Place | None
+) -> tuple[Place, Place | None]:
+    """Draw the blocks; returns the places of the last frame tokens and memory tokens."""
+    for block in sorted({part.block for part in parts if part.block is not None}):
         within, *across = [part for part in parts if part.block == block]
         place: Place = ((3 + block) * _STEP, 0)
         _part(ax, place, within, "within")
@@ -67,7 +79,21 @@ def diagram(parts: Sequence[Part], frames: tuple[int, int, int], title: str) -> 
                 memory = above
             else:
                 tokens = above
-    right = (3 + len(blocks)) * _STEP
+    return tokens, memory
+
+
+def _decoder(
+    ax: Axes,
+    named: dict[str, Part],
+    blocks: int,
+    origins: tuple[Place, Place, Place | None],
+) -> Place:
+    """Draw decoders and heads after `blocks` blocks; returns the place of the masks.
+
+    `origins` are the places of the backbone, the frame tokens and the memory tokens.
+    """
+    backbone, tokens, memory = origins
+    right = (3 + blocks) * _STEP
     decoder, spatial = (right, 0.0), (right, -1.2)
     heads, masks = (right + _STEP, 0.0), (right + 2 * _STEP, -0.6)
     _part(ax, decoder, named["decoder"], "decoder")
@@ -77,17 +103,14 @@ def diagram(parts: Sequence[Part], frames: tuple[int, int, int], title: str) -> 
         _across(ax, memory, decoder, dashed=True)
     _across(ax, tokens, spatial)
     _arrow(ax, (backbone[0], -_HALF), (spatial[0] - _BOX[0] / 2 - _PAD, spatial[1] - 0.1))
-    ax.text(projection[0], -0.62, "finer maps", fontsize=6.5, ha="center", va="top")
+    ax.text(2 * _STEP, -0.62, "finer maps", fontsize=6.5, ha="center", va="top")
     _part(ax, heads, named["mask head"], "head")
     _part(ax, (right + _STEP, 1.3), named["class head"], "head")
     _across(ax, decoder, heads)
     _across(ax, decoder, (right + _STEP, 1.3))
-    queries = named["mask head"].shape[1]
-    grid = " x ".join(map(str, named["spatial decoder"].shape[-2:]))
-    _box(ax, masks, "masks (product)", f"{queries} x {t} x {grid}", "plain")
     _across(ax, heads, masks)
     _across(ax, spatial, masks)
-    return figure
+    return masks
 
 
 def _part(ax: Axes, place: Place, part: Part, fill: str) -> None:

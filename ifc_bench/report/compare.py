@@ -19,7 +19,7 @@ from scipy.stats import t as student
 from ifc_bench.errors import UserError
 from ifc_bench.hardware.catalogue import same_card
 from ifc_bench.records import ProfileResult, Record
-from ifc_bench.report.layout import ABSENT, Format, Grid, write
+from ifc_bench.report.layout import ABSENT, Grid
 from ifc_bench.report.lost import MEASURED, Lost, state
 from ifc_bench.report.speeds import doubts_of, process_fps, row_of
 from ifc_bench.store import Store
@@ -117,15 +117,14 @@ def lost_rows(a: Side, b: Side) -> list[Lost]:
     return [row for row in rows if not row.a == row.b == MEASURED]
 
 
-def render_comparison(
+def comparison_grid(
     a: Side,
     b: Side,
     rows: Sequence[Comparison],
     metric: Metric,
     threshold: float,
     alpha: float,
-    style: Format = "github",
-) -> str:
+) -> Grid:
     """The table, with what counts as a regression in its head."""
     unit = "FPS" if metric == "fps" else "peak bytes"
     head = [
@@ -153,7 +152,7 @@ def render_comparison(
     for gone in lost_rows(a, b):
         grid.rows.append([gone.name, gone.a, gone.b, *[ABSENT] * 4, gone.verdict])
         grid.values.append({**vars(gone), "verdict": gone.verdict})
-    return write(grid, style)
+    return grid
 
 
 def _doubtful(rows: Sequence[Comparison]) -> list[str]:

@@ -17,7 +17,7 @@ FrameReader = Callable[[list[int]], Tensor]
 
 
 @torch.inference_mode()
-def track_video(
+def track_video(  # noqa: PLR0913 - a public function, older than the rule
     model: IFC,
     read: FrameReader,
     length: int,

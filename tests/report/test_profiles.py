@@ -31,8 +31,9 @@ from ifc_bench.records import (
     Record,
 )
 from ifc_bench.report import plots
-from ifc_bench.report.compare import compare, read_side, render_comparison
+from ifc_bench.report.compare import compare, comparison_grid, read_side
 from ifc_bench.report.forecast import render_forecast
+from ifc_bench.report.layout import write
 from ifc_bench.report.paper import PaperNumbers
 from ifc_bench.report.profiles import published, render_profiles
 from ifc_bench.report.roofline import roofline_frame
@@ -218,7 +219,7 @@ def test_a_regression_is_large_and_no_noise(sides):
     assert row.p == pytest.approx(0.0079, abs=1e-3)
     assert row.regressed("fps", 0.05, 0.05)
     assert not row.regressed("fps", 0.20, 0.05), "below the threshold"
-    text = render_comparison(a, b, [row], "fps", 0.05, 0.05)
+    text = write(comparison_grid(a, b, [row], "fps", 0.05, 0.05), "github")
     assert "regression" in text
     assert "A: " in text
     assert "aaaaaaa" in text
@@ -239,7 +240,9 @@ def test_few_processes_cannot_show_a_regression(sides):
     a, b = sides([1.0, 1.01], [2.0, 2.01])
     rows = compare(a, b)
     assert not rows[0].regressed("fps", 0.05, 0.05)
-    assert "too few processes to tell" in render_comparison(a, b, rows, "fps", 0.05, 0.05)
+    assert "too few processes to tell" in write(
+        comparison_grid(a, b, rows, "fps", 0.05, 0.05), "github"
+    )
 
 
 def test_memory_needs_no_test(sides):
