@@ -30,7 +30,7 @@ from ifc_bench.hardware.device import describe_device
 from ifc_bench.report.layout import write
 from ifc_bench.report.paper import PaperNumbers
 from ifc_bench.report.presence import refuse_nothing
-from ifc_bench.report.results import Results, read_all
+from ifc_bench.report.results import read_all
 from ifc_bench.report.significance import paper_grid, significance_grid, situation_grid
 from ifc_bench.store import Store
 from ifc_bench.sweep.executors import Outcome, Settings, run
@@ -135,7 +135,7 @@ def add_to(app: typer.Typer, recipes: Recipes) -> None:
         found = read_all(chosen, preset, store)
         answers.refuse_empty(found)
         for one in found:
-            if paper is not None and isinstance(one, Results):
+            if paper is not None:
                 for device in one.devices:
                     refuse_other_card(expect_gpu, device)
             print(answers.text(one))
@@ -164,7 +164,7 @@ def add_to(app: typer.Typer, recipes: Recipes) -> None:
         if paper:
             grids = [paper_grid(table, PaperNumbers()) for table in chosen]
         else:
-            found = [Results.read(table, preset, store) for table in chosen]
+            found = read_all(chosen, preset, store)
             refuse_nothing(found, preset, store, recipes.tables, recipes.presets)
             ours = situation_grid if by_situation else significance_grid
             grids = [ours(one) for one in comparable(found, store.results)]

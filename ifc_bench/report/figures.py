@@ -46,7 +46,7 @@ def table_drawings(results: Results) -> Iterator[Drawing]:
     summary = frames.summary_frame(results)
     if summary.empty:
         return
-    own_windows = any(row.window for row in results.table.rows)
+    own_windows = results.table.own_windows
     if _accuracy_varies(summary):
         if summary["T"].nunique() > 1 and not own_windows:
             yield Drawing("windows", "AP over T", partial(plots.accuracy_over_windows, summary))
