@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import ClassVar, Literal, Self
 
-from pydantic import PositiveInt
+from pydantic import PositiveInt, model_validator
 
 from ifc_bench.config import (
     AnyWork,
@@ -54,13 +54,23 @@ class _AnyTable(Strict):
 
 
 class Table(_AnyTable):
-    """Rows by windows. `statistic` "std" prints the stds alone, in Table 4's layout."""
+    """Rows by windows, each row with a label of its own.
+
+    `statistic` "std" prints the stds alone, in Table 4's layout.
+    """
 
     compares = True
 
     rows: tuple[Row, ...]
     metrics: tuple[Metric, ...]
     statistic: Literal["mean", "std"] = "mean"
+
+    @model_validator(mode="after")
+    def _one_row_a_label(self) -> Self:
+        labels = [row.label for row in self.rows]
+        if len(set(labels)) < len(labels):
+            raise ValueError(f"rows: of table {self.name}, two have the same label")
+        return self
 
     @property
     def own_windows(self) -> bool:

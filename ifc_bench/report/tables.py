@@ -119,14 +119,14 @@ def _columns(table: Table, cells: list[Cell], speeds: list[_Card]) -> list[_Colu
     cards: list[_Card | None] = [*speeds] or [None]
     found = []
     for window in [None] if table.own_windows else table.rows[0].windows:
-        prefix = f"T={window} " if window else ""
+        prefix = "" if table.own_windows else f"T={window or 'video'} "
         for metric in table.metrics:
             if metric != "FPS":
                 found.append(_Column(f"{prefix}{metric}", window, metric, None))
                 continue
             for card in cards:
                 mark = f" [{speeds.index(card) + 1}]" if card and len(speeds) > 1 else ""
-                here = [cell for cell in cells if window in (None, cell.window)]
+                here = [cell for cell in cells if table.own_windows or cell.window == window]
                 counts = {span(s.reading.counts) for cell in here for s in cell.on(card)}
                 told = f" ({_windows(*counts)})" if len(counts) == 1 else ""
                 found.append(_Column(f"{prefix}FPS{mark}{told}", window, "FPS", card))
