@@ -1,5 +1,6 @@
 """What to run: the tables of the paper and our own, and the presets that size them. No logic."""
 
+from ablations.clip_length import clip_length
 from ablations.decoder import decoder
 from ablations.own import own
 from ablations.presets import PRESETS
@@ -27,6 +28,7 @@ TABLES = {
         table3c,
         table3d,
         decoder,
+        clip_length,
         own,
         table4a,
         table4b,

@@ -1,7 +1,6 @@
 """Our own table: does the decoder have to see all frames at once?"""
 
-from ablations.variants import with_decoder
-from ifc_bench.recipe import Preset, Table
+from ifc_bench.recipe import Preset, Row, Table
 
 
 def decoder(preset: Preset) -> Table:
@@ -11,8 +10,8 @@ def decoder(preset: Preset) -> Table:
         title="Decoder (ours): unified against decomposed",
         factor="decoder",
         rows=(
-            with_decoder(preset.model, "Unified", "unified"),
-            with_decoder(preset.model, "Decomp", "decomposed"),
+            Row.of(preset, "Unified", model={"decoder": "unified"}),
+            Row.of(preset, "Decomp", model={"decoder": "decomposed"}),
         ),
         metrics=("AP", "AP75", "FPS"),
         baseline="Unified",

@@ -1,7 +1,7 @@
 """Our own table: does a module of yours beat no communication, and IFC? (`--own`)"""
 
-from ablations.variants import COMMUNICATIONS, with_communication
-from ifc_bench.recipe import Preset, Table
+from ablations.variants import COMMUNICATIONS
+from ifc_bench.recipe import Preset, Row, Table
 
 
 def own(preset: Preset) -> Table:
@@ -11,7 +11,7 @@ def own(preset: Preset) -> Table:
         title="A module of one's own",
         factor="communication",
         rows=tuple(
-            with_communication(preset.model, label, COMMUNICATIONS[label])
+            Row.of(preset, label, model={"communication": COMMUNICATIONS[label]})
             for label in ("No Comm", "IFC")
         ),
         metrics=("AP", "AP75", "FPS"),

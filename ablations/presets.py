@@ -20,8 +20,9 @@ from ifc_bench.config import (
     ResNetBackbone,
     SmallBackbone,
     SyntheticData,
+    Testing,
 )
-from ifc_bench.recipe import Preset
+from ifc_bench.recipe import Preset, Stage
 
 EMBEDDED_MODEL = ModelConfig(
     classes=3,
@@ -49,27 +50,35 @@ EMBEDDED_SCHEDULE = Optimisation(
     curve_every=170,
 )
 
+EMBEDDED_VIDEOS = Stage(
+    data=SyntheticData(validation_videos=30),
+    optimisation=EMBEDDED_SCHEDULE,
+    classes=EMBEDDED_MODEL.classes,
+    seconds_per_iteration=0.25,
+)
+
 # One-frame videos stand for COCO's images: as many clips a batch as the video schedule has frames.
-EMBEDDED_IMAGES = SyntheticData(train_videos=1000, validation_videos=200, frames=1)
 EMBEDDED_IMAGE_SCHEDULE = EMBEDDED_SCHEDULE.model_copy(
     update={"clips": 40, "clip_frames": 1, "curve_every": 0}
+)
+EMBEDDED_IMAGES = Stage(
+    data=SyntheticData(train_videos=1000, validation_videos=200, frames=1),
+    optimisation=EMBEDDED_IMAGE_SCHEDULE,
+    classes=EMBEDDED_MODEL.classes,
+    testing=Testing(window=1, protocol="image"),
+    seconds_per_iteration=0.27,
 )
 
 QUICK = Preset(
     name="quick",
     model=EMBEDDED_MODEL,
-    optimisation=EMBEDDED_SCHEDULE,
+    video=EMBEDDED_VIDEOS,
+    image=EMBEDDED_IMAGES,
     box_weights=(0.5, 0.2),  # at DETR's (5, 2) its boxes decide all matches long before they fit
-    data=SyntheticData(validation_videos=30),
-    image_data=EMBEDDED_IMAGES,
-    image_optimisation=EMBEDDED_IMAGE_SCHEDULE,
-    image_classes=EMBEDDED_MODEL.classes,
     seeds=2,
     tables=("table1", "table3a"),
     profile_videos=1,
     profile_protocol=Protocol(processes=1, min_seconds=0.5, max_seconds=2.0, scopes=False),
-    seconds_per_iteration=0.25,
-    seconds_per_image_iteration=0.27,
     seconds_per_evaluation=8,
     timed="measured on one thread of an AMD EPYC",
     checkpoint_bytes=9_000_000,
@@ -78,9 +87,12 @@ QUICK = Preset(
 FULL = QUICK.model_copy(
     update={
         "name": "full",
-        "optimisation": EMBEDDED_SCHEDULE.of_length(1000),
-        "image_optimisation": EMBEDDED_IMAGE_SCHEDULE.of_length(1000),
-        "data": SyntheticData(),
+        "video": EMBEDDED_VIDEOS.model_copy(
+            update={"optimisation": EMBEDDED_SCHEDULE.of_length(1000), "data": SyntheticData()}
+        ),
+        "image": EMBEDDED_IMAGES.model_copy(
+            update={"optimisation": EMBEDDED_IMAGE_SCHEDULE.of_length(1000)}
+        ),
         "seeds": 5,
         "seconds_per_evaluation": 13,
         "tables": (
@@ -98,17 +110,23 @@ FULL = QUICK.model_copy(
     }
 )
 
+SHORTEST = {"iterations": 4, "clips": 2, "warmup": 1, "drop_at": (3,)}
+
 SMOKE = QUICK.model_copy(
     update={
         "name": "smoke",
-        "optimisation": EMBEDDED_SCHEDULE.model_copy(
-            update={"iterations": 4, "clips": 2, "warmup": 1, "drop_at": (3,), "curve_every": 2}
+        "video": EMBEDDED_VIDEOS.model_copy(
+            update={
+                "optimisation": EMBEDDED_SCHEDULE.model_copy(update=SHORTEST | {"curve_every": 2}),
+                "data": SyntheticData(train_videos=5, validation_videos=5, frames=20),
+            }
         ),
-        "image_optimisation": EMBEDDED_IMAGE_SCHEDULE.model_copy(
-            update={"iterations": 4, "clips": 2, "warmup": 1, "drop_at": (3,)}
+        "image": EMBEDDED_IMAGES.model_copy(
+            update={
+                "optimisation": EMBEDDED_IMAGE_SCHEDULE.model_copy(update=SHORTEST),
+                "data": SyntheticData(train_videos=5, validation_videos=5, frames=1),
+            }
         ),
-        "data": SyntheticData(train_videos=5, validation_videos=5, frames=20),
-        "image_data": SyntheticData(train_videos=5, validation_videos=5, frames=1),
         "windows": (5, 10),
         "profile_videos": 1,
         "profile_protocol": Protocol(
@@ -140,23 +158,31 @@ RELEASED_IMAGE_SCHEDULE = RELEASED_SCHEDULE.model_copy(
     }
 )
 
+RELEASED_VIDEOS = Stage(
+    data=FolderData(name="youtube-vis-2019"),
+    optimisation=RELEASED_SCHEDULE,
+    classes=40,
+    testing=Testing(window=None, short_videos="shrink", size=360),
+    seconds_per_iteration=0.4,
+)
+RELEASED_IMAGES = Stage(
+    data=FolderData(name="coco"),
+    optimisation=RELEASED_IMAGE_SCHEDULE,
+    classes=80,
+    testing=Testing(window=1, short_videos="shrink", size=360, protocol="image"),
+    seconds_per_iteration=0.2,
+)
+
 RELEASED = Preset(
     name="released",
     model=ModelConfig(backbone=ResNetBackbone(frozen_stages=2)),
-    optimisation=RELEASED_SCHEDULE,
-    data=FolderData(name="youtube-vis-2019"),
-    image_data=FolderData(name="coco"),
-    image_optimisation=RELEASED_IMAGE_SCHEDULE,
-    image_classes=80,
+    video=RELEASED_VIDEOS,
+    image=RELEASED_IMAGES,
     pretrain=True,
     start=ImageNet(),
-    short_videos="shrink",
-    size=360,
     tables=("table2c", "table2d", "table3a", "table3b", "table3c", "table3d", "decoder"),
     profile_videos=20,
     profile_protocol=Protocol(processes=4, scopes=False),  # the fewest that `compare` can judge
-    seconds_per_iteration=0.4,
-    seconds_per_image_iteration=0.2,
     seconds_per_evaluation=240,
     timed="estimated from multiply-adds at 40% of a V100's float32 rate, not measured",
     checkpoint_bytes=470_000_000,
@@ -168,9 +194,13 @@ RELEASED = Preset(
 PAPER = RELEASED.model_copy(
     update={
         "name": "paper",
-        "epochs": (8, 5),
-        "image_epochs": (300, 200),
-        "optimisation": RELEASED_SCHEDULE.model_copy(update={"repeat_frames": False}),
+        "video": RELEASED_VIDEOS.model_copy(
+            update={
+                "epochs": (8, 5),
+                "optimisation": RELEASED_SCHEDULE.model_copy(update={"repeat_frames": False}),
+            }
+        ),
+        "image": RELEASED_IMAGES.model_copy(update={"epochs": (300, 200)}),
     }
 )
 

@@ -1,8 +1,8 @@
 """Table 1: multiply-adds of the encoder, at the paper's sizes whatever the preset."""
 
-from ablations.variants import COMMUNICATIONS, with_communication
+from ablations.variants import COMMUNICATIONS
 from ifc_bench.config import ModelConfig
-from ifc_bench.recipe import Preset, TableOfCounts
+from ifc_bench.recipe import CountedRow, Preset, TableOfCounts
 
 
 def table1(preset: Preset) -> TableOfCounts:
@@ -13,8 +13,8 @@ def table1(preset: Preset) -> TableOfCounts:
         title="Table 1: multiply-adds of the encoder",
         factor="communication",
         rows=tuple(
-            with_communication(ModelConfig(), labels.get(label, label), communication)
-            for label, communication in COMMUNICATIONS.items()
+            CountedRow(label=labels.get(label, label), model=ModelConfig(communication=module))
+            for label, module in COMMUNICATIONS.items()
         ),
         sizes=((360, 640), (720, 1280)),
         frames=(5, 36),

@@ -10,7 +10,7 @@ def table2a(preset: Preset) -> TableOfMethods:
         name="table2a",
         title="Table 2(a): methods",
         factor="method",
-        rows=both_modes(preset.model),
+        rows=both_modes(preset),
         metrics=("AP", "AP50", "AP75", "AR1", "AR10", "FPS"),
         paper_table="2a",
     )

@@ -10,7 +10,7 @@ def table2b(preset: Preset) -> TableOfMethods:
         name="table2b",
         title="Table 2(b): methods on YouTube-VIS 2021",
         factor="method",
-        rows=both_modes(preset.model),
+        rows=both_modes(preset),
         metrics=("AP", "AP50", "AP75"),
         paper_table="2b",
     )

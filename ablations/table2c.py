@@ -5,14 +5,16 @@ from ifc_bench.recipe import Preset, Row, Table
 
 def table2c(preset: Preset) -> Table:
     """IFC with DETR's box matching, which needs a box head, against mask matching."""
-    boxes = preset.model.model_copy(update={"box_frames": preset.optimisation.clip_frames})
+    head = {"box_frames": preset.video.optimisation.clip_frames}
+    l1, giou = preset.box_weights
+    boxes = {"matching": "boxes", "box_l1": l1, "box_giou": giou}
     return Table(
         name="table2c",
         title="Table 2(c): matching",
         factor="matching",
         rows=(
-            Row(label="Box-based", model=boxes, matching="boxes"),
-            Row(label="Mask-based", model=preset.model),
+            Row.of(preset, "Box-based", model=head, loss=boxes),
+            Row.of(preset, "Mask-based"),
         ),
         metrics=("AP",),
         paper_table="2c",

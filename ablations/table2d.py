@@ -10,7 +10,7 @@ def table2d(preset: Preset) -> Table:
         title="Table 2(d): windows and strides",
         factor="stride",
         rows=tuple(
-            Row(label=f"S={stride}", model=preset.model, window=window, stride=stride)
+            Row.of(preset, f"S={stride}", testing={"window": window, "stride": stride})
             for window, stride in ((5, 3), (10, 5), (15, 8), (20, 10))
         ),
         metrics=("AP", "AP75", "FPS"),

@@ -1,7 +1,7 @@
 """Table 3(a): does communication between frames help?"""
 
-from ablations.variants import COMMUNICATIONS, with_communication
-from ifc_bench.recipe import Preset, Table
+from ablations.variants import COMMUNICATIONS
+from ifc_bench.recipe import Preset, Row, Table
 
 
 def table3a(preset: Preset) -> Table:
@@ -11,7 +11,7 @@ def table3a(preset: Preset) -> Table:
         title="Table 3(a): communication",
         factor="communication",
         rows=tuple(
-            with_communication(preset.model, label, communication)
+            Row.of(preset, label, model={"communication": communication})
             for label, communication in COMMUNICATIONS.items()
         ),
         metrics=("AP", "AP75", "FPS"),

@@ -1,8 +1,7 @@
 """Table 3(c): how many memory tokens?"""
 
-from ablations.variants import with_communication
 from ifc_bench.config import InterFrame
-from ifc_bench.recipe import Preset, Table
+from ifc_bench.recipe import Preset, Row, Table
 
 
 def table3c(preset: Preset) -> Table:
@@ -12,7 +11,7 @@ def table3c(preset: Preset) -> Table:
         title="Table 3(c): memory tokens",
         factor="memory tokens",
         rows=tuple(
-            with_communication(preset.model, f"M={m}", InterFrame(memory_tokens=m))
+            Row.of(preset, f"M={m}", model={"communication": InterFrame(memory_tokens=m)})
             for m in (1, 2, 4, 8, 16)
         ),
         metrics=("AP",),

@@ -1,8 +1,12 @@
 """Table 3(d): which memory tokens talk to each other?"""
 
-from ablations.variants import with_communication
 from ifc_bench.config import InterFrame
-from ifc_bench.recipe import Preset, Table
+from ifc_bench.recipe import Preset, Row, Table
+
+GROUPINGS = {
+    "Unified": InterFrame(grouping="unified"),
+    "Decomp": InterFrame(grouping="decomposed"),
+}
 
 
 def table3d(preset: Preset) -> Table:
@@ -11,9 +15,9 @@ def table3d(preset: Preset) -> Table:
         name="table3d",
         title="Table 3(d): memory grouping",
         factor="memory grouping",
-        rows=(
-            with_communication(preset.model, "Unified", InterFrame(grouping="unified")),
-            with_communication(preset.model, "Decomp", InterFrame(grouping="decomposed")),
+        rows=tuple(
+            Row.of(preset, label, model={"communication": communication})
+            for label, communication in GROUPINGS.items()
         ),
         metrics=("AP",),
         paper_table="3d",

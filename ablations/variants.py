@@ -1,15 +1,7 @@
-"""Rows that several tables share: the base model with one factor changed."""
+"""Modules and rows that several tables share."""
 
-from ifc_bench.config import (
-    Communication,
-    DecoderKind,
-    DecompTHW,
-    FullTHW,
-    InterFrame,
-    ModelConfig,
-    NoComm,
-)
-from ifc_bench.recipe import Row
+from ifc_bench.config import Communication, DecompTHW, FullTHW, InterFrame, NoComm
+from ifc_bench.recipe import Preset, Row
 
 COMMUNICATIONS: dict[str, Communication] = {
     "No Comm": NoComm(),
@@ -19,19 +11,9 @@ COMMUNICATIONS: dict[str, Communication] = {
 }
 
 
-def with_communication(base: ModelConfig, label: str, communication: Communication) -> Row:
-    """`base` with another communication module."""
-    return Row(label=label, model=base.model_copy(update={"communication": communication}))
-
-
-def with_decoder(base: ModelConfig, label: str, decoder: DecoderKind) -> Row:
-    """`base` with another decoder."""
-    return Row(label=label, model=base.model_copy(update={"decoder": decoder}))
-
-
-def both_modes(model: ModelConfig) -> tuple[Row, Row]:
-    """`model` near-online in windows of 5, and offline."""
+def both_modes(preset: Preset) -> tuple[Row, Row]:
+    """The preset's model near-online in windows of 5, and offline."""
     return (
-        Row(label="IFC near-online", model=model, window=5),
-        Row(label="IFC offline", model=model, offline=True),
+        Row.of(preset, "IFC near-online", testing={"window": 5}),
+        Row.of(preset, "IFC offline", testing={"window": None}),
     )

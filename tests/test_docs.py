@@ -5,11 +5,13 @@ import re
 import shlex
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from cyclopts import MissingArgumentError
 
+from ablations import PRESETS, TABLES
 from ifc_bench.cli.app import build_app
 from ifc_bench.models.build import build_communication
 from ifc_bench.models.own import own_module
@@ -84,7 +86,7 @@ def test_blocks_that_are_marked_run(document, block, tmp_path):
 def test_the_module_of_adding_a_variant_talks(tmp_path, monkeypatch):
     """It is found by name, and its middle frame hears both neighbours."""
     text = (ROOT / "docs" / "adding_a_variant.md").read_text(encoding="utf-8")
-    (code,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    code, _ = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
     (tmp_path / "token_shift.py").write_text(code)
     monkeypatch.syspath_prepend(str(tmp_path))
     module = build_communication(tiny_model(own_module("token_shift:TokenShift"))).eval()
@@ -97,6 +99,17 @@ def test_the_module_of_adding_a_variant_talks(tmp_path, monkeypatch):
         changed[:, other] += 1
         after, _ = module(changed, none, places, none)
         assert not torch.allclose(before[:, 1], after[:, 1])
+
+
+def test_the_table_of_adding_a_variant_varies_the_schedule():
+    text = (ROOT / "docs" / "adding_a_variant.md").read_text(encoding="utf-8")
+    _, code = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    names: dict[str, Any] = {}
+    exec(code, names)
+    quick = PRESETS["quick"]
+    table = names["learning_rate"](quick)
+    assert [one.optimisation.learning_rate for one in table.recipes] == [2e-4, 4e-4, 8e-4]
+    assert table.recipes[1] == TABLES["table3a"](quick).recipes[3]
 
 
 def test_the_python_of_docs_analysis_runs():

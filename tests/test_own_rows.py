@@ -32,7 +32,7 @@ def test_the_row_stands_last_and_the_others_keep_their_ids(folder):
     assert [row.label for row in more.rows] == ["No Comm", "IFC", "Silent"]
     assert more.rows[:2] == table.rows
     shared = TABLES["table3a"](smoke).rows
-    assert {row.model for row in table.rows} < {row.model for row in shared}
+    assert set(table.recipes) < {row.training for row in shared}
 
 
 def test_it_is_trained_evaluated_and_measured_like_any_other(folder):

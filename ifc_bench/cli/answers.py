@@ -10,11 +10,11 @@ from pathlib import Path
 from ifc_bench.cli.recipes import Recipes
 from ifc_bench.config import SyntheticData
 from ifc_bench.errors import UserError
-from ifc_bench.recipe import AnyTable, Preset, Table, TableOfMethods
+from ifc_bench.recipe import AnyTable, Preset
 from ifc_bench.report.layout import Format, write
 from ifc_bench.report.paper import PaperNumbers
 from ifc_bench.report.presence import refuse_nothing
-from ifc_bench.report.results import AnyResults, Results, read_all
+from ifc_bench.report.results import AnyResults, Results, comparing, read_all, read_results
 from ifc_bench.report.tables import lay_out
 from ifc_bench.report.verdict import verdict
 from ifc_bench.store import Store, write_text
@@ -54,16 +54,12 @@ class Answers:
             refuse_nothing(found, self.preset, self.store, recipes.tables, recipes.presets)
 
     def _refuse_situation(self, found: Sequence[AnyResults], situation: str) -> None:
-        plain = [
-            one
-            for one in found
-            if isinstance(one, Results) and not isinstance(one.table, TableOfMethods)
-        ]
+        plain = [one for one in found if comparing(one)]
         if not plain:
             names = ", ".join(one.table.name for one in found)
             raise UserError(f"--situation: {names}: has no accuracies by situation")
         there = [name for one in plain for name in one.situations]
-        if not there and isinstance(self.preset.data, SyntheticData):
+        if not there and isinstance(self.preset.video.data, SyntheticData):
             from ifc_bench.data.synthetic import SITUATIONS
 
             there = list(SITUATIONS)
@@ -92,12 +88,13 @@ def print_and_keep(tables: Sequence[AnyTable], answers: Answers) -> None:
         raise refused
 
 
-def comparable(results: Sequence[Results], folder: Path) -> list[Results]:
+def comparable(read: Sequence[AnyResults], folder: Path) -> list[Results]:
     """Those whose records, under `folder`, hold a row against the baseline row; others are told.
 
     Raises:
         UserError: where there is none.
     """
+    results = [one for one in read if comparing(one)]
     found = [one for one in results if one.differences]
     lost = [
         f"{one.table.name}: no row can be held against {one.table.baseline}, for one of them has no"
@@ -112,17 +109,17 @@ def comparable(results: Sequence[Results], folder: Path) -> list[Results]:
     return found
 
 
-def with_baseline(tables: Sequence[AnyTable], recipes: Recipes, preset: Preset) -> list[Table]:
+def with_baseline(tables: Sequence[AnyTable], recipes: Recipes, preset: Preset) -> list[AnyTable]:
     """Those of `tables` whose rows are held against a baseline row; the others are told.
 
     Raises:
         UserError: where there is none; it names the tables that have one.
     """
-    found = [table for table in tables if isinstance(table, Table) and table.baseline is not None]
+    found = [table for table in tables if table.baseline is not None]
     others = ", ".join(table.name for table in tables if table not in found)
     if not found:
         made = {name: recipe(preset) for name, recipe in recipes.tables.items()}
-        there = [n for n, t in made.items() if isinstance(t, Table) and t.baseline is not None]
+        there = [n for n, t in made.items() if t.baseline is not None]
         raise UserError(
             f"TABLE: {others}: no baseline row to hold others against; {', '.join(there)} have one"
         )
@@ -143,7 +140,5 @@ def committed_results(table: AnyTable, recipes: Recipes) -> Results | None:
     preset = recipes.presets[_BASELINE_PRESET]
     if table.name not in recipes.tables:
         return None
-    theirs = recipes.tables[table.name](preset)
-    if not isinstance(theirs, Table):
-        return None
-    return Results.read(theirs, preset, Store(BASELINE, Path()))
+    theirs = read_results(recipes.tables[table.name](preset), preset, Store(BASELINE, Path()))
+    return theirs if comparing(theirs) else None

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from ifc_bench.config import OwnModule, SyntheticData
 from ifc_bench.errors import UserError
 from ifc_bench.models.own import own_module
-from ifc_bench.recipe import AnyTable, Preset, Table
+from ifc_bench.recipe import AnyTable, Preset
 
 Recipe = Callable[[Preset], AnyTable]
 
@@ -41,10 +41,10 @@ class Recipes:
             raise UserError(f"--preset: {name!r} is none of {', '.join(self.presets)}")
         preset = self.presets[name]
         longest = max(windows or preset.windows)
-        if isinstance(preset.data, SyntheticData) and longest > preset.data.frames:
+        if isinstance(preset.video.data, SyntheticData) and longest > preset.video.data.frames:
             raise UserError(
                 f"--window: T = {longest} is longer than the videos of preset {name}, which have "
-                f"{preset.data.frames} frames; choose at most that"
+                f"{preset.video.data.frames} frames; choose at most that"
             )
         changes = {"seeds": seeds, "windows": tuple(dict.fromkeys(windows)) if windows else None}
         return preset.model_copy(update={k: v for k, v in changes.items() if v is not None})
@@ -68,18 +68,14 @@ class Recipes:
         if not own:
             return found
         modules = [own_module(source) for source in dict.fromkeys(own)]
-        if not any(_compares_modules(table) for table in found):
+        if not any(table.compares_modules for table in found):
             raise UserError(f"--own: {own[0]}: goes into tables of communication, such as own")
         return [_with_rows(table, preset, modules) for table in found]
 
 
-def _compares_modules(table: AnyTable) -> bool:
-    return isinstance(table, Table) and table.factor == "communication"
-
-
 def _with_rows(table: AnyTable, preset: Preset, modules: Sequence[OwnModule]) -> AnyTable:
     """`table` with a row for each module, where that is what it compares."""
-    if isinstance(table, Table) and _compares_modules(table):
+    if table.compares_modules:
         for module in modules:
             table = table.with_communication(preset, module)
     return table

@@ -20,7 +20,7 @@ from ifc_bench.cli.options import (
 from ifc_bench.errors import UserError
 from ifc_bench.report.paper import PaperNumbers
 from ifc_bench.report.presence import refuse_nothing
-from ifc_bench.report.results import Results, read_all
+from ifc_bench.report.results import read_all
 
 _CHOICE = Choice()
 
@@ -70,7 +70,7 @@ def command(
     answers = Answers(recipes, preset, store, style, paper, situation)
     answers.refuse_empty(found)
     for one in found:
-        if paper is not None and isinstance(one, Results):
+        if paper is not None:
             for device in one.devices:
                 refuse_other_card(expect_gpu, device)
         print(answers.text(one))

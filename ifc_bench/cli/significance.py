@@ -12,7 +12,7 @@ from ifc_bench.errors import UserError
 from ifc_bench.report.layout import write
 from ifc_bench.report.paper import PaperNumbers
 from ifc_bench.report.presence import refuse_nothing
-from ifc_bench.report.results import Results
+from ifc_bench.report.results import read_all
 from ifc_bench.report.significance import paper_grid, significance_grid, situation_grid
 
 _CHOICE = Choice()
@@ -39,7 +39,7 @@ def command(
     if paper:
         grids = [paper_grid(table, PaperNumbers()) for table in chosen]
     else:
-        found = [Results.read(table, preset, store) for table in chosen]
+        found = read_all(chosen, preset, store)
         refuse_nothing(found, preset, store, recipes.tables, recipes.presets)
         ours = situation_grid if by_situation else significance_grid
         grids = [ours(one) for one in comparable(found, store.results)]

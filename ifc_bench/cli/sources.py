@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ifc_bench.config import FolderData, Optimisation
+from ifc_bench.config import FolderData
 from ifc_bench.data.catalogue import Adopted, adopt, find
 from ifc_bench.errors import UserError
-from ifc_bench.recipe import Preset
+from ifc_bench.recipe import Preset, Stage, varied
 from ifc_bench.store import Store
 
 
@@ -20,7 +20,8 @@ def with_data(preset: Preset, root: Path | None, name: str | None, store: Store)
     Raises:
         UserError: where `root` is needed, or does not hold the data.
     """
-    own = preset.data.name if isinstance(preset.data, FolderData) else None
+    data = preset.video.data
+    own = data.name if isinstance(data, FolderData) else None
     if root is None:
         if own or name:
             raise UserError(
@@ -28,42 +29,32 @@ def with_data(preset: Preset, root: Path | None, name: str | None, store: Store)
             )
         return preset
     videos = adopt(root, name or own or "folder", store)
-    changes: dict[str, object] = {
-        "data": videos.data,
-        "short_videos": "shrink",
-        "model": preset.model.model_copy(update={"classes": videos.classes}),
-        "optimisation": _scheduled(preset.optimisation, preset.epochs, videos),
-    }
+    shrinking = {"short_videos": "shrink"}
+    image = preset.image.with_changes({}, shrinking)
     if preset.pretrain or own:
-        changes |= _image_changes(preset, root, store)
-    return preset.model_copy(update=changes)
+        image = _on_images(image, preset, root, store)
+    video = _on(preset.video.with_changes({}, shrinking), videos)
+    return preset.model_copy(update={"video": video, "image": image})
 
 
-def _image_changes(preset: Preset, root: Path, store: Store) -> dict[str, object]:
+def _on_images(stage: Stage, preset: Preset, root: Path, store: Store) -> Stage:
     """The images that a preset for real data trains on first; without need, they may be missing."""
     try:
         find(root, "coco")
     except UserError:
         if preset.pretrain:
             raise
-        return {}
-    images = adopt(root, "coco", store)
-    schedule = _scheduled(preset.image_optimisation, preset.image_epochs, images)
-    return {
-        "image_data": images.data,
-        "image_classes": images.classes,
-        "image_optimisation": schedule,
-    }
+        return stage
+    return _on(stage, adopt(root, "coco", store))
 
 
-def _scheduled(
-    schedule: Optimisation, epochs: tuple[int, int] | None, adopted: Adopted
-) -> Optimisation:
-    """`schedule` with iterations for all epochs and for those before the rate drops."""
-    if epochs is None:
-        return schedule
-    total, drop = (round(e * adopted.frames / schedule.clips) or 1 for e in epochs)
-    return schedule.model_copy(update={"iterations": total, "drop_at": (drop,)})
+def _on(stage: Stage, adopted: Adopted) -> Stage:
+    """`stage` on the user's data: iterations for all epochs and those before the rate drops."""
+    if stage.epochs is not None:
+        clips = stage.optimisation.clips
+        total, drop = (round(e * adopted.frames / clips) or 1 for e in stage.epochs)
+        stage = stage.with_changes({"iterations": total, "drop_at": (drop,)}, {})
+    return varied(stage, {"data": adopted.data, "classes": adopted.classes})
 
 
 def with_start(preset: Preset, path: Path | None, store: Store) -> Preset:

@@ -46,9 +46,9 @@ def table_drawings(results: Results) -> Iterator[Drawing]:
     summary = frames.summary_frame(results)
     if summary.empty:
         return
-    own_windows = any(row.window for row in results.table.rows)
+    table = results.table
     if _accuracy_varies(summary):
-        if summary["T"].nunique() > 1 and not own_windows:
+        if summary["T"].nunique() > 1 and not table.own_windows:
             yield Drawing("windows", "AP over T", partial(plots.accuracy_over_windows, summary))
         if summary["row"].str.startswith("M=").all():
             draw = partial(plots.accuracy_over_tokens, summary)
@@ -58,7 +58,7 @@ def table_drawings(results: Results) -> Iterator[Drawing]:
     if speeds["device"].nunique() == 1 and _accuracy_varies(both):
         draw = partial(plots.accuracy_against_speed, summary, speeds)
         yield Drawing("speed", f"AP against speed; {_windows_told(both)}", draw)
-    if own_windows:  # the same trainings in every row
+    if len(set(table.recipes)) < len(table.recipes):  # rows of one training would hide each other
         return
     yield from _curves(results)
     yield from _maps(results)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from ifc_bench.recipe import Preset, Table
+from ifc_bench.config import Training
+from ifc_bench.recipe import Preset, Row, Table
 from ifc_bench.report.cells import Cell, counted
 from ifc_bench.report.layout import describe, span
 from ifc_bench.report.origins import origin_lines
@@ -17,20 +18,10 @@ def head_lines(
     """Data, preset, n and device of the numbers; and what is missing."""
     splits = sorted({split for cell in cells for split in cell.splits})
     shown = ", ".join("+".join(part[:8] for part in s.split("+")) for s in splits) or "none"
-    images = table.rows[0].images
-    data = preset.image_data if images else preset.data
-    schedule = preset.image_optimisation if images else preset.optimisation
-    strided = any(row.stride > 1 for row in table.rows)
-    protocol = "evaluated in windows of T at stride " + ("S" if strided else "1")
-    if preset.short_videos == "shrink":
-        protocol += " (a shorter video is one window)"
-    if images:
-        protocol = "evaluated as COCO evaluates images"
-    started = "" if images or not preset.pretrain else ", after training on images"
+    schedules = _alternatives(map(_schedule, table.recipes))
     lines = [
-        f"data: {describe(data)}, split {shown}",
-        f"preset: {preset.name} ({schedule.iterations} iterations of {schedule.clips} clips of "
-        f"T={schedule.clip_frames}{started}); {protocol}",
+        f"data: {data_of(table)}, split {shown}",
+        f"preset: {preset.name} ({schedules}); evaluated {_protocols(table.rows)}",
         seeds_line(table, cells),
         *_speed_lines(cells, speeds),
     ]
@@ -38,6 +29,35 @@ def head_lines(
     if len(splits) > 1:
         lines.append("warning: more than one split is mixed here; run the table again")
     return lines + origin_lines(origin for cell in cells for origin in cell.origins)
+
+
+def data_of(table: Table) -> str:
+    """The data that rows are trained and tested on, in a few words."""
+    return _alternatives(describe(training.data) for training in table.recipes)
+
+
+def _alternatives(told: Iterable[str]) -> str:
+    """Each once: the rows of a table may differ in anything."""
+    return " or ".join(dict.fromkeys(told))
+
+
+def _schedule(training: Training) -> str:
+    schedule = training.optimisation
+    told = f"{schedule.iterations} iterations of {schedule.clips} clips of T={schedule.clip_frames}"
+    start = training.start
+    return told + (", after training on images" if start and start.kind == "training" else "")
+
+
+def _protocols(rows: Sequence[Row]) -> str:
+    tests = [test for row in rows for test in row.tests]
+    strides = "S" if any(test.stride > 1 for test in tests) else "1"
+    return _alternatives(
+        "as COCO evaluates images"
+        if test.protocol == "image"
+        else f"in windows of T at stride {strides}"
+        + (" (a shorter video is one window)" if test.short_videos == "shrink" else "")
+        for test in tests
+    )
 
 
 def _speed_lines(cells: list[Cell], speeds: list[tuple[str, str]]) -> list[str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from ifc_bench.config import External
-from ifc_bench.recipe import Preset, Table
+from ifc_bench.recipe import Preset, Row, Table
 from ifc_bench.records import EvaluationResult
 from ifc_bench.report.cells import Cell, accuracy
 from ifc_bench.report.heads import incomplete_line, most_seeds, process_spread
@@ -29,8 +29,9 @@ def method_grid(results: Results, paper: PaperNumbers) -> Grid:
     accuracies = [metric for metric in table.metrics if metric != "FPS"]
     cells = results.cells
     lines = _published(table, paper) + _external(results)
+    rows = {row.label: row for row in table.rows}
     for cell in cells:
-        lines += _ours(table, preset, cell, most_seeds(cells))
+        lines += _ours(table, rows[cell.row], cell, most_seeds(cells))
     columns = [table.factor, "source", "data", *accuracies]
     devices = list(dict.fromkeys(str(line["device"]) for line in lines if line["device"]))
     ours = [device for device in devices if _read(lines, device)]
@@ -107,9 +108,9 @@ def _external(results: Results) -> list[_Line]:
     return lines
 
 
-def _ours(table: Table, preset: Preset, cell: Cell, most: int) -> list[_Line]:
+def _ours(table: Table, row: Row, cell: Cell, most: int) -> list[_Line]:
     lines = []
-    data = describe(preset.data)
+    data = describe(row.training.data)
     for metric in cell.values:
         summary = cell.summary(metric)
         if summary is not None:

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 from ifc_bench.config import Data, Evaluation, FolderData, Optimisation
 from ifc_bench.errors import UserError
-from ifc_bench.recipe import AnyTable, Preset, TableOfMethods
-from ifc_bench.report.results import AnyResults, Counts, Results, read_all
+from ifc_bench.recipe import AnyTable, Preset
+from ifc_bench.report.results import AnyResults, comparing, read_all
 from ifc_bench.store import Store
 
 _Recipes = Mapping[str, Callable[[Preset], AnyTable]]
@@ -29,19 +29,14 @@ def refuse_nothing(
     Raises:
         UserError: where nothing is there; it names the records that are.
     """
-    trained = [
-        one
-        for one in found
-        if isinstance(one, Results) and not isinstance(one.table, TableOfMethods)
-    ]
+    trained = [one for one in found if comparing(one)]
     if trained:
         if not any(one.recorded for one in trained):
             tables = [one.table for one in trained]
             raise UserError(_nothing(tables, preset, store, recipes, presets))
         return
-    counted = [one for one in found if isinstance(one, Counts)]
-    if counted and len(counted) == len(found) and not any(one.recorded for one in counted):
-        uncounted = [one.table for one in counted]
+    if not any(one.recorded or one.table.published for one in found):
+        uncounted = [one.table for one in found]
         raise UserError(
             f"{_names(uncounted)}: nothing is counted under {store.results}; do it first: "
             f"run {_named(uncounted)}"
@@ -67,7 +62,7 @@ def _nothing(
     groups = list(_groups(store))
     if not groups:
         return f"{told}; do the work first: run {_named(tables)} --preset {preset.name}"
-    found = [_Found.of(group, presets) for group in groups]
+    found = [_Found.of(group, presets, recipes) for group in groups]
     there = [one for one in found if one.preset and _fits(tables, one.preset, store, recipes)]
     if there:
         named = ", ".join(dict.fromkeys(one.told for one in there))
@@ -116,13 +111,14 @@ class _Found:
     preset: Preset | None
 
     @classmethod
-    def of(cls, group: _Group, presets: Mapping[str, Preset]) -> _Found:
-        iterations = group.optimisation.iterations
+    def of(cls, group: _Group, presets: Mapping[str, Preset], recipes: _Recipes) -> _Found:
+        schedule, iterations = group.optimisation, group.optimisation.iterations
+        same = {key: schedule in _schedules(one, recipes) for key, one in presets.items()}
         alike = [
             preset
-            for preset in presets.values()
-            for schedule in _schedules(preset)
-            if schedule.of_length(iterations) == _losing_as(schedule, group.optimisation)
+            for key, preset in presets.items()
+            if same[key]
+            or schedule in _schedules(preset.with_options(iterations=iterations), recipes)
         ]
         beside = [f"n = {len(group.seeds)}"]
         if isinstance(group.data, FolderData):
@@ -131,8 +127,8 @@ class _Found:
             return cls(f"{iterations} iterations ({', '.join(beside)})", "", None)
 
         def nearness(preset: Preset) -> tuple[bool, bool]:
-            known = group.data in (preset.data, preset.image_data)
-            return known, iterations in [one.iterations for one in _schedules(preset)]
+            known = group.data in (preset.video.data, preset.image.data)
+            return known, same[preset.name]
 
         base = max(alike, key=nearness)
         same_data, same_length = nearness(base)
@@ -143,21 +139,18 @@ class _Found:
         option += "" if same_data else " --data FOLDER"
         changes: dict[str, object] = {"seeds": max(group.seeds) + 1}
         changes |= {"windows": tuple(sorted(group.windows))} if group.windows else {}
-        changes |= {} if same_data else {"data": group.data}
         preset = base if same_length else base.with_options(iterations=iterations)
+        if not same_data:
+            changes["video"] = preset.video.model_copy(update={"data": group.data})
         return cls(f"{base.name} ({', '.join(beside)})", option, preset.model_copy(update=changes))
 
 
-def _losing_as(schedule: Optimisation, other: Optimisation) -> Optimisation:
-    """`other` with the loss of `schedule`: rows of one preset may have losses of their own."""
-    return other.model_copy(update={"loss": schedule.loss})
-
-
-def _schedules(preset: Preset) -> tuple[Optimisation, Optimisation]:
-    return preset.optimisation, preset.image_optimisation
+def _schedules(preset: Preset, recipes: _Recipes) -> set[Optimisation]:
+    """The schedules of all rows of all tables: a row may vary any part of its preset's."""
+    return {one.optimisation for recipe in recipes.values() for one in recipe(preset).recipes}
 
 
 def _fits(tables: Sequence[AnyTable], preset: Preset, store: Store, recipes: _Recipes) -> bool:
     """Whether one of `tables`, made for `preset`, has a record."""
     again = [recipes[table.name](preset) for table in tables if table.name in recipes]
-    return any(one.recorded for one in read_all(again, preset, store) if isinstance(one, Results))
+    return any(one.recorded for one in read_all(again, preset, store))

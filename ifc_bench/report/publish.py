@@ -21,7 +21,7 @@ import matplotlib.pyplot as plt
 from ifc_bench.config import Footprint
 from ifc_bench.hardware.catalogue import card, catalogue
 from ifc_bench.pictures.png import title_of, write_png
-from ifc_bench.recipe import Preset, TableOfMethods
+from ifc_bench.recipe import Preset
 from ifc_bench.records import Record
 from ifc_bench.report.figures import Drawing, machine_drawings, table_drawings
 from ifc_bench.report.footprints import fit_grid
@@ -30,7 +30,7 @@ from ifc_bench.report.machines import ELSEWHERE, random_profiles, section_name, 
 from ifc_bench.report.paper import PaperNumbers
 from ifc_bench.report.plots import colour_limit
 from ifc_bench.report.profiles import profile_grid
-from ifc_bench.report.results import AnyResults, Counts
+from ifc_bench.report.results import AnyResults, comparing
 from ifc_bench.report.significance import paper_grid, significance_grid, situation_grid
 from ifc_bench.report.speeds import device_of
 from ifc_bench.report.tables import lay_out
@@ -99,7 +99,7 @@ def _of_table(results: AnyResults) -> Section:
     grid, table = lay_out(results), results.table
     grid.foot += verdict(results)
     section = Section(table.name, table.title, {table.name: grid})
-    if isinstance(results, Counts) or isinstance(results.table, TableOfMethods):
+    if not comparing(results):
         return section
     section.drawings += table_drawings(results)
     if results.table.baseline is not None:

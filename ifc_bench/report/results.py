@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TypeGuard
 
 from ifc_bench.config import Evaluation, External, Profile, Training
 from ifc_bench.errors import UserError
-from ifc_bench.recipe import AnyTable, Preset, Row, Table, TableOfCounts, TableOfMethods
+from ifc_bench.recipe import AnyTable, Preset, Row, Table, TableOfCounts
 from ifc_bench.records import CountResult, Device, EvaluationResult, Record, TrainingResult
 from ifc_bench.report.cells import NOT_RUN, Cell
 from ifc_bench.report.differences import Comparison, best_rows, compare, corrected
@@ -92,7 +93,7 @@ class Results:
             for work in table.trainings(preset, row)
         )
         trained = {run.work.id: run.record for run in runs}
-        places = [(row, window) for row in table.rows for window in table.windows(preset, row)]
+        places = [(row, window) for row in table.rows for window in row.windows]
         tests = {
             (row.label, window): tuple(
                 Test(row.label, work, store.load(work), trained[work.training.id])
@@ -105,7 +106,7 @@ class Results:
             (row.label, window): _speeds(table, preset, row, window, profiles)
             for row, window in places
         }
-        others = store.records("external") if isinstance(table, TableOfMethods) else ()
+        others = store.records("external") if table.published else ()
         externals = tuple(record for record in others if isinstance(record.work, External))
         return cls(table, preset, runs, tests, speeds, externals)
 
@@ -238,15 +239,27 @@ class Counts:
         """Whether anything is counted."""
         return any(macs is not None for macs in self.macs.values())
 
+    @property
+    def devices(self) -> list[str]:
+        """No devices: a count is the same on all."""
+        return []
+
 
 AnyResults = Results | Counts
 
 
+def comparing(results: AnyResults) -> TypeGuard[Results]:
+    """Whether they are of a table whose rows are held against each other."""
+    return results.table.compares
+
+
 def read_results(table: AnyTable, preset: Preset, store: Store) -> AnyResults:
     """What the records of `store` say about `table`."""
-    if isinstance(table, TableOfCounts):
-        return Counts.read(table, store)
-    return Results.read(table, preset, store)
+    match table:
+        case TableOfCounts():
+            return Counts.read(table, store)
+        case Table():
+            return Results.read(table, preset, store)
 
 
 def read_all(tables: Sequence[AnyTable], preset: Preset, store: Store) -> list[AnyResults]:

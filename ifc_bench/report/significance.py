@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ifc_bench.errors import UserError
-from ifc_bench.recipe import Preset, Table
+from ifc_bench.recipe import AnyTable
 from ifc_bench.report.differences import Comparison, compare_paper, pooled_std
-from ifc_bench.report.layout import ABSENT, Grid, describe
+from ifc_bench.report.heads import data_of
+from ifc_bench.report.layout import ABSENT, Grid
 from ifc_bench.report.paper import PaperNumbers
 from ifc_bench.report.results import Results
 from ifc_bench.report.statistics import Difference, seeds_needed
@@ -18,7 +19,7 @@ _WORTH_FINDING = (0.01, 0.02, 0.03)  # differences of AP, as fractions
 def significance_grid(results: Results) -> Grid:
     """Which of our own differences exceed noise."""
     table, rows = results.table, results.differences
-    head = [*_told(results.preset), *power_lines(rows)]
+    head = [*_told(results), *power_lines(rows)]
     return _grid(f"{table.title}: what exceeds noise", table.baseline or "", rows, head)
 
 
@@ -32,10 +33,10 @@ def situation_grid(results: Results) -> Grid:
     if not rows:
         raise UserError(f"--by-situation: {table.name}: no record tells situations of its videos")
     title = f"{table.title}: what exceeds noise, by situation"
-    return _grid(title, table.baseline or "", rows, _told(results.preset))
+    return _grid(title, table.baseline or "", rows, _told(results))
 
 
-def paper_grid(table: Table, paper: PaperNumbers) -> Grid:
+def paper_grid(table: AnyTable, paper: PaperNumbers) -> Grid:
     """Which of the paper's differences exceed noise.
 
     Raises:
@@ -53,8 +54,8 @@ def paper_grid(table: Table, paper: PaperNumbers) -> Grid:
     return _grid(f"{table.title}: what exceeds noise in the paper", baseline, rows, head)
 
 
-def _told(preset: Preset) -> list[str]:
-    return [f"data: {describe(preset.data)}", f"preset: {preset.name}"]
+def _told(results: Results) -> list[str]:
+    return [f"data: {data_of(results.table)}", f"preset: {results.preset.name}"]
 
 
 def _grid(title: str, baseline: str, rows: Sequence[Comparison], head: Sequence[str]) -> Grid:

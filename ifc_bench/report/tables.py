@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ifc_bench.recipe import Preset, Table, TableOfMethods
+from ifc_bench.recipe import Table
 from ifc_bench.report.cells import Cell, accuracy, failures
 from ifc_bench.report.heads import head_lines, most_seeds
 from ifc_bench.report.layout import (
@@ -58,19 +58,20 @@ def lay_out(
     `paper` puts the printed numbers beside ours; `situation` narrows accuracies to the videos of
     one situation. A row's accuracy is bold where it beats every other row by more than noise.
     """
-    if isinstance(results, Counts):
-        return count_grid(results, paper)
-    if isinstance(results.table, TableOfMethods):
-        return method_grid(results, paper or PaperNumbers())
-    return _grid(results, paper, situation)
+    match results:
+        case Counts():
+            return count_grid(results, paper)
+        case Results() if results.table.published:
+            return method_grid(results, paper or PaperNumbers())
+        case Results():
+            return _grid(results, paper, situation)
 
 
 def _grid(results: Results, paper: PaperNumbers | None, situation: str | None) -> Grid:
     table, preset, cells = results.table, results.preset, results.cells_of(situation)
     speeds = sorted({(s.device, s.attention) for cell in cells for s in cell.speeds})
-    own_windows = any(row.window is not None for row in table.rows)
-    columns = _columns(table, preset, cells, speeds)
-    names = [table.factor, *(["T"] if own_windows else []), *(column.name for column in columns)]
+    columns = _columns(table, cells, speeds)
+    names = [table.factor, *(["T"] if table.own_windows else []), *(c.name for c in columns)]
     grid = Grid(table.title, head_lines(table, preset, cells, speeds), names)
     judged = situation is None and table.statistic == "mean"
     if judged and table.baseline is not None:
@@ -79,20 +80,20 @@ def _grid(results: Results, paper: PaperNumbers | None, situation: str | None) -
         grid.head.append(f"accuracies on the videos of situation {situation} alone")
     by_place = {(cell.row, cell.window): cell for cell in cells}
     most = most_seeds(cells)
-    for row in table.rows:
-        places = [(c, c.window or row.window or 0) for c in columns]
-        told = [str(row.window)] if own_windows else []
+    for label, window in _lines(table):
+        places = [(c, window if table.own_windows else c.window) for c in columns]
+        told = [str(window or "video")] if table.own_windows else []
         shown = [
             _bold(
-                _show(table, by_place[row.label, w], c, most),
-                judged and c.metric in table.metrics and (row.label, w) in results.best(c.metric),
+                _show(table, by_place[label, w], c, most),
+                judged and c.metric in table.metrics and (label, w) in results.best(c.metric),
             )
             for c, w in places
         ]
-        grid.rows.append([row.label, *told, *shown])
+        grid.rows.append([label, *told, *shown])
         if paper is not None:
-            printed = [_show_paper(table, paper, row.label, w, c) for c, w in places]
-            grid.rows.append([f"{row.label} (paper)", *told, *printed])
+            printed = [_show_paper(table, paper, label, w or 0, c) for c, w in places]
+            grid.rows.append([f"{label} (paper)", *told, *printed])
     if paper is not None:
         grid.head += _without_window(table, paper)
     for cell in cells:
@@ -102,24 +103,30 @@ def _grid(results: Results, paper: PaperNumbers | None, situation: str | None) -
     return explain_mark(grid)
 
 
-def _columns(table: Table, preset: Preset, cells: list[Cell], speeds: list[_Card]) -> list[_Column]:
+def _lines(table: Table) -> list[tuple[str, int | None]]:
+    """A line for each row; for each of its windows, where rows bring their own."""
+    if not table.own_windows:
+        return [(row.label, None) for row in table.rows]
+    return [(row.label, window) for row in table.rows for window in row.windows]
+
+
+def _columns(table: Table, cells: list[Cell], speeds: list[_Card]) -> list[_Column]:
     """The columns of numbers, window by window.
 
     FPS have their windows beside them: in the name where all rows have as many, which keeps the
     table narrow, else in a column of its own.
     """
-    own_windows = any(row.window is not None for row in table.rows)
     cards: list[_Card | None] = [*speeds] or [None]
     found = []
-    for window in [None] if own_windows else table.windows(preset, table.rows[0]):
-        prefix = f"T={window} " if window else ""
+    for window in [None] if table.own_windows else table.rows[0].windows:
+        prefix = "" if table.own_windows else f"T={window or 'video'} "
         for metric in table.metrics:
             if metric != "FPS":
                 found.append(_Column(f"{prefix}{metric}", window, metric, None))
                 continue
             for card in cards:
                 mark = f" [{speeds.index(card) + 1}]" if card and len(speeds) > 1 else ""
-                here = [cell for cell in cells if window in (None, cell.window)]
+                here = [cell for cell in cells if table.own_windows or cell.window == window]
                 counts = {span(s.reading.counts) for cell in here for s in cell.on(card)}
                 told = f" ({_windows(*counts)})" if len(counts) == 1 else ""
                 found.append(_Column(f"{prefix}FPS{mark}{told}", window, "FPS", card))

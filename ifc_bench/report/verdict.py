@@ -9,11 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ifc_bench.config import SyntheticData
-from ifc_bench.recipe import Preset, TableOfMethods
 from ifc_bench.report.differences import Comparison, pooled_std
 from ifc_bench.report.layout import listed, span
-from ifc_bench.report.results import AnyResults, Counts, Results
+from ifc_bench.report.results import AnyResults, Results, comparing
 from ifc_bench.report.statistics import FEW, detectable
 
 _SMOKE = "smoke"  # the preset whose trainings are too short to learn anything
@@ -29,7 +27,7 @@ def verdict(
     the table as the committed baseline has it, is quoted where it has more seeds, or is of another
     preset.
     """
-    if isinstance(results, Counts) or isinstance(results.table, TableOfMethods):
+    if not comparing(results):
         return []
     baseline = results.table.baseline
     if baseline is None:
@@ -38,7 +36,7 @@ def verdict(
         return ["Verdict: none; preset smoke proves only that it runs."]
     rows = _rows(results, situation)
     told = [_told(rows, baseline)]
-    if committed is not None and _adds(committed, rows, results.preset):
+    if committed is not None and _adds(committed, rows, results):
         told += _quoted(_rows(committed, situation), committed)
     return [f"Verdict: {' '.join(told)}"]
 
@@ -104,12 +102,12 @@ def _counts(rows: Sequence[Comparison]) -> list[int]:
     return [side.n for row in rows for side in (row.a, row.b)]
 
 
-def _adds(committed: Results, rows: Sequence[Comparison], preset: Preset) -> bool:
+def _adds(committed: Results, rows: Sequence[Comparison], ours: Results) -> bool:
     """Whether the baseline says more: the same kind of data, and other or more trainings."""
-    if not isinstance(preset.data, SyntheticData):
+    if {one.data.kind for one in ours.table.recipes} != {"synthetic"}:
         return False
     known = min(_counts(rows), default=0)
-    return preset.name != committed.preset.name or known < committed.preset.seeds
+    return ours.preset.name != committed.preset.name or known < committed.preset.seeds
 
 
 def _quoted(rows: Sequence[Comparison], committed: Results) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from ifc_bench.config import (
@@ -16,10 +16,11 @@ from ifc_bench.config import (
     Training,
     spoken,
 )
-from ifc_bench.recipe import AnyTable, Preset, Table, TableOfCounts
+from ifc_bench.recipe import AnyTable, Preset
 from ifc_bench.records import Device
 from ifc_bench.store import Store
 
+_CLIP_FRAMES = 5  # of nearly all trainings; not worth telling
 _TYPICAL_VIDEOS = 220  # held out of a real training set, for estimates
 _PROCESS_START_SECONDS = 3  # of which most is importing torch; for estimates
 
@@ -111,7 +112,7 @@ class Plan:
         evaluations = sum(len(job.evaluations) for job in jobs)
         busy = sum(preset.seconds_of(job.training) for job in jobs if self.trains(job, store))
         busy += evaluations * preset.seconds_per_evaluation
-        data = preset.data
+        data = preset.video.data
         videos = data.validation_videos if isinstance(data, SyntheticData) else _TYPICAL_VIDEOS
         one_pass = preset.profile_videos * preset.seconds_per_evaluation / videos
         protocol = preset.profile_protocol
@@ -143,8 +144,8 @@ def label(training: Training) -> str:
         words.append(f"{model.decoder} decoder")
     if training.optimisation.loss.matching != "masks":
         words.append(f"{training.optimisation.loss.matching} matched")
-    if training.optimisation.clip_frames == 1:
-        words.append("on images")
+    if training.optimisation.clip_frames != _CLIP_FRAMES:
+        words.append(f"T={training.optimisation.clip_frames}")
     return " ".join([*words, "seed", str(training.seed)])
 
 
@@ -160,11 +161,7 @@ def make_plan(tables: Iterable[AnyTable], preset: Preset, device: Device) -> Pla
     counts: dict[str, Count] = {}
     needed: dict[str, list[str]] = defaultdict(list)
     for table in tables:
-        if isinstance(table, TableOfCounts):
-            found: list[AnyWork] = [*table.counts()]
-        else:
-            found = list(_work_of(table, preset, device))
-        for work in found:
+        for work in table.works(preset, device):
             needed[work.id].append(table.name)
             match work:
                 case Training():
@@ -183,16 +180,3 @@ def make_plan(tables: Iterable[AnyTable], preset: Preset, device: Device) -> Pla
         profiles=tuple(profiles.values()),
         needed_by={key: tuple(dict.fromkeys(names)) for key, names in needed.items()},
     )
-
-
-def _work_of(table: Table, preset: Preset, device: Device) -> Iterator[AnyWork]:
-    for row in table.rows:
-        for training in table.trainings(preset, row):
-            if isinstance(training.start, Training):
-                yield training.start
-            yield training
-        for window in table.windows(preset, row):
-            yield from table.evaluations(preset, row, window)
-            profile = table.profile(preset, row, window, device)
-            if profile is not None:
-                yield profile

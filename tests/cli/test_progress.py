@@ -18,8 +18,8 @@ from tests.conftest import tiny_model
 
 @pytest.fixture
 def training() -> Training:
-    preset = PRESETS["smoke"]
-    return Training(model=tiny_model(), optimisation=preset.optimisation, data=preset.data, seed=0)
+    stage = PRESETS["smoke"].video
+    return Training(model=tiny_model(), optimisation=stage.optimisation, data=stage.data, seed=0)
 
 
 def failed(work: Training, error: str | None, status: str = "failed") -> Record:

@@ -39,7 +39,7 @@ def store(tmp_path):
 def fill(store, table, shift: float, value: float = 0.3, situations: bool = False) -> None:
     """Three seeds of every row and window; a row is `shift` above the one before."""
     for index, row in enumerate(table.rows):
-        for window in table.windows(PRESET, row):
+        for window in row.windows:
             for work in table.evaluations(PRESET, row, window):
                 ap = value + index * shift + (0.01 * work.training.seed if shift else 0)
                 result = accuracy(ap)

@@ -69,7 +69,7 @@ def test_the_page_needs_no_network(report):
 def test_a_figure_that_does_not_fit_on_the_disk_is_told_in_one_line(tmp_path, capsys, monkeypatch):
     store, table = Store(tmp_path / "results", tmp_path / "runs"), TABLES["table3a"](FULL)
     for place, row in enumerate(table.rows):
-        for window in table.windows(FULL, row):
+        for window in row.windows:
             save(store, table.evaluations(FULL, row, window)[0], accuracy(0.1 * place + 0.2))
 
     def cramped(*given, **named):

@@ -5,6 +5,7 @@ import pytest
 from ablations import PRESETS, TABLES
 from ifc_bench.cli import main
 from ifc_bench.config import FolderData
+from ifc_bench.recipe import varied
 from ifc_bench.records import CountResult
 from ifc_bench.store import Store
 from tests.report.test_tables import accuracy, save
@@ -32,7 +33,7 @@ def fill(store, name="table3a", preset="smoke", rows=None, situations=(), **chan
     made = PRESETS[preset].model_copy(update=changes)
     table = TABLES[name](made)
     for row in table.rows[slice(rows)]:
-        for window in table.windows(made, row):
+        for window in row.windows:
             for work in table.evaluations(made, row, window):
                 scores = accuracy(0.3)
                 by = dict.fromkeys(situations, scores.metrics)
@@ -63,8 +64,8 @@ def test_another_preset_is_named(store, ask, tmp_path):
 
 
 def test_other_iterations_and_windows_are_named(store, ask):
-    fill(store, preset="full", seeds=1, windows=(7,),
-         optimisation=PRESETS["full"].optimisation.of_length(30))  # fmt: skip
+    short = PRESETS["full"].with_options(iterations=30)
+    fill(store, preset="full", seeds=1, windows=(7,), video=short.video)
     said = refused(ask("report", "table3a"))
     assert (
         "there are records of full (30 iterations, n = 1): add --preset full --iterations 30"
@@ -73,7 +74,8 @@ def test_other_iterations_and_windows_are_named(store, ask):
 
 
 def test_other_data_are_named(store, ask):
-    fill(store, data=FolderData(name="mine", train="a" * 64, valid="b" * 64))
+    mine = FolderData(name="mine", train="a" * 64, valid="b" * 64)
+    fill(store, video=varied(PRESETS["smoke"].video, {"data": mine}))
     said = refused(ask("report", "table3a"))
     assert "of smoke (data mine, n = 2): add --preset smoke --data FOLDER" in said
 
@@ -142,7 +144,7 @@ def test_significance_of_tables_without_a_baseline(store, ask):
     said = refused(ask("significance", "table1", "table2d"))
     assert said == (
         "error: TABLE: table1, table2d: no baseline row to hold others against; table2c, table3a, "
-        "table3b, table3c, table3d, decoder, own, table4a, table4b, table4c have one"
+        "table3b, table3c, table3d, decoder, clip_length, own, table4a, table4b, table4c have one"
     )
 
 

@@ -6,8 +6,11 @@ import statistics
 import pytest
 
 from ablations import PRESETS, TABLES
+from ifc_bench.config import SyntheticData
+from ifc_bench.config import Testing as HowTested  # pytest collects what begins with Test
 from ifc_bench.errors import UserError
 from ifc_bench.provenance import provenance
+from ifc_bench.recipe import Row, Table
 from ifc_bench.records import (
     CountResult,
     Device,
@@ -20,6 +23,7 @@ from ifc_bench.records import (
 from ifc_bench.report import render, summarise
 from ifc_bench.report.paper import PaperNumbers
 from ifc_bench.report.results import read_results
+from ifc_bench.report.tables import lay_out
 from ifc_bench.store import Store
 from tests.report.test_profiles import process
 
@@ -173,6 +177,27 @@ def test_the_papers_speeds_stand_beside_their_own_card_only(store):
     t4 = TABLE.profile(PRESET, TABLE.rows[0], 5, Device(kind="cuda", name="T4"))
     save(other, t4, speed(2.0), device="T4")
     assert "38.1" not in render(read_results(TABLE, PRESET, other), paper=paper)
+
+
+def test_rows_may_differ_in_anything(store):
+    """Each has a line for each of its windows, and the head tells all schedules and data."""
+    near = Row.of(PRESET, "near", tests=(HowTested(window=5), HowTested(window=7, stride=2)))
+    other = SyntheticData(seed=1)
+    far = Row.of(PRESET, "far", data=other, optimisation={"clips": 4}, testing={"window": None})
+    table = Table(name="t", title="T", factor="f", rows=(near, far), metrics=("AP",),
+                  baseline="near")  # fmt: skip
+    for value, (row, window) in enumerate([(near, 5), (near, 7), (far, None)], 1):
+        for work in table.evaluations(PRESET, row, window):
+            save(store, work, accuracy(value / 10))
+    grid = lay_out(read_results(table, PRESET, store))
+    assert grid.columns == ["f", "T", "AP"]
+    assert [line[:2] for line in grid.rows] == [["near", "5"], ["near", "7"], ["far", "video"]]
+    assert [line[2][:4] for line in grid.rows] == ["10.0", "20.0", "30.0"]
+    data, preset = grid.head[:2]
+    assert data.startswith("data: embedded benchmark (synthetic), seed 0")
+    assert " or embedded benchmark (synthetic), seed 1" in data
+    assert "1000 iterations of 8 clips of T=5 or 1000 iterations of 4 clips of T=5" in preset
+    assert preset.endswith("evaluated in windows of T at stride S")
 
 
 def test_table_1_beside_the_paper(store):

@@ -130,7 +130,8 @@ def test_the_committed_baseline_is_not_quoted_where_it_adds_nothing(store):
     table, preset = filled(store, seeds=2)
     assert "committed" not in told(table, preset, store, None, own), "no records, no verdict"
     real = FolderData(name="mine", train="a", valid="b")
-    table, preset = filled(store, seeds=2, data=real)
+    video = PRESETS["quick"].video.model_copy(update={"data": real})
+    table, preset = filled(store, seeds=2, video=video)
     assert "committed" not in told(table, preset, store, None, committed()), "other data"
 
 

@@ -26,7 +26,7 @@ def measured(store: Store, name: str, *lengths: int) -> None:
     """One profile for each cell of table `name`, of videos of these lengths."""
     table = TABLES[name](PRESET)
     for row in table.rows:
-        for window in table.windows(PRESET, row):
+        for window in row.windows:
             work = table.profile(PRESET, row, window, CARD)
             assert work is not None
             result = ProfileResult(frames=list(lengths), processes=[process(1.0)] * 3)

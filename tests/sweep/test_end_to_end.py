@@ -300,8 +300,8 @@ def test_a_training_that_is_interrupted_keeps_its_iterations(tmp_path):
 def test_a_broken_data_set_stops_the_sweep_with_one_line(tmp_path):
     preset = PRESETS["smoke"]
     store = stores(tmp_path)
-    folder = store.data_path(preset.data)
-    synthesize(preset.data, folder)
+    folder = store.data_path(preset.video.data)
+    synthesize(preset.video.data, folder)
     next((folder / "valid" / "JPEGImages").rglob("*.jpg")).unlink()
     done = run_smoke(tmp_path, "table3d")
     assert done.returncode == 2
@@ -314,7 +314,7 @@ def test_a_window_longer_than_the_video_is_refused(data_folder):
     training = Training(
         model=tiny_model(),
         optimisation=Optimisation(iterations=1),
-        data=PRESETS["smoke"].data,
+        data=PRESETS["smoke"].video.data,
         seed=0,
     )
     with pytest.raises(UserError, match=r"video 1: has 12 frames, the window is T = 20; ask for"):

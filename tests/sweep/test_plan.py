@@ -53,7 +53,7 @@ def test_the_longest_training_of_a_seed_comes_first():
 def test_a_longer_schedule_is_other_work(tmp_path):
     """`--iterations`, of a preset that has three times fewer."""
     longer = PRESETS["quick"].with_options(iterations=1000)
-    assert longer.optimisation == PRESETS["full"].optimisation
+    assert longer.video.optimisation == PRESETS["full"].video.optimisation
     assert PRESETS["quick"].with_options() == PRESETS["quick"]
     options = ("--iterations", "5000", "--compare", "paper", "--results", str(tmp_path))
     done = run_cli("report", "table3a", *options)
@@ -67,6 +67,21 @@ def test_all_of_it_is_left_in_an_empty_store(store):
     assert len(plan.counts_left(store)) == 16
     assert len(plan.profiles_left(store)) == 16
     assert plan.seconds(store, 2) > 60
+
+
+def test_every_committed_run_is_asked_for_by_a_table():
+    """Tables that change keep the ids of their work, or its records are lost."""
+    folder = ROOT / "results" / "baseline"
+    store = Store(folder, ROOT / "runs")
+    devices = {(r.work.device, r.work.threads) for r in store.records("profile")}
+    found = set()
+    for name in ("quick", "full"):
+        preset = PRESETS[name].model_copy(update={"seeds": 5})
+        tables = [recipe(preset) for recipe in TABLES.values()]
+        for device, threads in devices:
+            plan = make_plan(tables, preset, Device(kind="cpu", name=device, threads=threads))
+            found |= plan.needed_by.keys()
+    assert {r.id for r in store.records()} <= found
 
 
 def test_plan_and_report_import_no_torch():

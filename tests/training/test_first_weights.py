@@ -18,6 +18,7 @@ from ifc_bench.config import FolderData, ImageNet, ResNetBackbone, Training
 from ifc_bench.data.json_files import read_json
 from ifc_bench.errors import UserError
 from ifc_bench.models.build import build_model
+from ifc_bench.recipe import Row, Stage, varied
 from ifc_bench.records import Device, EvaluationResult, TrainingResult
 from ifc_bench.store import Store, file_hash
 from ifc_bench.sweep.executors import stages
@@ -87,19 +88,18 @@ def shrunk(name: str):
             "model": preset.model.model_copy(
                 update={**small, "backbone": ResNetBackbone(depth=18, frozen_stages=2)}
             ),
-            "optimisation": preset.optimisation.model_copy(update=quick),
-            "image_optimisation": preset.image_optimisation.model_copy(
-                update={**quick, "crop": (24, 40)}
-            ),
-            "epochs": None,
-            "image_epochs": None,
+            "video": shorter(preset.video, quick),
+            "image": shorter(preset.image, {**quick, "crop": (24, 40)}),
             "seeds": 1,
             "windows": (5, 20),
-            "size": 32,
             "profile_videos": 1,
-            "profile_repeats": 1,
         }
     )
+
+
+def shorter(stage: Stage, schedule: dict[str, object]) -> Stage:
+    """Frames of 32 pixels at testing, and iterations that no data sets."""
+    return varied(stage, {"epochs": None}).with_changes(schedule, {"size": 32})
 
 
 @pytest.fixture
@@ -174,7 +174,7 @@ def test_images_first_then_videos_then_evaluation(name, root, tmp_path, monkeypa
         if depth(training):
             assert isinstance(training.data, FolderData)
             assert training.data.name == "youtube-vis-2019-held-out"
-            expected = ["heads.classify"] if preset.image_classes != 3 else []
+            expected = ["heads.classify"] if preset.image.classes != 3 else []
             assert [k for k in result.new_parameters if "temporal" not in k] == expected
         else:
             assert isinstance(training.start, ImageNet)
@@ -189,10 +189,11 @@ def test_images_first_then_videos_then_evaluation(name, root, tmp_path, monkeypa
 def test_epochs_become_iterations_of_the_data_at_hand(root, tmp_path):
     preset = with_data(PRESETS["paper"], root, None, stores(tmp_path))
     frames = 4 * 12  # of the five training videos one is held out
-    assert preset.optimisation.iterations == 8 * frames // 16
-    assert preset.optimisation.drop_at == (5 * frames // 16,)
-    assert preset.image_optimisation.iterations == round(300 * 5 / 32)
-    assert (preset.model.classes, preset.image_classes) == (3, 3)
+    assert preset.video.optimisation.iterations == 8 * frames // 16
+    assert preset.video.optimisation.drop_at == (5 * frames // 16,)
+    assert preset.image.optimisation.iterations == round(300 * 5 / 32)
+    assert (preset.video.classes, preset.image.classes) == (3, 3)
+    assert Row.of(preset, "any").training.model.classes == 3
 
 
 def test_the_plan_tells_gpu_hours_and_disk(root, tmp_path):
@@ -228,7 +229,7 @@ def test_a_released_checkpoint_takes_the_place_of_the_images(root, tmp_path):
     preset = with_start(with_data(PRESETS["released"], root, None, store), path, store)
     rows = TABLES["table3a"](preset).rows
     for row in rows:
-        training = preset.training(row, 0)
+        training = row.training
         assert training.start.content == "released"
         model = build_model(training.model)
         new = start_model(model, training, store)
@@ -277,8 +278,7 @@ def test_weights_that_are_not_there_are_one_line(root, tmp_path, monkeypatch):
 def test_a_start_that_is_not_finished_is_refused(root, tmp_path):
     store = stores(tmp_path)
     preset = with_data(shrunk("released"), root, None, store)
-    row = TABLES["table3a"](preset).rows[0]
-    training = preset.training(row, 0)
+    training = TABLES["table3a"](preset).rows[0].training
     assert isinstance(training.start, Training)
     with pytest.raises(UserError, match=f"run the training {training.start.id} first"):
         start_model(build_model(training.model), training, store)

@@ -1,0 +1,29 @@
+"""What is asked for: presets (sizes and budgets), and tables of rows that vary their recipe.
+
+`ablations/` writes these down; `ifc_bench.sweep.plan` turns them into work.
+"""
+
+from ifc_bench.recipe.preset import Preset, Stage, varied
+from ifc_bench.recipe.row import Changes, Row
+from ifc_bench.recipe.table import (
+    AnyTable,
+    CountedRow,
+    Metric,
+    Table,
+    TableOfCounts,
+    TableOfMethods,
+)
+
+__all__ = [
+    "AnyTable",
+    "Changes",
+    "CountedRow",
+    "Metric",
+    "Preset",
+    "Row",
+    "Stage",
+    "Table",
+    "TableOfCounts",
+    "TableOfMethods",
+    "varied",
+]

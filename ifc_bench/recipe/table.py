@@ -1,0 +1,175 @@
+"""Tables: rows of variants, and the work behind their cells."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import ClassVar, Literal, Self
+
+from pydantic import PositiveInt, model_validator
+
+from ifc_bench.config import (
+    AnyWork,
+    Communication,
+    Count,
+    Evaluation,
+    ModelConfig,
+    Profile,
+    Strict,
+    Training,
+    spoken,
+)
+from ifc_bench.recipe.preset import Preset
+from ifc_bench.recipe.row import Row
+from ifc_bench.records import Device
+
+Metric = Literal["AP", "AP50", "AP75", "AR1", "AR10", "FPS"]
+
+
+class _AnyTable(Strict):
+    """The names of a table and of what its rows vary.
+
+    Attributes:
+        compares: whether its rows are trained and held against each other.
+        published: whether rows of other methods stand in it, so that it is never empty.
+        baseline: the label of the row that the others are held against.
+    """
+
+    compares: ClassVar[bool] = False
+    published: ClassVar[bool] = False
+
+    name: str
+    title: str
+    factor: str
+    paper_table: str | None = None
+    baseline: str | None = None
+
+    @property
+    def compares_modules(self) -> bool:
+        """Whether a communication module of a user's own has a place in it."""
+        return self.compares and self.factor == "communication"
+
+    def with_communication(self, preset: Preset, communication: Communication) -> Self:
+        """The same table with a row for a module, where it trains rows; else as it is."""
+        return self
+
+
+class Table(_AnyTable):
+    """Rows by windows, each row with a label of its own.
+
+    `statistic` "std" prints the stds alone, in Table 4's layout.
+    """
+
+    compares = True
+
+    rows: tuple[Row, ...]
+    metrics: tuple[Metric, ...]
+    statistic: Literal["mean", "std"] = "mean"
+
+    @model_validator(mode="after")
+    def _one_row_a_label(self) -> Self:
+        labels = [row.label for row in self.rows]
+        if len(set(labels)) < len(labels):
+            raise ValueError(f"rows: of table {self.name}, two have the same label")
+        return self
+
+    @property
+    def own_windows(self) -> bool:
+        """Whether rows are tested at different windows, so that no column is for one of them."""
+        return len({row.windows for row in self.rows}) > 1
+
+    @property
+    def recipes(self) -> tuple[Training, ...]:
+        """The training of each row, with seed 0."""
+        return tuple(row.training for row in self.rows)
+
+    def with_communication(self, preset: Preset, communication: Communication) -> Self:
+        """The same table with one more row: the preset's recipe with another module."""
+        row = Row.of(preset, spoken(communication), model={"communication": communication})
+        return self.model_copy(update={"rows": (*self.rows, row)})
+
+    def trainings(self, preset: Preset, row: Row) -> list[Training]:
+        """The runs behind `row`, one for each seed."""
+        return [row.training.model_copy(update={"seed": seed}) for seed in range(preset.seeds)]
+
+    def evaluations(self, preset: Preset, row: Row, window: int | None) -> list[Evaluation]:
+        """The evaluations behind one cell of accuracies, one for each seed."""
+        test = row.test(window)
+        return [Evaluation(training=one, **dict(test)) for one in self.trainings(preset, row)]
+
+    def profile(
+        self, preset: Preset, row: Row, window: int | None, device: Device
+    ) -> Profile | None:
+        """The measurement behind the cell's FPS, on the first seed's weights, if it has one."""
+        if "FPS" not in self.metrics:
+            return None
+        test = row.test(window)
+        return Profile(
+            weights=row.training,
+            window=test.window,
+            stride=test.stride,
+            device=device.name,
+            threads=device.threads or 1,
+            size=test.size,
+            videos=preset.profile_videos,
+            protocol=preset.profile_protocol,
+        )
+
+    def works(self, preset: Preset, device: Device) -> Iterator[AnyWork]:
+        """All work behind the table; what a training starts from comes before it."""
+        for row in self.rows:
+            for training in self.trainings(preset, row):
+                if isinstance(training.start, Training):
+                    yield training.start
+                yield training
+            for window in row.windows:
+                yield from self.evaluations(preset, row, window)
+                profile = self.profile(preset, row, window, device)
+                if profile is not None:
+                    yield profile
+
+
+class TableOfMethods(Table):
+    """Published rows of other methods, results of others scored here, and our own rows below."""
+
+    compares = False
+    published = True
+
+
+class CountedRow(Strict):
+    """One line of a table of multiply-adds: a label and a network."""
+
+    label: str
+    model: ModelConfig
+
+
+class TableOfCounts(_AnyTable):
+    """A table of the encoder's multiply-adds; nothing is trained for it (paper, Table 1)."""
+
+    rows: tuple[CountedRow, ...]
+    sizes: tuple[tuple[PositiveInt, PositiveInt], ...]
+    frames: tuple[PositiveInt, ...]
+
+    @property
+    def recipes(self) -> tuple[Training, ...]:
+        """No trainings."""
+        return ()
+
+    def count(self, row: CountedRow, size: tuple[int, int], frames: int) -> Count:
+        """The work behind one cell; `size` is the frame's height and width."""
+        return Count(model=row.model, frames=frames, height=size[0], width=size[1])
+
+    def counts(self) -> list[Count]:
+        """The work behind all cells."""
+        return [
+            self.count(row, size, frames)
+            for row in self.rows
+            for size in self.sizes
+            for frames in self.frames
+        ]
+
+    def works(self, preset: Preset, device: Device) -> Iterator[AnyWork]:
+        """All work behind the table, which is the same for every preset and device."""
+        yield from self.counts()
+
+
+AnyTable = Table | TableOfCounts

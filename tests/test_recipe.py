@@ -1,0 +1,87 @@
+"""Rows: the preset's recipe with some fields changed, and nothing else."""
+
+import pytest
+from pydantic import ValidationError
+
+from ablations import PRESETS
+from ifc_bench.config import ImageNet, NoComm, SyntheticData, Training
+from ifc_bench.config import Testing as HowTested  # pytest collects what begins with Test
+from ifc_bench.recipe import Row, Table
+
+SMOKE = PRESETS["smoke"]
+RELEASED = PRESETS["released"]
+
+
+def test_a_row_without_changes_is_the_presets_recipe():
+    row = Row.of(SMOKE, "as it is")
+    stage = SMOKE.video
+    assert row.training == Training(
+        model=SMOKE.model, optimisation=stage.optimisation, data=stage.data, seed=0
+    )
+    assert row.tests == (HowTested(window=5), HowTested(window=10))
+
+
+def test_a_row_may_vary_any_field():
+    data = SyntheticData(seed=1)
+    row = Row.of(
+        SMOKE, "other", model={"communication": NoComm(), "classes": 7}, data=data,
+        optimisation={"iterations": 9}, loss={"dice": 2}, start=ImageNet(),
+        testing={"score_threshold": 0.5, "stride": 2},
+    )  # fmt: skip
+    assert (row.training.model.communication, row.training.model.classes) == (NoComm(), 7)
+    schedule = row.training.optimisation
+    assert (schedule.iterations, schedule.loss.dice, schedule.clips) == (9, 2.0, 2)
+    assert schedule.loss.no_object == SMOKE.video.optimisation.loss.no_object
+    assert (row.training.data, row.training.start) == (data, ImageNet())
+    assert row.windows == (5, 10)
+    assert {(test.score_threshold, test.stride) for test in row.tests} == {(0.5, 2)}
+
+
+def test_videos_start_from_images_where_the_preset_says_so():
+    first = Row.of(RELEASED, "videos").training.start
+    assert isinstance(first, Training)
+    image = Row.of(RELEASED, "images", RELEASED.image)
+    assert first == image.training
+    assert image.training.start == ImageNet()
+    assert image.training.model.classes == 80
+    assert [(test.window, test.protocol) for test in image.tests] == [(1, "image")]
+    assert Row.of(RELEASED, "fresh", start=None).training.start is None
+
+
+def test_a_row_with_a_window_is_tested_at_that_one_alone():
+    assert Row.of(SMOKE, "one", testing={"window": 7}).windows == (7,)
+    assert Row.of(SMOKE, "offline", testing={"window": None}).windows == (None,)
+    twice = (HowTested(window=3), HowTested(window=None))
+    row = Row.of(SMOKE, "both", tests=twice)
+    assert row.windows == (3, None)
+    assert row.test(None) == twice[1]
+    with pytest.raises(ValueError, match="both: has no test at T = 5"):
+        row.test(5)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"model": {"widht": 3}},
+        {"optimisation": {"clip_frames": 0}},
+        {"loss": {"matching": "by eye"}},
+        {"testing": {"widow": 5}},
+        {"tests": (HowTested(window=5), HowTested(window=5, stride=2))},
+    ],
+)
+def test_a_change_that_changes_nothing_is_refused(changes):
+    with pytest.raises(ValidationError):
+        Row.of(SMOKE, "wrong", **changes)
+
+
+def test_a_row_takes_its_seeds_from_the_preset():
+    training = Row.of(SMOKE, "any").training.model_copy(update={"seed": 3})
+    with pytest.raises(ValidationError, match="has seed 3, not 0"):
+        Row(label="any", training=training, tests=(HowTested(window=5),))
+    row = Row.of(SMOKE, "any")
+    table = Table(name="t", title="T", factor="f", rows=(row,), metrics=("AP",))
+    assert [one.seed for one in table.trainings(SMOKE, row)] == [0, 1]
+    with pytest.raises(ValidationError, match="none or two have the same window"):
+        Row(label="untested", training=row.training, tests=())
+    with pytest.raises(ValidationError, match="of table t, two have the same label"):
+        Table(name="t", title="T", factor="f", rows=(row, row), metrics=("AP",))
