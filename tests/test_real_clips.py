@@ -55,12 +55,9 @@ def test_results_are_whole_and_pass_the_check(name, predicted):
         assert entry["score"] > 0.01
         sizes = {tuple(s["size"]) for s in entry["segmentations"] if s}
         assert sizes == {(240, 432)}
-    videos = f"--videos={CLIPS / 'instances.json'}"
-    archive = predicted / f"{name}.zip"
-    assert run_cli(
-        "submit", "pack", str(predicted / name), videos, f"--out={archive}"
-    ).returncode == 0  # fmt: skip
-    checked = run_cli("submit", "check", str(archive), videos)
+    checked = run_cli(
+        "data", "validate", str(CLIPS), f"--predictions={predicted / name}"
+    )  # fmt: skip
     assert f"{len(entries)} entries, no faults" in checked.stdout
 
 

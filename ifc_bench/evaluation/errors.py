@@ -11,7 +11,7 @@ At a space-time IoU of 0.5 a detection is a hit, or has one error, the first of 
 - background: none of these.
 
 A truth is missed where no detection hits it and no classification, localisation or association
-error falls on it. What each kind costs is derived from the record (`ifc_bench.report.errors`).
+error falls on it. What each kind costs is derived from the record (`ifc_bench.report.detections`).
 """
 
 from __future__ import annotations

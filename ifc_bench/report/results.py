@@ -7,7 +7,7 @@ no record itself.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TypeGuard
 
@@ -83,6 +83,8 @@ class Results:
     tests: Mapping[_Place, tuple[Test, ...]]
     speeds: Mapping[_Place, tuple[tuple[Record, Speed], ...]]
     externals: tuple[Record, ...] = ()
+    _cells: dict[str | None, list[Cell]] = field(default_factory=dict, init=False)
+    _best: dict[str, set[_Place]] = field(default_factory=dict, init=False)
 
     @classmethod
     def read(cls, table: Table, preset: Preset, store: Store) -> Results:
@@ -175,14 +177,6 @@ class Results:
             for one in compare(self.cells_of(situation), baseline, situation=situation)
         ]
         return corrected(found)
-
-    @cached_property
-    def _cells(self) -> dict[str | None, list[Cell]]:
-        return {}
-
-    @cached_property
-    def _best(self) -> dict[str, set[_Place]]:
-        return {}
 
     def _cell(self, place: _Place, situation: str | None) -> Cell:
         values: dict[str, dict[int, float]] = {m: {} for m in self.table.metrics if m != "FPS"}
