@@ -249,11 +249,9 @@ def comparing(results: AnyResults) -> TypeGuard[Results]:
 
 def read_results(table: AnyTable, preset: Preset, store: Store) -> AnyResults:
     """What the records of `store` say about `table`."""
-    match table:
-        case TableOfCounts():
-            return Counts.read(table, store)
-        case Table():
-            return Results.read(table, preset, store)
+    if isinstance(table, TableOfCounts):
+        return Counts.read(table, store)
+    return Results.read(table, preset, store)
 
 
 def read_all(tables: Sequence[AnyTable], preset: Preset, store: Store) -> list[AnyResults]:
