@@ -1,4 +1,4 @@
-"""Rules of CONTRIBUTING.md that no linter knows."""
+"""Conventions of CONTRIBUTING.md that no linter knows."""
 
 import importlib
 import importlib.util
