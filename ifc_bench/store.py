@@ -5,10 +5,8 @@ A record's file carries the hash of what it says, so that a change is noticed wh
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
-import os
 import re
 import sys
 import tempfile
@@ -24,6 +22,7 @@ from pydantic_core import from_json
 
 from ifc_bench.config import AnyWork, Data, FolderData, Profile, Training, WeightsFile
 from ifc_bench.errors import UserError, printable_message, refuse_irregular
+from ifc_bench.files import write_text
 from ifc_bench.records import Record, Status, plain
 
 _KINDS = ("count", "training", "evaluation", "profile", "footprint", "external")
@@ -260,36 +259,6 @@ def _warn(message: str) -> None:
         print(f"warning: {printable_message(message)}", file=sys.stderr)
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write a whole text file aside, then move it into place.
-
-    Raises:
-        OSError: where it cannot be written, also for want of space; it names the file.
-    """
-    write_bytes(path, text.encode("utf-8"))
-
-
-def write_bytes(path: Path, content: bytes) -> None:
-    """Write a whole file aside, then move it into place.
-
-    Raises:
-        OSError: where it cannot be written, also for want of space; it names the file.
-    """
-    refuse_special(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, aside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-        os.chmod(aside, 0o644)
-        os.replace(aside, path)
-    except BaseException as error:
-        Path(aside).unlink(missing_ok=True)
-        if isinstance(error, OSError):
-            raise OSError(error.errno, error.strerror, str(path)) from None
-        raise
-
-
 def _weights_fault(path: Path) -> str | None:
     """What shows, without torch, that a file is none of weights or a damaged one."""
     with path.open("rb") as file:
@@ -312,19 +281,3 @@ def _weights_fault(path: Path) -> str | None:
         if broken is not None:
             return f"the checksum of {broken[:60]} does not fit; fetch it again"
     return None
-
-
-def refuse_special(path: Path) -> None:
-    """Let a path pass that is free or a file: moving onto a device would replace the device.
-
-    Raises:
-        OSError: where it is something else.
-    """
-    if path.exists() and not path.is_file():
-        raise OSError(errno.EINVAL, "is no regular file", str(path))
-
-
-def file_hash(path: Path) -> str:
-    """The SHA-256 of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -10,6 +10,7 @@ from pathlib import Path
 from ifc_bench.cli.recipes import Recipes
 from ifc_bench.config import SyntheticData
 from ifc_bench.errors import UserError
+from ifc_bench.files import write_text
 from ifc_bench.recipe import AnyTable, Preset
 from ifc_bench.report.layout import Format, write
 from ifc_bench.report.paper import PaperNumbers
@@ -17,7 +18,7 @@ from ifc_bench.report.presence import refuse_nothing
 from ifc_bench.report.results import AnyResults, Results, comparing, read_all, read_results
 from ifc_bench.report.tables import lay_out
 from ifc_bench.report.verdict import verdict
-from ifc_bench.store import Store, write_text
+from ifc_bench.store import Store
 
 BASELINE = Path(__file__).resolve().parents[2] / "results" / "baseline"
 _BASELINE_PRESET = "full"

@@ -16,9 +16,10 @@ from ifc_bench.config import External
 from ifc_bench.data.annotations import read_instances
 from ifc_bench.errors import UserError
 from ifc_bench.evaluation import as_result, coverage, read_predictions, score_videos
+from ifc_bench.files import file_hash
 from ifc_bench.provenance import provenance
 from ifc_bench.records import Record
-from ifc_bench.store import Store, file_hash
+from ifc_bench.store import Store
 
 _LONGEST_NAME = 100
 

@@ -23,13 +23,14 @@ from ifc_bench.cli.options import DeviceName, Style, Threads, number, results_fo
 from ifc_bench.cli.progress import bar
 from ifc_bench.config import Arithmetic, Footprint, ModelConfig
 from ifc_bench.errors import UserError
+from ifc_bench.files import write_text
 from ifc_bench.hardware.catalogue import GpuModel, card
 from ifc_bench.hardware.device import describe_device, resolve_device
 from ifc_bench.records import Record
 from ifc_bench.report.footprints import render_check, render_fits
 from ifc_bench.report.forecast import render_forecast
 from ifc_bench.report.layout import Format
-from ifc_bench.store import Store, write_text
+from ifc_bench.store import Store
 
 _MOST_CLIPS = 1024
 _CARDS = ["rtx-2080ti", "v100-16gb", "v100-32gb"]

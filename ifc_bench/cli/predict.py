@@ -13,8 +13,9 @@ from ifc_bench.cli.progress import bar
 from ifc_bench.config import Testing
 from ifc_bench.data.files import Files
 from ifc_bench.errors import UserError
+from ifc_bench.files import file_hash, write_text
 from ifc_bench.hardware.device import resolve_device
-from ifc_bench.store import Store, file_hash, write_text
+from ifc_bench.store import Store
 
 Videos = Annotated[
     Path,

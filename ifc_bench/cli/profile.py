@@ -43,12 +43,13 @@ from ifc_bench.config import (
 )
 from ifc_bench.data.catalogue import adopt_clips
 from ifc_bench.errors import UserError
+from ifc_bench.files import write_text
 from ifc_bench.hardware.device import describe_device, resolve_device
 from ifc_bench.records import Device
 from ifc_bench.report.paper import PaperNumbers
 from ifc_bench.report.profiles import render_profiles
 from ifc_bench.report.speeds import variant
-from ifc_bench.store import Store, write_text
+from ifc_bench.store import Store
 
 _DEFAULT = Protocol()
 _MOST_PROCESSES, _MOST_PASSES, _MOST_SECONDS, _MOST_CLIPS = 1000, 1_000_000, 86_400, 100_000

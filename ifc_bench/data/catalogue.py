@@ -17,7 +17,8 @@ from ifc_bench.data.files import Files
 from ifc_bench.data.json_files import read_json
 from ifc_bench.data.split import split_videos
 from ifc_bench.errors import UserError
-from ifc_bench.store import Store, file_hash, write_text
+from ifc_bench.files import file_hash, write_text
+from ifc_bench.store import Store
 
 
 def _official(year: int) -> list[tuple[str, str]]:

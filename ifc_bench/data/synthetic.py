@@ -28,7 +28,7 @@ from PIL import Image
 from ifc_bench.config import SyntheticData
 from ifc_bench.data.files import split_digest
 from ifc_bench.data.youtube_vis import written_annotation
-from ifc_bench.store import write_bytes, write_text
+from ifc_bench.files import write_bytes, write_text
 
 Floats = NDArray[np.float64]
 

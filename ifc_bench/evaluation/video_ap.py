@@ -205,15 +205,23 @@ def _accumulate(cells: list[_Cell], area: int, most: int) -> tuple[Array, Array]
     true = np.cumsum(hit & ~ignored, 1).astype(float)
     false = np.cumsum(~hit & ~ignored, 1).astype(float)
     recall = true / truths
-    precision = true / (true + false + np.spacing(1))
-    precision = np.maximum.accumulate(precision[:, ::-1], 1)[:, ::-1]
-    interpolated = np.zeros((len(IOU_THRESHOLDS), len(RECALL_POINTS)))
-    for t in range(len(IOU_THRESHOLDS)):
-        positions = np.searchsorted(recall[t], RECALL_POINTS, side="left")
-        reached = positions < recall.shape[1]
-        interpolated[t, reached] = precision[t, positions[reached]]
     final = recall[:, -1] if recall.shape[1] else np.zeros(len(IOU_THRESHOLDS))
-    return interpolated, final
+    return interpolated_precision(true, false, recall), final
+
+
+def interpolated_precision(true: Array, false: Array, recall: Array) -> Array:
+    """Precision [..., R] at `RECALL_POINTS`, from counts of detections by falling score [..., D].
+
+    At each recall it is the best precision at that recall or beyond, as in COCO's evaluation.
+    """
+    precision = true / (true + false + np.spacing(1))
+    precision = np.maximum.accumulate(precision[..., ::-1], -1)[..., ::-1]
+    found = np.zeros((*true.shape[:-1], len(RECALL_POINTS)))
+    for place in np.ndindex(true.shape[:-1]):
+        positions = np.searchsorted(recall[place], RECALL_POINTS, side="left")
+        reached = positions < recall.shape[-1]
+        found[(*place, reached)] = precision[place][positions[reached]]
+    return found
 
 
 def _mean(values: Array) -> float:

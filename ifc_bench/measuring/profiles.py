@@ -15,11 +15,12 @@ from pathlib import Path
 from pydantic import BaseModel, ValidationError
 
 from ifc_bench.config import Arithmetic, AttentionKernel, Data, NoiseFrames, Profile, Training
+from ifc_bench.files import write_text
 from ifc_bench.hardware.nvml import Card, Sampler
 from ifc_bench.measuring.isolation import Died, in_process, measuring
 from ifc_bench.provenance import provenance
 from ifc_bench.records import ProcessSamples, ProfileResult, Record, Status
-from ifc_bench.store import Store, write_text
+from ifc_bench.store import Store
 
 _SPECIAL = ("efficient", "flash")  # attention kernels that not every device has
 # What comes next (None: the end of another runner's measuring), processes done, and in all.

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ifc_bench.evaluation.video_ap import IOU_THRESHOLDS, RECALL_POINTS
+from ifc_bench.evaluation.video_ap import IOU_THRESHOLDS, interpolated_precision
 from ifc_bench.records import EvaluationResult
 
 Floats = NDArray[np.float64]
@@ -170,22 +170,11 @@ def _with(table: Table, **changes: NDArray[np.generic]) -> Table:
 
 
 def _interpolated(each: Floats, hits: Flags, ignored: Flags, truths: Floats) -> Floats:
-    """Mean interpolated precision [B] of one class; `each` [B, D], `hits` [T, D], `truths` [B].
-
-    The arithmetic is the evaluator's, so that unit weights give its numbers to the last digit.
-    """
+    """Mean interpolated precision [B] of one class; `each` [B, D], `hits` [T, D], `truths` [B]."""
     true = np.cumsum(each[:, None] * (hits & ~ignored), 2)
     false = np.cumsum(each[:, None] * (~hits & ~ignored), 2)
     recall = true / np.maximum(truths, np.spacing(1))[:, None, None]
-    precision = true / (true + false + np.spacing(1))
-    precision = np.maximum.accumulate(precision[:, :, ::-1], 2)[:, :, ::-1]
-    values = np.zeros((len(each), len(hits), len(RECALL_POINTS)))
-    for b in range(len(each)):
-        for t in range(len(hits)):
-            positions = np.searchsorted(recall[b, t], RECALL_POINTS, side="left")
-            reached = positions < recall.shape[2]
-            values[b, t, reached] = precision[b, t, positions[reached]]
-    return values.mean((1, 2))
+    return interpolated_precision(true, false, recall).mean((1, 2))
 
 
 def _flags(bits: list[int]) -> Flags:

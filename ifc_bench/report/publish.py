@@ -6,10 +6,7 @@ The page needs no network: styles, script and pictures are inside.
 from __future__ import annotations
 
 import base64
-import os
-import tempfile
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
@@ -19,6 +16,7 @@ import matplotlib as mpl
 import matplotlib.pyplot as plt
 
 from ifc_bench.config import Footprint
+from ifc_bench.files import write_text, written_aside
 from ifc_bench.hardware.catalogue import card, catalogue
 from ifc_bench.pictures.png import title_of, write_png
 from ifc_bench.recipe import Preset
@@ -35,7 +33,7 @@ from ifc_bench.report.significance import paper_grid, significance_grid, situati
 from ifc_bench.report.speeds import device_of
 from ifc_bench.report.tables import lay_out
 from ifc_bench.report.verdict import verdict
-from ifc_bench.store import Store, write_text
+from ifc_bench.store import Store
 
 _ENDINGS: dict[Format, str] = {"github": "md", "latex": "tex", "csv": "csv", "json": "json"}
 
@@ -165,31 +163,13 @@ def _drawn(drawing: Drawing, path: Path, limit: float) -> Picture:
         figure, ax = plt.subplots(figsize=(6.4, 4.0), layout="constrained")
         try:
             drawing.on(ax, limit)
-            with _moved_to(path) as aside:
+            with written_aside(path) as aside:
                 write_png(figure, aside, dpi=110, title=drawing.caption)
-            with _moved_to(path.with_suffix(".pdf")) as aside:
+            with written_aside(path.with_suffix(".pdf")) as aside:
                 figure.savefig(aside, metadata={"CreationDate": None, "Producer": None})
         finally:
             plt.close(figure)
     return _picture(path, drawing.caption)
-
-
-@contextmanager
-def _moved_to(path: Path) -> Iterator[Path]:
-    """A file to write beside `path`; it takes its place when it is whole, else nothing is left."""
-    descriptor, name = tempfile.mkstemp(
-        dir=path.parent, prefix=f".{path.stem}.", suffix=path.suffix
-    )
-    os.close(descriptor)
-    aside = Path(name)
-    try:
-        yield aside
-        aside.chmod(0o644)
-        os.replace(aside, path)
-    except OSError as error:
-        raise OSError(error.errno, error.strerror or str(error), str(path)) from None
-    finally:
-        aside.unlink(missing_ok=True)
 
 
 def _picture(path: Path, caption: str) -> Picture:

@@ -22,6 +22,7 @@ from ifc_bench.config import (
 from ifc_bench.data.splits import Splits
 from ifc_bench.errors import NO_SPACE, Stopped, UserError
 from ifc_bench.evaluation import as_result, score_images, score_videos
+from ifc_bench.files import write_text
 from ifc_bench.hardware.device import usable_cores
 from ifc_bench.inference import predict, results_json
 from ifc_bench.measuring.memory import out_of_memory
@@ -35,7 +36,7 @@ from ifc_bench.records import (
     Status,
     TrainingResult,
 )
-from ifc_bench.store import Store, write_text
+from ifc_bench.store import Store
 from ifc_bench.sweep.plan import Job
 from ifc_bench.training.first_weights import start_model
 from ifc_bench.training.processes import ALONE, Processes

@@ -11,10 +11,11 @@ import torch
 
 from ifc_bench.config import ImageNet, Training, WeightsFile
 from ifc_bench.errors import UserError
+from ifc_bench.files import file_hash
 from ifc_bench.models.checkpoint import Start, start_from_released
 from ifc_bench.models.ifc import IFC
 from ifc_bench.models.imagenet import load_imagenet_weights
-from ifc_bench.store import Store, file_hash
+from ifc_bench.store import Store
 from ifc_bench.training.trainer import finished_weights
 
 if TYPE_CHECKING:

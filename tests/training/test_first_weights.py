@@ -17,10 +17,11 @@ from ifc_bench.cli.sources import with_data, with_start
 from ifc_bench.config import FolderData, ImageNet, ResNetBackbone, Training
 from ifc_bench.data.json_files import read_json
 from ifc_bench.errors import UserError
+from ifc_bench.files import file_hash
 from ifc_bench.models.build import build_model
 from ifc_bench.recipe import Row, Stage, varied
 from ifc_bench.records import Device, EvaluationResult, TrainingResult
-from ifc_bench.store import Store, file_hash
+from ifc_bench.store import Store
 from ifc_bench.sweep.executors import stages
 from ifc_bench.sweep.plan import depth, make_plan
 from ifc_bench.sweep.worker import Worker
