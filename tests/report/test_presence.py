@@ -170,4 +170,4 @@ def test_machines_that_are_named_must_be_there(store, ask, tmp_path):
     fill(store)
     given = (f"--out={tmp_path / 'o'}", f"--machines={tmp_path / 'absent'}")
     said = refused(ask("report", "table3a", "--preset=smoke", *given))
-    assert said == f"error: --machines: {tmp_path / 'absent'}: no such folder"
+    assert said == f"error: --machines: {tmp_path / 'absent'}: no such directory"

@@ -317,6 +317,6 @@ def test_weights_that_do_not_fit_are_told_by_the_users_own_file(tmp_path):
     store = Store(tmp_path / "r", tmp_path / "u")
     start = store.adopt_weights(tmp_path / "mine.pth")
     preset = PRESETS["smoke"]
-    work = preset.training(TABLES["own"](preset).rows[1], 0).model_copy(update={"start": start})
+    work = TABLES["own"](preset).rows[1].training.model_copy(update={"start": start})
     with pytest.raises(UserError, match=f"{tmp_path / 'mine.pth'}: no entry fits the model"):
         start_model(build_model(work.model), work, store)
