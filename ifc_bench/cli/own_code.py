@@ -47,7 +47,7 @@ def _files(arguments: Sequence[str]) -> Iterator[tuple[str, str]]:
     for argument in arguments:
         name, colon, _ = argument.rpartition("=")[2].partition(":")
         if colon and name.replace(".", "").isidentifier():
-            with contextlib.suppress(Exception):  # told where the module is built
+            with contextlib.suppress(Exception, SystemExit):  # told where the module is built
                 spec = importlib.util.find_spec(name)
                 if spec is not None and spec.origin is not None:
                     yield spec.origin, argument.rpartition("=")[2]

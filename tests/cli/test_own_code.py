@@ -71,3 +71,12 @@ def test_a_package_that_is_no_python_is_told_with_its_place(tmp_path, monkeypatc
         "flops", "--communication=broken_package.own:Own", "--frame-size=32x32", "--window=1"
     )
     assert "__init__.py:1: SyntaxError" in told
+
+
+def test_a_package_that_calls_sys_exit_is_one_line(tmp_path, monkeypatch, refusal):
+    (tmp_path / "leaving_package").mkdir()
+    (tmp_path / "leaving_package" / "__init__.py").write_text("import sys\n\nsys.exit(0)\n")
+    (tmp_path / "leaving_package" / "own.py").write_text("class Own: pass\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    told = refusal("flops", "--communication=leaving_package.own:Own", "--window=1")
+    assert "sys.exit(0)" in told
