@@ -14,7 +14,7 @@ from cyclopts import App, CycloptsError, UnusedCliTokensError
 
 from ifc_bench.cli.app import COMMANDS, build_app
 from ifc_bench.cli.recipes import Recipe, Recipes
-from ifc_bench.cli.renamed import new_spelling
+from ifc_bench.cli.renamed import respelled
 from ifc_bench.errors import UserError, printable, printable_message, told
 from ifc_bench.recipe import Preset
 
@@ -34,11 +34,15 @@ def main(
     os.environ.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")  # so that CUDA counts as NVML does
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # a terminal that has no ± still gets its table
-    given = sys.argv[1:] if arguments is None else arguments
-    return _flushed(_answer(build_app(given), Recipes(tables, presets), given))
+    given, notes = respelled(sys.argv[1:] if arguments is None else arguments)
+    code = _flushed(_answer(build_app(given), Recipes(tables, presets), given, notes))
+    if notes and code in (0, 1):  # an error tells them in its own line
+        print("note:", "; ".join(notes), file=sys.stderr)
+    return code
 
 
-def _answer(app: App, recipes: Recipes, given: Sequence[str]) -> int:
+def _answer(app: App, recipes: Recipes, given: Sequence[str], notes: Sequence[str]) -> int:
+    also = f" ({'; '.join(notes)})" if notes else ""
     try:
         _refuse_empty(given)
         command, bound, injected = app.parse_args(given, print_error=False, exit_on_error=False)
@@ -48,9 +52,9 @@ def _answer(app: App, recipes: Recipes, given: Sequence[str]) -> int:
         kept = "stopped; what was finished is kept, the same command goes on from here"
         return _fail(kept, _INTERRUPTED)
     except CycloptsError as error:
-        return _fail(_usage(error, given), 2)
+        return _fail(_usage(error, given) + also, 2)
     except UserError as error:
-        return _fail(str(error), 2)
+        return _fail(f"{error}{also}", 2)
     except OSError as error:
         return _refused(error)
     except SystemExit as error:
@@ -88,13 +92,14 @@ def _left(error: SystemExit, given: Sequence[str]) -> int:
 
 
 def _usage(error: CycloptsError, given: Sequence[str]) -> str:
-    """What is wrong with the options, in one line."""
-    renamed = new_spelling(given)
-    if renamed is None and isinstance(error, UnusedCliTokensError):
+    """The fault of the options, in one line."""
+    if given[:1] == ["submit"]:
+        return "submit has gone: the servers are closed; data validate --predictions checks a file"
+    if isinstance(error, UnusedCliTokensError):
         names = [name for group in COMMANDS.values() for name in group]
         unknown = " ".join(error.unused_tokens or ())
         return f"{unknown!r} is no command and no value of one; the commands: {', '.join(names)}"
-    return renamed or " ".join(str(error).split())
+    return " ".join(str(error).split())
 
 
 def _out_of_memory(error: Exception) -> str | None:

@@ -1,9 +1,8 @@
-"""Old spellings of options: each is refused with one line that names the new one."""
+"""Old spellings of options: they still work, and one line names the new one."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
 
 _MEASURING = ("profile", "fit", "flops", "diagram")
 _TESTING = ("run", "plan", "report", "significance", "predict", "attention")
@@ -15,34 +14,27 @@ _OPTIONS: dict[tuple[str, ...], dict[str, str]] = {
     ("validate",): {"--no-frames": "--annotations-only"},
     ("compare",): {"--threshold": "--margin"},
 }
-_VALUES = {
-    "--precision": {"float32": "fp32", "bfloat16": "bf16", "float16": "fp16"},
-}
+_VALUES = {"--precision": {"float32": "fp32", "bfloat16": "bf16", "float16": "fp16"}}
 
 
-def new_spelling(given: Sequence[str]) -> str | None:
-    """The message for the first old spelling in `given`; None where there is none."""
-    if "submit" in given[:1]:
-        return "submit has gone: the servers are closed; data validate --predictions checks a file"
-    for commands, options in _OPTIONS.items():
-        if not set(commands) & set(given[:2]):
-            continue
-        for text in given:
-            name = text.partition("=")[0]
-            if name in options:
-                return f"{name} is called {options[name]} now"
-    for before, value in _pairs(given):
-        new = _VALUES.get(before, {}).get(value)
-        if new is not None:
-            return f"{before} {value} is called {before} {new} now"
-    return None
-
-
-def _pairs(given: Sequence[str]) -> list[tuple[str, str]]:
-    """Options with their values, as `--name value` or `--name=value`."""
-    found = list(pairwise(given))
+def respelled(given: Sequence[str]) -> tuple[list[str], list[str]]:
+    """`given` in today's spelling, and a line for each old spelling in it."""
+    options: dict[str, str] = {}
+    for commands, renamed in _OPTIONS.items():
+        if set(commands) & set(given[:2]):
+            options |= renamed
+    words: list[str] = []
+    notes: list[str] = []
     for text in given:
         name, equals, value = text.partition("=")
-        if equals:
-            found.append((name, value))
-    return found
+        if name in options:
+            notes.append(f"{name} is called {options[name]} now")
+            name = options[name]
+        before = name if equals else (words[-1] if words else "")
+        old = value if equals else text
+        new = _VALUES.get(before, {}).get(old)
+        if new is not None:
+            notes.append(f"{before} {old} is called {before} {new} now")
+            name, value = (name, new) if equals else (new, value)
+        words.append(f"{name}{equals}{value}")
+    return words, list(dict.fromkeys(notes))

@@ -8,6 +8,7 @@ import torch
 from ablations import PRESETS, TABLES
 from ifc_bench.cli import flops, main
 from ifc_bench.cli.recipes import Recipes
+from ifc_bench.cli.renamed import respelled
 from ifc_bench.measuring import footprints
 from ifc_bench.store import Store
 
@@ -66,10 +67,9 @@ CASES = [
         ("run", "--window", "5", "10", "table3a"),
         'for --window: unable to convert "table3a" into int',
     ),
-    (("profile", "--frames", "5"), "--frames is called --window now"),
-    (("run", "table3a", "--size=360"), "--size is called --short-edge now"),
-    (("flops", "--size=360x640"), "--size is called --frame-size now"),
-    (("run", "--precision=bfloat16"), "--precision bfloat16 is called --precision bf16 now"),
+    (("flops", "--frames", "0"), "(--frames is called --window now)"),
+    (("plan", "table3a", "--size=3", *PLACES), "(--size is called --short-edge now)"),
+    (("flops", "--size=wide"), "'wide' is no HEIGHTxWIDTH such as 360x640 (--size is called"),
     (("submit", "check", "a.zip"), "submit has gone: the servers are closed; data validate"),
     (("doctor", "--seconds=inf"), "--seconds"),
     (("evaluate", "--ground-truth=g", "--predictions=p", f"--method={NINES}"), "at most 100 char"),
@@ -180,3 +180,20 @@ def test_evaluate_says_one_thing_where_its_record_cannot_be_kept(refusal, tmp_pa
     truth = f"--ground-truth={data_folder / 'valid' / 'instances.json'}"
     given = ("--predictions=p.json", "--method=ours", "--results=taken")
     assert "taken/externals: not a directory" in refusal("evaluate", truth, *given)
+
+
+def test_an_old_spelling_works_and_the_new_one_is_told(capsys):
+    """Scripts go on; what was meant is said once, beside the answer."""
+    old = ["flops", "--communication=none", "--frames", "2", "--size", "8x8", "--format=json"]
+    assert main(TABLES, PRESETS, old) == 0
+    printed = capsys.readouterr()
+    assert json.loads(printed.out)[0]["frames"] == 2
+    told = "note: --frames is called --window now; --size is called --frame-size now"
+    assert printed.err.strip() == told
+
+
+@pytest.mark.parametrize("given", [["--precision", "bfloat16"], ["--precision=bfloat16"]])
+def test_an_old_value_works_too(given):
+    words, notes = respelled(["run", *given])
+    assert "=".join(words[1:]) == "--precision=bf16"
+    assert notes == ["--precision bfloat16 is called --precision bf16 now"]
