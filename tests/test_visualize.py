@@ -48,7 +48,7 @@ def test_rows_of_one_name_are_refused_for_one_would_be_lost(
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--threshold=nan"], "--threshold: nan is no score"),
+        (["--threshold=nan"], 'Invalid value for --threshold: "nan"'),
         (["--video=1", "--frame", *["1"] * 400], "--columns, --frame: a strip of"),
     ],
 )

@@ -94,12 +94,17 @@ def _left(error: SystemExit, given: Sequence[str]) -> int:
 def _usage(error: CycloptsError, given: Sequence[str]) -> str:
     """The fault of the options, in one line."""
     if given[:1] == ["submit"]:
-        return "submit has gone: the servers are closed; data validate --predictions checks a file"
+        return (
+            f"{' '.join(given)}: submit has gone, for the servers are closed; data validate "
+            "VIDEOS.json --predictions results.json checks a file"
+        )
     if isinstance(error, UnusedCliTokensError):
         names = [name for group in COMMANDS.values() for name in group]
         unknown = " ".join(error.unused_tokens or ())
         return f"{unknown!r} is no command and no value of one; the commands: {', '.join(names)}"
-    return " ".join(str(error).split())
+    message = " ".join(str(error).split())
+    option = getattr(getattr(error, "argument", None), "name", "")
+    return message if option in message else f"{option}: {message}"
 
 
 def _out_of_memory(error: Exception) -> str | None:

@@ -53,7 +53,7 @@ def build_app(given: Sequence[str]) -> App:
         version=_version,
         version_flags=["--version"],
         help_flags=["--help"],
-        default_parameter=Parameter(negative=(), consume_multiple=True),
+        default_parameter=Parameter(negative=(), consume_multiple=1),
     )
     for place, (title, commands) in enumerate(COMMANDS.items()):
         group = Group(title, sort_key=place)

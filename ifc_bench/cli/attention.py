@@ -19,7 +19,7 @@ Picture = Annotated[Path, Parameter(help="The PNG to write.")]
 def command(
     *,
     data: Videos,
-    video: Annotated[int, Parameter(help="ID of a video.")],
+    video: Annotated[int, number("ID of a video.", -(2**63), 2**63)],
     out: Picture,
     images: Images = None,
     checkpoint: Checkpoint = None,
@@ -28,7 +28,7 @@ def command(
     first: Annotated[int, number("First frame of the clip, from 0.", 0, 2**31)] = 0,
     window: Annotated[int, number("T: frames of the clip.", 1, MOST_FRAMES)] = 5,
     block: Annotated[
-        int, Parameter(help="The Encode-Receive layer, from 0. Default: the last.")
+        int, number("The Encode-Receive layer, from 0. Default: the last.", -1000, 1000)
     ] = -1,
     short_edge: ShortEdge = None,
     results: Results = Path("results"),

@@ -74,7 +74,7 @@ def split(
     /,
     *,
     out: Annotated[Path, Parameter(help="Directory for train.json and valid.json.")],
-    share: Annotated[float, Parameter(help="Share of the videos to hold out.")] = 0.1,
+    share: Annotated[float, number("Share of the videos to hold out.", 0, 1)] = 0.1,
     seed: Annotated[int, number("Another seed, another split.", 0, _MOST_SEED)] = 0,
 ) -> None:
     """Hold out part of the videos of a training set, each class by its share.

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from cyclopts import Parameter
+from cyclopts import Parameter, Token
 
 from ifc_bench.cli.recipes import Recipes
 from ifc_bench.cli.sources import with_data, with_start
@@ -27,20 +29,41 @@ MOST_TOKENS = 4096
 MOST_THREADS = 1024  # and processes
 _MOST_SEEDS = 1000
 _MOST_ITERATIONS = 10_000_000
+_MOST_DIGITS = 20  # a longer number is larger than any bound
 
 
 def number(
     text: str, least: float = 0, most: float = math.inf, name: str | None = None
 ) -> Parameter:
     """A number, or several, from `least` to `most`, with `text` as its help."""
+    bound = f"from {least:g} to {most:g}" if most < math.inf else f"{least:g} or more"
 
-    def check(kind: Any, value: Any) -> None:
-        for one in value if isinstance(value, (list, tuple)) else [value]:
-            if one is not None and not least <= one <= most:  # nan is in no range
-                bound = f"from {least:g} to {most:g}" if most < math.inf else f"{least:g} or more"
-                raise ValueError(f"It must be {bound}.")
+    def converted(kind: Any, tokens: Sequence[Token]) -> Any:
+        found = []
+        for token in tokens:
+            value = _number(token.value, "float" in str(kind))
+            if not least <= value <= most:  # nan is in no range
+                raise ValueError(f'"{token.value[:60]}" must be {bound}.')
+            found.append(value)
+        return found if "list" in str(kind) else found[0]
 
-    return Parameter(name=name, validator=check, help=text)
+    return Parameter(name=name, converter=converted, help=text)
+
+
+def _number(text: str, fraction: bool) -> float:
+    """The number that `text` is; "1.5" and digits other than 0 to 9 are no whole numbers.
+
+    Raises:
+        ValueError: where it is none.
+    """
+    plain = text.removeprefix("-").removeprefix("+")
+    if fraction and text.isascii() and "_" not in text:
+        with contextlib.suppress(ValueError):
+            return float(text)
+    if not fraction and plain.isascii() and plain.isdigit():
+        return int(text) if len(text) <= _MOST_DIGITS else math.inf
+    kind = "number" if fraction else "whole number"
+    raise ValueError(f'"{text[:60]}" is no {kind}.')
 
 
 Tables = Annotated[str, Parameter(help="Tables by name. Default: those of the preset.")]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import Annotated
 
@@ -25,7 +24,9 @@ def command(
     predictions: Annotated[
         list[Path] | None, Parameter(help="results.json files, each a row of the strip.")
     ] = None,
-    video: Annotated[list[int] | None, Parameter(help="IDs of videos. Default: all.")] = None,
+    video: Annotated[
+        list[int] | None, number("IDs of videos. Default: all.", -(2**63), 2**63)
+    ] = None,
     label: Annotated[
         list[str] | None,
         Parameter(help="A name for each results.json, in order. Default: the file's."),
@@ -35,7 +36,7 @@ def command(
     frame: Annotated[
         list[int] | None, number("These frames instead, from 0.", 0, _MOST_FRAMES)
     ] = None,
-    threshold: Annotated[float, Parameter(help="Leave out tracks with a lower score.")] = 0.3,
+    threshold: Annotated[float, number("Leave out tracks with a lower score.", -1e9, 1e9)] = 0.3,
     gif: Annotated[bool, Parameter(help="Also write a GIF of each whole video.")] = False,
 ) -> None:
     """Draw one strip a video: the ground truth on top, then one row for each results.json.
@@ -59,8 +60,6 @@ def command(
             raise UserError(
                 f"--label: two rows would be called {name!r}; give each --predictions a --label"
             )
-    if math.isnan(threshold):
-        raise UserError("--threshold: nan is no score; give a number")
     from ifc_bench.data.loading import VideoDataset
     from ifc_bench.pictures.videos import Choice, draw_strips  # torch: only where it is needed
 
