@@ -17,7 +17,7 @@ from ifc_bench.data.loading import VideoDataset
 from ifc_bench.data.youtube_vis import RawRle, Video
 from ifc_bench.errors import UserError
 from ifc_bench.evaluation import PredictedTrack
-from ifc_bench.files import refuse_special, write_text
+from ifc_bench.file_io import refuse_special, write_text
 from ifc_bench.models.checkpoint import load_released_checkpoint
 from ifc_bench.models.ifc import IFC
 from ifc_bench.models.own import own_module

@@ -22,7 +22,7 @@ from pydantic_core import from_json
 
 from ifc_bench.config import AnyWork, Data, FolderData, Profile, Training, WeightsFile
 from ifc_bench.errors import UserError, printable_message, refuse_irregular
-from ifc_bench.files import write_text
+from ifc_bench.file_io import write_text
 from ifc_bench.records import Record, Status, plain
 
 _KINDS = ("count", "training", "evaluation", "profile", "footprint", "external")

@@ -99,7 +99,7 @@ def edited(copy_of_data: Path) -> Callable[[Callable[[dict], object]], Path]:
     return edit
 
 
-def run_cli(*arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
+def run_cli(*arguments: object, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
     """The command line within this process, which saves the seconds that torch takes to start."""
     from ablations import PRESETS, TABLES
     from ifc_bench.cli import main
@@ -112,7 +112,7 @@ def run_cli(*arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[st
         pytest.MonkeyPatch.context() as patch,
     ):
         patch.setenv("COLUMNS", "200")
-        code = main(TABLES, PRESETS, list(arguments))
+        code = main(TABLES, PRESETS, [str(argument) for argument in arguments])
     if "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(1)  # some commands choose another number
     return subprocess.CompletedProcess(arguments, code, out.getvalue(), err.getvalue())
@@ -136,4 +136,5 @@ def one_line_error(done: subprocess.CompletedProcess[str]) -> str:
     lines = done.stderr.strip().splitlines()
     assert len(lines) == 1, done.stderr
     assert lines[0].startswith("error: ")
+    assert len(lines[0]) < 600
     return lines[0]

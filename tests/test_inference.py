@@ -16,8 +16,7 @@ from ifc_bench.inference import Partial, Predictions, predict, results_json, sco
 from ifc_bench.masks import encode
 from ifc_bench.models.build import build_model
 from ifc_bench.structures import Track
-from tests.conftest import tiny_model
-from tests.in_process import refusal
+from tests.conftest import one_line_error, run_cli, tiny_model
 
 
 @pytest.fixture
@@ -125,9 +124,9 @@ def test_a_full_disk_is_told_with_the_file(track, tmp_path):
 
 
 @pytest.mark.parametrize("out", [".", "{folder}"])
-def test_a_place_for_results_that_is_no_file_is_refused_at_once(out, data_folder, tmp_path, capsys):
+def test_a_place_for_results_that_is_no_file_is_refused_at_once(out, data_folder, tmp_path):
     given = ["--training=0123", f"--data={data_folder / 'valid'}"]
-    line = refusal(capsys, "predict", *given, f"--out={out.format(folder=tmp_path)}")
+    line = one_line_error(run_cli("predict", *given, f"--out={out.format(folder=tmp_path)}"))
     assert "names no file; name the results.json to write" in line
 
 

@@ -63,3 +63,10 @@ def test_it_is_trained_evaluated_and_measured_like_any_other(folder):
 )
 def test_what_cannot_be_a_row_is_one_line(folder, arguments, told):
     assert told in one_line_error(run_cli("plan", *arguments))
+
+
+def test_a_module_with_the_name_of_a_row_is_refused(folder):
+    """Cells are found by a row's label, so the two would share one."""
+    (folder / "shadow.py").write_text(CODE.replace("class Silent", "class IFC"))
+    told = one_line_error(run_cli("plan", "own", "--own=shadow:IFC"))
+    assert "--own: IFC: table own has a row of that name; rename the class" in told

@@ -85,3 +85,8 @@ def test_a_row_takes_its_seeds_from_the_preset():
         Row(label="untested", training=row.training, tests=())
     with pytest.raises(ValidationError, match="of table t, two have the same label"):
         Table(name="t", title="T", factor="f", rows=(row, row), metrics=("AP",))
+
+
+def test_tests_are_given_once():
+    with pytest.raises(ValueError, match="row a: testing and tests exclude each other"):
+        Row.of(PRESETS["smoke"], "a", testing={"window": 5}, tests=(HowTested(window=10),))

@@ -8,7 +8,7 @@ import pytest
 
 from ifc_bench.config import Count, ModelConfig
 from ifc_bench.errors import UserError, told
-from ifc_bench.files import write_text
+from ifc_bench.file_io import write_text
 from ifc_bench.hardware.device import describe_device, resolve_device
 from ifc_bench.provenance import provenance
 from ifc_bench.records import CountResult, FootprintResult, Record
@@ -262,7 +262,7 @@ def test_a_full_disk_is_told_by_the_file_and_leaves_nothing(tmp_path, monkeypatc
 
     kept = tmp_path / "kept.json"
     write_text(kept, "before")
-    monkeypatch.setattr("ifc_bench.files.os.replace", full)
+    monkeypatch.setattr("ifc_bench.file_io.os.replace", full)
     with pytest.raises(OSError, match="No space left") as caught:
         write_text(kept, "after")
     assert told(caught.value) == (

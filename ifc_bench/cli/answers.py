@@ -10,7 +10,7 @@ from pathlib import Path
 from ifc_bench.cli.recipes import Recipes
 from ifc_bench.config import SyntheticData
 from ifc_bench.errors import UserError
-from ifc_bench.files import write_text
+from ifc_bench.file_io import write_text
 from ifc_bench.recipe import AnyTable, Preset
 from ifc_bench.report.layout import Format, write
 from ifc_bench.report.paper import PaperNumbers

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from ifc_bench.cli.options import MOST_FRAMES, Results, Runs, ShortEdge, number
+from ifc_bench.cli.options import MOST_FRAMES, ResultsDirectory, RunsDirectory, ShortEdge, number
 from ifc_bench.cli.predict import Checkpoint, Images, Own, TrainingId, Videos
 from ifc_bench.data.files import Files
 from ifc_bench.errors import UserError
@@ -31,8 +31,8 @@ def command(
         int, number("The Encode-Receive layer, from 0. Default: the last.", -1000, 1000)
     ] = -1,
     short_edge: ShortEdge = None,
-    results: Results = Path("results"),
-    runs: Runs = Path("runs"),
+    results: ResultsDirectory = Path("results"),
+    runs: RunsDirectory = Path("runs"),
 ) -> None:
     """Draw the attention of memory tokens over a clip (paper, Figure 2).
 

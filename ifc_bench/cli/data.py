@@ -18,7 +18,7 @@ from ifc_bench.data.synthetic import synthesize
 from ifc_bench.data.validation import data_faults
 from ifc_bench.errors import UserError, printable
 from ifc_bench.evaluation import read_predictions
-from ifc_bench.files import write_text
+from ifc_bench.file_io import write_text
 
 _SHOWN = 50
 _MOST_SEED = 2**63 - 1

@@ -14,7 +14,7 @@ from cyclopts import Parameter
 from tabulate import tabulate
 
 from ifc_bench.cli.options import DeviceName, number, results_for
-from ifc_bench.files import write_text
+from ifc_bench.file_io import write_text
 from ifc_bench.hardware.device import describe_device, resolve_device, usable_cores
 
 _REQUIRED = ("torch", "torchvision", "numpy", "pandas", "matplotlib", "pycocotools", "scipy")

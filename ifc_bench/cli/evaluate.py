@@ -11,12 +11,12 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 from tabulate import tabulate
 
-from ifc_bench.cli.options import Results
+from ifc_bench.cli.options import ResultsDirectory
 from ifc_bench.config import External
 from ifc_bench.data.annotations import read_instances
 from ifc_bench.errors import UserError
 from ifc_bench.evaluation import as_result, coverage, read_predictions, score_videos
-from ifc_bench.files import file_hash
+from ifc_bench.file_io import file_hash
 from ifc_bench.provenance import provenance
 from ifc_bench.records import Record
 from ifc_bench.store import Store
@@ -31,7 +31,7 @@ def command(
     method: Annotated[
         str | None, Parameter(help="Keep a record under this name, for Tables 2(a) and 2(b).")
     ] = None,
-    results: Results = Path("results"),
+    results: ResultsDirectory = Path("results"),
     style: Annotated[
         Literal["github", "json"], Parameter("--format", help="Format of the scores.")
     ] = "github",

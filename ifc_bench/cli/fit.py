@@ -23,7 +23,7 @@ from ifc_bench.cli.options import DeviceName, Style, Threads, number, results_fo
 from ifc_bench.cli.progress import bar
 from ifc_bench.config import Arithmetic, Footprint, ModelConfig
 from ifc_bench.errors import UserError
-from ifc_bench.files import write_text
+from ifc_bench.file_io import write_text
 from ifc_bench.hardware.catalogue import GpuModel, card
 from ifc_bench.hardware.device import describe_device, resolve_device
 from ifc_bench.records import Record

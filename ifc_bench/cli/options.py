@@ -71,8 +71,8 @@ Injected = Annotated[Recipes, Parameter(parse=False)]
 Style = Annotated[
     Literal["github", "latex", "csv", "json"], Parameter("--format", help="Format of the tables.")
 ]
-Results = Annotated[Path, Parameter(help="Directory of the records.")]
-Runs = Annotated[Path, Parameter(help="Directory of checkpoints and generated data.")]
+ResultsDirectory = Annotated[Path, Parameter(help="Directory of the records.")]
+RunsDirectory = Annotated[Path, Parameter(help="Directory of checkpoints and generated data.")]
 DeviceName = Annotated[str, Parameter("--device", help="auto, cpu or cuda:N.")]
 Threads = Annotated[int, number("Threads of a CPU.", 1, MOST_THREADS)]
 ShortEdge = Annotated[
@@ -172,7 +172,7 @@ class Choice:
         ),
     ] = None
     results: Annotated[Path, Parameter(help="Directory of records and tables.")] = Path("results")
-    runs: Runs = Path("runs")
+    runs: RunsDirectory = Path("runs")
 
     def store(self, retry: Retry | None = None) -> Store:
         """The records; those of what failed, or of what `retry` names, give way to new ones."""

@@ -8,12 +8,19 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from ifc_bench.cli.options import MOST_FRAMES, DeviceName, Results, Runs, ShortEdge, number
+from ifc_bench.cli.options import (
+    MOST_FRAMES,
+    DeviceName,
+    ResultsDirectory,
+    RunsDirectory,
+    ShortEdge,
+    number,
+)
 from ifc_bench.cli.progress import bar
 from ifc_bench.config import Testing
 from ifc_bench.data.files import Files
 from ifc_bench.errors import UserError
-from ifc_bench.files import file_hash, write_text
+from ifc_bench.file_io import file_hash, write_text
 from ifc_bench.hardware.device import resolve_device
 from ifc_bench.store import Store
 
@@ -52,8 +59,8 @@ def command(
         bool, Parameter(help="One window for the whole video, whatever --window says.")
     ] = False,
     short_edge: ShortEdge = None,
-    results: Results = Path("results"),
-    runs: Runs = Path("runs"),
+    results: ResultsDirectory = Path("results"),
+    runs: RunsDirectory = Path("runs"),
     device: DeviceName = "auto",
 ) -> None:
     """Find, segment and track the instances of every video.

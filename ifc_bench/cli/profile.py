@@ -43,7 +43,7 @@ from ifc_bench.config import (
 )
 from ifc_bench.data.catalogue import adopt_clips
 from ifc_bench.errors import UserError
-from ifc_bench.files import write_text
+from ifc_bench.file_io import write_text
 from ifc_bench.hardware.device import describe_device, resolve_device
 from ifc_bench.records import Device
 from ifc_bench.report.paper import PaperNumbers

@@ -17,7 +17,7 @@ from ifc_bench.data.files import Files
 from ifc_bench.data.json_files import read_json
 from ifc_bench.data.split import split_videos
 from ifc_bench.errors import UserError
-from ifc_bench.files import file_hash, write_text
+from ifc_bench.file_io import file_hash, write_text
 from ifc_bench.store import Store
 
 

@@ -15,7 +15,7 @@ from ifc_bench.data.frames import FORMATS, opened
 from ifc_bench.data.json_files import shown
 from ifc_bench.data.youtube_vis import written_annotation
 from ifc_bench.errors import UserError
-from ifc_bench.files import write_text
+from ifc_bench.file_io import write_text
 
 _VOID = 255
 

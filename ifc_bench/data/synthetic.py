@@ -28,7 +28,7 @@ from PIL import Image
 from ifc_bench.config import SyntheticData
 from ifc_bench.data.files import split_digest
 from ifc_bench.data.youtube_vis import written_annotation
-from ifc_bench.files import write_bytes, write_text
+from ifc_bench.file_io import write_bytes, write_text
 
 Floats = NDArray[np.float64]
 
@@ -62,6 +62,7 @@ SITUATIONS = {
     "motion_blur": Situation(speed=(3.0, 7.0), moments=8),
     "lost_frames": Situation(speed=(1.0, 4.0), lost=0.2),
 }
+_Progress = Callable[[int, int], None] | None  # videos done, and in all
 _SPLITS = ("train", "valid")
 DIGEST = "digest.txt"
 
@@ -103,9 +104,7 @@ class Sprite:
                 return np.maximum(np.abs(x) * 3**0.5 / 2 + y / 2, -y) - 0.75 * self.radius
 
 
-def synthesize(
-    config: SyntheticData, folder: Path, progress: Callable[[int, int], None] | None = None
-) -> None:
+def synthesize(config: SyntheticData, folder: Path, progress: _Progress = None) -> None:
     """Write both splits under `folder`, unless they are there; aside first, then moved into place.
 
     `folder` gets `train/` and `valid/`, each with `instances.json` and `JPEGImages/`, and their
@@ -120,22 +119,25 @@ def synthesize(
     lock = Path(f"{folder}.lock")
     lock.touch()  # where that is refused, FileLock would try for ever or name no cause
     with FileLock(lock):
-        if folder.exists():
-            lock.unlink(missing_ok=True)  # who waits for it finds the folder
-            return
-        aside = folder.with_name(f"{folder.name}.partial")
+        if not folder.exists():
+            _write_whole(config, folder, progress)
+        lock.unlink(missing_ok=True)  # who waits for it finds the folder
+
+
+def _write_whole(config: SyntheticData, folder: Path, progress: _Progress) -> None:
+    """Write both splits and their digest aside, then move them into place."""
+    aside = folder.with_name(f"{folder.name}.partial")
+    shutil.rmtree(aside, ignore_errors=True)
+    counts = (config.train_videos, config.validation_videos)
+    try:
+        for split, count in enumerate(counts):
+            for_split = _tell(progress, sum(counts[:split]), sum(counts))
+            _write_split(config, split, count, aside / _SPLITS[split], for_split)
+        digest = "+".join(_digest(aside / name) for name in _SPLITS)
+        write_text(aside / DIGEST, digest)
+        os.replace(aside, folder)
+    finally:
         shutil.rmtree(aside, ignore_errors=True)
-        counts = (config.train_videos, config.validation_videos)
-        try:
-            for split, count in enumerate(counts):
-                for_split = _tell(progress, sum(counts[:split]), sum(counts))
-                _write_split(config, split, count, aside / _SPLITS[split], for_split)
-            digest = "+".join(_digest(aside / name) for name in _SPLITS)
-            write_text(aside / DIGEST, digest)
-            os.replace(aside, folder)
-            lock.unlink(missing_ok=True)
-        finally:
-            shutil.rmtree(aside, ignore_errors=True)
 
 
 def _digest(split: Path) -> str:
@@ -146,9 +148,7 @@ def _digest(split: Path) -> str:
     return split_digest(annotations, [(n, split / "JPEGImages" / n) for n in names])
 
 
-def _tell(
-    progress: Callable[[int, int], None] | None, before: int, total: int
-) -> Callable[[int], None]:
+def _tell(progress: _Progress, before: int, total: int) -> Callable[[int], None]:
     return lambda done: progress(before + done, total) if progress else None
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from pydantic import BaseModel, ValidationError
 
 from ifc_bench.config import Arithmetic, AttentionKernel, Data, NoiseFrames, Profile, Training
-from ifc_bench.files import write_text
+from ifc_bench.file_io import write_text
 from ifc_bench.hardware.nvml import Card, Sampler
 from ifc_bench.measuring.isolation import Died, in_process, measuring
 from ifc_bench.provenance import provenance

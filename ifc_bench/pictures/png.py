@@ -10,7 +10,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from ifc_bench.errors import UserError
-from ifc_bench.files import write_bytes
+from ifc_bench.file_io import write_bytes
 
 
 def write_png(figure: Figure, path: Path, dpi: int, title: str = "") -> None:

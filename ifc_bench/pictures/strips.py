@@ -22,7 +22,7 @@ from PIL import Image
 from scipy.optimize import linear_sum_assignment
 
 from ifc_bench.errors import UserError
-from ifc_bench.files import write_bytes
+from ifc_bench.file_io import write_bytes
 from ifc_bench.masks import BoolArray, Rle, decode, tube_ious
 from ifc_bench.pictures.png import write_png
 

@@ -45,7 +45,10 @@ class Row(Strict):
 
         Raises:
             pydantic.ValidationError: where a change names no field, or does not fit it.
+            ValueError: where both `testing` and `tests` are given.
         """
+        if "testing" in changes and "tests" in changes:
+            raise ValueError(f"row {label}: testing and tests exclude each other; give one")
         stage = stage or preset.video
         model = varied(preset.model, {"classes": stage.classes, **changes.get("model", {})})
         loss = varied(stage.optimisation.loss, changes.get("loss", {}))

@@ -18,6 +18,7 @@ from ifc_bench.config import (
     Training,
     spoken,
 )
+from ifc_bench.errors import UserError
 from ifc_bench.recipe.preset import Preset
 from ifc_bench.recipe.row import Row
 from ifc_bench.records import Device
@@ -83,8 +84,17 @@ class Table(_AnyTable):
         return tuple(row.training for row in self.rows)
 
     def with_communication(self, preset: Preset, communication: Communication) -> Self:
-        """The same table with one more row: the preset's recipe with another module."""
-        row = Row.of(preset, spoken(communication), model={"communication": communication})
+        """The same table with one more row: the preset's recipe with another module.
+
+        Raises:
+            UserError: where a row has the module's name already; their cells would mix.
+        """
+        label = spoken(communication)
+        if label in [row.label for row in self.rows]:
+            raise UserError(
+                f"--own: {label}: table {self.name} has a row of that name; rename the class"
+            )
+        row = Row.of(preset, label, model={"communication": communication})
         return self.model_copy(update={"rows": (*self.rows, row)})
 
     def trainings(self, preset: Preset, row: Row) -> list[Training]:

@@ -71,9 +71,6 @@ def render_check(pairs: Sequence[tuple[Record, Record]], device: str, style: For
         worst = max(errors, key=abs)
         middle = median(abs(error) for error in errors)
         grid.head.append(f"error: median {middle:.2%}, largest {worst:+.2%}, n = {len(errors)}")
-    emulated = {work.emulated for work, _ in (_of(m) for _, m in pairs) if work.emulated}
-    if emulated:
-        grid.head.append(f"emulated: memory capped at that of {', '.join(sorted(emulated))}")
     return write(grid, style)
 
 

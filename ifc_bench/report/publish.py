@@ -16,7 +16,7 @@ import matplotlib as mpl
 import matplotlib.pyplot as plt
 
 from ifc_bench.config import Footprint
-from ifc_bench.files import write_text, written_aside
+from ifc_bench.file_io import write_text, written_aside
 from ifc_bench.hardware.catalogue import card, catalogue
 from ifc_bench.pictures.png import title_of, write_png
 from ifc_bench.recipe import Preset

@@ -22,7 +22,7 @@ from ifc_bench.config import (
 from ifc_bench.data.splits import Splits
 from ifc_bench.errors import NO_SPACE, Stopped, UserError
 from ifc_bench.evaluation import as_result, score_images, score_videos
-from ifc_bench.files import write_text
+from ifc_bench.file_io import write_text
 from ifc_bench.hardware.device import usable_cores
 from ifc_bench.inference import predict, results_json
 from ifc_bench.measuring.memory import out_of_memory

@@ -11,7 +11,7 @@ import torch
 
 from ifc_bench.config import ImageNet, Training, WeightsFile
 from ifc_bench.errors import UserError
-from ifc_bench.files import file_hash
+from ifc_bench.file_io import file_hash
 from ifc_bench.models.checkpoint import Start, start_from_released
 from ifc_bench.models.ifc import IFC
 from ifc_bench.models.imagenet import load_imagenet_weights

@@ -12,8 +12,7 @@ from ifc_bench.data.catalogue import adopt
 from ifc_bench.data.youtube_vis import written_annotation
 from ifc_bench.evaluation import read_predictions, score_images
 from ifc_bench.store import Store
-from tests.conftest import tiny_model
-from tests.in_process import command
+from tests.conftest import run_cli, tiny_model
 
 FRAMES, SIZE = 300, (16, 24)
 
@@ -39,7 +38,7 @@ def davis(tmp_path_factory):
 @pytest.fixture(scope="module")
 def clips(davis, tmp_path_factory):
     out = tmp_path_factory.mktemp("long") / "clips"
-    assert command("data", "convert-davis", davis, f"--out={out}") == 0
+    assert run_cli("data", "convert-davis", davis, f"--out={out}").returncode == 0
     return out
 
 
@@ -52,24 +51,25 @@ def perfect(clips, tmp_path_factory):
     return path
 
 
-def test_davis_is_converted_and_has_no_faults(clips, capsys):
+def test_davis_is_converted_and_has_no_faults(clips):
     [annotation] = read_instances(clips / "instances.json").annotations
     assert annotation.area == 64
-    assert command("data", "validate", clips) == 0
+    assert run_cli("data", "validate", clips).returncode == 0
 
 
-def test_predictions_are_scored_and_drawn(clips, perfect, tmp_path, capsys):
+def test_predictions_are_scored_and_drawn(clips, perfect, tmp_path):
     truth = f"--ground-truth={clips / 'instances.json'}"
     given = [truth, f"--predictions={perfect}", "--format=json"]
-    assert command("evaluate", *given, "--method=M", f"--results={tmp_path}") == 0
-    assert json.loads(capsys.readouterr().out)["AP"] == pytest.approx(1.0)
+    scored = run_cli("evaluate", *given, "--method=M", f"--results={tmp_path}")
+    assert scored.returncode == 0
+    assert json.loads(scored.stdout)["AP"] == pytest.approx(1.0)
     out = tmp_path / "pictures"
     drawn = [f"--data={clips}", f"--predictions={perfect}", f"--out={out}", "--columns=2"]
-    assert command("visualize", *drawn) == 0
+    assert run_cli("visualize", *drawn).returncode == 0
     assert (out / "video-1.png").stat().st_size > 1000
 
 
-def test_a_training_is_probed_evaluated_and_predicts(clips, tmp_path, capsys):
+def test_a_training_is_probed_evaluated_and_predicts(clips, tmp_path):
     from ifc_bench.sweep.plan import Job
     from ifc_bench.sweep.worker import Worker
 
@@ -87,7 +87,10 @@ def test_a_training_is_probed_evaluated_and_predicts(clips, tmp_path, capsys):
     options = [f"--results={store.results}", f"--runs={store.runs}", f"--out={out}"]
     window = ["--window=20", "--stride=20", "--device=cpu"]
     assert (
-        command("predict", f"--data={clips}", f"--training={training.id}", *options, *window) == 0
+        run_cli(
+            "predict", f"--data={clips}", f"--training={training.id}", *options, *window
+        ).returncode
+        == 0
     )
     found = read_predictions(out, read_instances(clips / "instances.json"))
     assert all(len(track.rles) == FRAMES for track in found)
@@ -114,4 +117,7 @@ def test_an_image_with_300_instances_is_scored(tmp_path):
     path.write_text(json.dumps(content))
     predictions = tmp_path / "p.json"
     predictions.write_text(json.dumps([{**a, "score": 0.5} for a in content["annotations"]]))
-    assert command("evaluate", f"--ground-truth={path}", f"--predictions={predictions}") == 0
+    assert (
+        run_cli("evaluate", f"--ground-truth={path}", f"--predictions={predictions}").returncode
+        == 0
+    )

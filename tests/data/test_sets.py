@@ -18,7 +18,6 @@ from ifc_bench.errors import UserError
 from ifc_bench.masks import decode
 from ifc_bench.store import Store
 from tests.conftest import one_line_error, run_cli
-from tests.in_process import refusal
 
 CASES = [
     (name, listing, images, word)
@@ -218,13 +217,11 @@ def test_davis_becomes_a_set_with_one_class(tmp_path):
         (lambda r: taken(r.parent / "out"), "JPEGImages: is there already, with other frames"),
     ],
 )
-def test_a_broken_davis_folder_is_one_line_and_nothing_is_written(
-    damage, message, tmp_path, capsys
-):
+def test_a_broken_davis_folder_is_one_line_and_nothing_is_written(damage, message, tmp_path):
     root = davis(tmp_path / "d")
     damage(root)
     out = tmp_path / "out"
-    line = refusal(capsys, "data", "convert-davis", root, f"--out={out}")
+    line = one_line_error(run_cli("data", "convert-davis", root, f"--out={out}"))
     assert message in line
     assert not (out / "instances.json").exists()
 
@@ -273,10 +270,10 @@ def test_a_schema_with_many_faults_tells_them_all(copy_of_data):
     assert len(list(data_faults(path, None))) == 3
 
 
-def test_a_split_is_written_whole_or_not_at_all(data_folder, tmp_path, capsys):
+def test_a_split_is_written_whole_or_not_at_all(data_folder, tmp_path):
     (tmp_path / "valid.json").write_text("mine")
     train = data_folder / "train" / "instances.json"
-    line = refusal(capsys, "data", "split", train, f"--out={tmp_path}", "--share=0.4")
+    line = one_line_error(run_cli("data", "split", train, f"--out={tmp_path}", "--share=0.4"))
     assert f"{tmp_path / 'valid.json'}: is there already" in line
     assert [path.name for path in tmp_path.iterdir()] == ["valid.json"]
 
@@ -316,16 +313,14 @@ UNLIKE = {
 
 
 @pytest.mark.parametrize(("change", "message"), UNLIKE.values(), ids=UNLIKE.keys())
-def test_splits_of_other_categories_or_none_are_refused(
-    change, message, data_folder, tmp_path, capsys
-):
+def test_splits_of_other_categories_or_none_are_refused(change, message, data_folder, tmp_path):
     root = Path(shutil.copytree(data_folder, tmp_path / "root"))
     path, train = root / "valid" / "instances.json", root / "train" / "instances.json"
     content = json.loads(path.read_text())
     changed = change(content)
     path.write_text(changed if isinstance(changed, str) else json.dumps(content))
     given = ["table3d", "--preset=smoke", f"--data={root}", f"--results={tmp_path / 'r'}"]
-    line = refusal(capsys, "plan", *given, f"--runs={tmp_path / 'x'}")
+    line = one_line_error(run_cli("plan", *given, f"--runs={tmp_path / 'x'}"))
     assert f"{path}: " in line
     assert message.format(train) in line
 
@@ -344,8 +339,8 @@ def test_the_order_of_categories_does_not_matter(split, data_folder, tmp_path):
 @pytest.mark.parametrize(
     "option", ["--train=10000000000", "--valid=0", "--video-length=1000000000"]
 )
-def test_numbers_of_videos_and_frames_have_bounds(option, tmp_path, capsys):
-    line = refusal(capsys, "data", "synthesize", tmp_path / "new", option)
+def test_numbers_of_videos_and_frames_have_bounds(option, tmp_path):
+    line = one_line_error(run_cli("data", "synthesize", tmp_path / "new", option))
     assert option.partition("=")[0] in line
     assert not list(tmp_path.iterdir())
 

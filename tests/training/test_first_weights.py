@@ -17,7 +17,7 @@ from ifc_bench.cli.sources import with_data, with_start
 from ifc_bench.config import FolderData, ImageNet, ResNetBackbone, Training
 from ifc_bench.data.json_files import read_json
 from ifc_bench.errors import UserError
-from ifc_bench.files import file_hash
+from ifc_bench.file_io import file_hash
 from ifc_bench.models.build import build_model
 from ifc_bench.recipe import Row, Stage, varied
 from ifc_bench.records import Device, EvaluationResult, TrainingResult
