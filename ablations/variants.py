@@ -1,14 +1,9 @@
 """Modules and rows that several tables share."""
 
-from ifc_bench.config import Communication, DecompTHW, FullTHW, InterFrame, NoComm
+from ifc_bench.config import VARIANTS
 from ifc_bench.recipe import Preset, Row
 
-COMMUNICATIONS: dict[str, Communication] = {
-    "No Comm": NoComm(),
-    "Full THW": FullTHW(),
-    "Decomp T-HW": DecompTHW(),
-    "IFC": InterFrame(),
-}
+COMMUNICATIONS = {variant.label: variant.communication for variant in VARIANTS}
 
 
 def both_modes(preset: Preset) -> tuple[Row, Row]:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -129,6 +130,22 @@ def test_fit_checks_itself_on_this_processor(tmp_path):
     assert done.returncode == 0, done.stderr
     assert "error: median" in done.stdout
     assert "n = 1" in done.stdout
+
+
+def test_a_forecast_counts_what_is_not_counted_yet(tmp_path):
+    """From one committed profile, without its count."""
+    profiles = ROOT / "results" / "machines" / "amd-epyc-2-cores" / "profiles"
+    (tmp_path / "known" / "profiles").mkdir(parents=True)
+    shutil.copy(next(profiles.iterdir()), tmp_path / "known" / "profiles")
+    command = (
+        "fit", "--communication", "none", "--window", "2", "--frame-size", "32x64",
+        "--attention", "materialised", "--gpu", "v100-32gb", "--device", "cpu",
+        "--results", str(tmp_path / "new"), "--forecast", str(tmp_path / "known"),
+    )  # fmt: skip
+    done = run_cli(*command)
+    assert done.returncode == 0, done.stderr
+    assert "v100-32gb (predicted)" in done.stdout
+    assert len(list((tmp_path / "new" / "counts").iterdir())) == 2, "the profile's, and the new one"
 
 
 @pytest.mark.parametrize(

@@ -21,15 +21,15 @@ from ifc_bench.cli.models import (
 )
 from ifc_bench.cli.options import DeviceName, Style, Threads, number, results_for
 from ifc_bench.cli.progress import bar
-from ifc_bench.config import Arithmetic, Footprint, ModelConfig
+from ifc_bench.config import Arithmetic, Footprint, ModelConfig, Profile
 from ifc_bench.errors import UserError
 from ifc_bench.file_io import write_text
 from ifc_bench.hardware.catalogue import GpuModel, card
 from ifc_bench.hardware.device import describe_device, resolve_device
-from ifc_bench.records import Record
 from ifc_bench.report.footprints import render_check, render_fits
-from ifc_bench.report.forecast import render_forecast
-from ifc_bench.report.layout import Format
+from ifc_bench.report.forecast import forecast_grid, forecast_profile
+from ifc_bench.report.layout import Format, write
+from ifc_bench.report.roofline import counts_in, has_scope_times
 from ifc_bench.store import Store
 
 _MOST_CLIPS = 1024
@@ -90,7 +90,7 @@ def command(
     grid = product(chosen, sizes, window or DEFAULT_WINDOWS, types)
     works = list(dict.fromkeys(work(*place) for place in grid))
     described = describe_device(resolve_device(device), threads)
-    profiles = _profiles(results_for(forecast, described)) if forecast else []
+    learned_from = _learned_from(results_for(forecast, described)) if forecast else None
     results = results_for(results, described)
     store = Store(results, results)  # nothing is kept under runs, so no such directory is made
     store.prepare()
@@ -98,8 +98,8 @@ def command(
 
     with bar("predict") as tell:
         shown = [render_fits(footprints.predict_all(works, store, tell), cards, style)]
-    if forecast:
-        shown.append(_forecast(works, cards, profiles, style))
+    if learned_from is not None:
+        shown.append(_forecast(works, cards, learned_from, store, style))
     if check:
         with bar("measure") as tell:
             pairs = footprints.check_all(works, store, resolve_device(device), described, tell)
@@ -110,28 +110,31 @@ def command(
         write_text(results / "tables" / f"fit-{purpose}.md", text)
 
 
-def _profiles(folder: Path) -> list[Record]:
-    """What `--forecast` learns from.
+def _learned_from(folder: Path) -> Store:
+    """The records that `--forecast` learns from.
 
     Raises:
-        UserError: where the folder has no profile that was measured scope by scope.
+        UserError: where no profile of noise there has times of scopes.
     """
-    from ifc_bench.measuring.roofline import learn  # torch: only where it is needed
-
-    found = list(Store(folder, Path("runs")).records("profile"))
-    if learn(found) is None:
+    store = Store(folder, Path("runs"))
+    if not any(has_scope_times(record) for record in store.records("profile")):
         raise UserError(
             f"--forecast: {folder}: has no profiles with scopes; run profile first, or name "
             "another folder"
         )
-    return found
+    return store
 
 
 def _forecast(
-    works: list[Footprint], cards: list[GpuModel], profiles: list[Record], style: Format
+    works: list[Footprint], gpus: list[GpuModel], learned_from: Store, store: Store, style: Format
 ) -> str:
-    from ifc_bench.measuring.roofline import forecasts  # torch: only where it is needed
+    """Count what is not counted yet, and predict."""
+    from ifc_bench.measuring.scopes import count_all  # torch: only where it is needed
 
-    found = forecasts(works, cards, profiles)
-    learned = found.efficiency
-    return render_forecast(found.rows, cards, found.fps, learned.learned_from, learned.error, style)
+    profiles = list(learned_from.records("profile"))
+    count_of = counts_in(store, learned_from)
+    measured = [record.work for record in profiles if isinstance(record.work, Profile)]
+    needed = [*measured, *(forecast_profile(work, work.model.attention) for work in works)]
+    clips = dict.fromkeys(clip for work in needed if (clip := work.clip_count) is not None)
+    count_all([clip for clip in clips if count_of(clip) is None], store)
+    return write(forecast_grid(works, gpus, profiles, count_of), style)

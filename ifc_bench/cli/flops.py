@@ -12,6 +12,7 @@ from tabulate import tabulate
 from ifc_bench.cli.models import FrameSizes, Kinds, Tokens, models, parse_size
 from ifc_bench.cli.options import MOST_FRAMES, number
 from ifc_bench.config import AttentionKernel, ModelConfig, spoken
+from ifc_bench.report.quantities import GIGA_MACS, MEGA_PARAMETERS, TRAFFIC
 
 
 def command(
@@ -78,10 +79,10 @@ def _place(model: ModelConfig, size: tuple[int, int], frames: int) -> dict[str, 
 
 
 def _readable(row: dict[str, Any]) -> dict[str, Any]:
-    """A row with units in its values, and the multiply-adds for each byte."""
-    shown = {**row, "macs": f"{row['macs'] / 1e9:.2f} G"}
+    """A row with units in its values, and the MACs for each byte."""
+    shown = {**row, "macs": GIGA_MACS.text(row["macs"])}
     if "bytes_moved" in row:
-        shown["parameters"] = f"{row['parameters'] / 1e6:.2f} M"
-        shown["bytes_moved"] = f"{row['bytes_moved'] / 1e9:.2f} GB"
+        shown["parameters"] = MEGA_PARAMETERS.text(row["parameters"])
+        shown["bytes_moved"] = TRAFFIC.text(row["bytes_moved"])
         shown["macs/byte"] = f"{row['macs'] / row['bytes_moved']:.1f}"
     return shown

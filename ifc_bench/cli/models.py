@@ -2,31 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Annotated
 
 from cyclopts import Parameter
 
 from ifc_bench.cli.options import MOST_FRAMES, MOST_SIDE, MOST_TOKENS, number
 from ifc_bench.config import (
+    VARIANTS,
     Arithmetic,
     AttentionKernel,
     Communication,
-    DecompTHW,
-    FullTHW,
     InterFrame,
     ModelConfig,
-    NoComm,
 )
 from ifc_bench.errors import UserError
 from ifc_bench.models.own import own_module
 
-COMMUNICATIONS: dict[str, Callable[[int], Communication]] = {
-    "none": lambda tokens: NoComm(),
-    "full": lambda tokens: FullTHW(),
-    "decomposed": lambda tokens: DecompTHW(),
-    "ifc": lambda tokens: InterFrame(memory_tokens=tokens),
-}
 DEFAULT_WINDOWS = (5, 10, 15, 20, 36)
 
 Kinds = Annotated[
@@ -67,7 +59,7 @@ def models(
     """
     found = []
     for attention in attentions:
-        for kind in kinds or list(COMMUNICATIONS):
+        for kind in kinds or [variant.kind for variant in VARIANTS]:
             for count in tokens or [8]:
                 talk = communication_of(kind, count)
                 found.append(ModelConfig(communication=talk, attention=attention))
@@ -82,10 +74,11 @@ def communication_of(kind: str, tokens: int) -> Communication:
     """
     if ":" in kind:
         return own_module(kind)
-    known = (*COMMUNICATIONS, "package.module:Class")
-    if kind not in COMMUNICATIONS:
+    found = {variant.kind: variant.communication for variant in VARIANTS}.get(kind)
+    if found is None:
+        known = (*(variant.kind for variant in VARIANTS), "package.module:Class")
         raise UserError(f"--communication: {kind!r} is none of {', '.join(known)}")
-    return COMMUNICATIONS[kind](tokens)
+    return InterFrame(memory_tokens=tokens) if isinstance(found, InterFrame) else found
 
 
 def parse_size(text: str) -> tuple[int, int]:

@@ -40,6 +40,7 @@ from ifc_bench.config import (
     Profile,
     Protocol,
     RandomWeights,
+    spoken,
 )
 from ifc_bench.data.catalogue import adopt_clips
 from ifc_bench.errors import UserError
@@ -48,7 +49,6 @@ from ifc_bench.hardware.device import describe_device, resolve_device
 from ifc_bench.records import Device
 from ifc_bench.report.paper import PaperNumbers
 from ifc_bench.report.profiles import render_profiles
-from ifc_bench.report.speeds import variant
 from ifc_bench.store import Store
 
 _DEFAULT = Protocol()
@@ -223,7 +223,7 @@ def _measure(works: list[Profile], store: Store, device: str) -> None:
             tell(done, total)
             if not console.is_terminal and done % 10 == 0:
                 window = work.window or "video"
-                console.print(f"[{done}/{total}] {variant(work.model)} T={window}")
+                console.print(f"[{done}/{total}] {spoken(work.model.communication)} T={window}")
 
         for _ in measure_profiles(left, store, device, show):
             pass

@@ -20,6 +20,7 @@ from ifc_bench.config.model import (
     SmallBackbone,
     spoken,
 )
+from ifc_bench.config.scopes import COUNTED, EVERY_WINDOW, ROOFED, SCOPES, TIMED
 from ifc_bench.config.strict import (
     Strict,
 )
@@ -30,6 +31,7 @@ from ifc_bench.config.training import (
     Precision,
     WeightsFile,
 )
+from ifc_bench.config.variants import VARIANTS, Variant, paper_label, paper_order
 from ifc_bench.config.work import (
     NUMBER_BYTES,
     AnyWork,
@@ -48,7 +50,13 @@ from ifc_bench.config.work import (
 )
 
 __all__ = [
+    "COUNTED",
+    "EVERY_WINDOW",
     "NUMBER_BYTES",
+    "ROOFED",
+    "SCOPES",
+    "TIMED",
+    "VARIANTS",
     "AnyWork",
     "Arithmetic",
     "AttentionKernel",
@@ -81,7 +89,10 @@ __all__ = [
     "SyntheticData",
     "Testing",
     "Training",
+    "Variant",
     "WeightsFile",
     "Work",
+    "paper_label",
+    "paper_order",
     "spoken",
 ]

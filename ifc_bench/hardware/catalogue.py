@@ -46,6 +46,11 @@ class GpuModel(Strict):
         """An estimate of what torch's tensors can have of the card's memory."""
         return int(self.memory_gib * (1 << 30) * (1 - DRIVER_SHARE)) - CONTEXT_BYTES
 
+    @property
+    def bytes_per_second(self) -> float:
+        """Peak memory bandwidth."""
+        return self.bandwidth_gb_s * 1e9
+
     def macs_per_second(self, precision: Arithmetic) -> float | None:
         """Peak multiply-adds a second; None where the card does not compute in `precision`.
 

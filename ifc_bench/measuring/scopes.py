@@ -1,16 +1,8 @@
-"""Multiply-adds, parameters and bytes moved by each part of the network, on the meta device.
-
-Scopes, each named and never mixed:
-
-- backbone: frames to maps, with their normalisation;
-- projection: the 1x1 convolution to the tokens' width, and the positions;
-- encoder: the communication module (the paper's Table 1 counts this alone);
-- decoder: queries reading the clip;
-- mask_head: class head, spatial decoder and the dynamic convolution.
+"""MACs, parameters and bytes moved by each counted scope of the network, on the meta device.
 
 Bytes are those that separate kernels move: every operation reads its inputs (parameters too) and
-writes its output once; views move nothing. Fusion and caches move less, so multiply-adds per byte
-are a lower bound of the arithmetic intensity. Times and memory are not predicted from this alone.
+writes its output once; views move nothing. Fusion and caches move less, so MACs per byte are a
+lower bound of the arithmetic intensity. Times and memory are not predicted from this alone.
 """
 
 from __future__ import annotations
@@ -26,7 +18,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves
 
-from ifc_bench.config import Count, ModelConfig
+from ifc_bench.config import COUNTED, Count, ModelConfig
 from ifc_bench.measuring.macs import MacCounter, attention_macs, encoder_macs, probed
 from ifc_bench.models.build import build_model
 from ifc_bench.models.ifc import IFC
@@ -35,28 +27,16 @@ from ifc_bench.records import CountResult, Record, ScopeCost
 from ifc_bench.store import Store
 from ifc_bench.tracking.watch import Watch
 
-SCOPES = ("backbone", "projection", "encoder", "decoder", "mask_head")
 _ALLOCATIONS = frozenset({"aten::empty", "aten::empty_like", "aten::new_empty"})
 
 
 @dataclass
-class Cost:
-    """What one scope costs for one clip.
-
-    Attributes:
-        macs: multiply-adds, in the unit of `ifc_bench.measuring.macs`.
-        parameters: learned numbers (frozen batch norms hold none).
-        bytes_moved: read and written by separate kernels, in float32.
-    """
+class Running:
+    """The cost of a scope so far."""
 
     macs: int = 0
     parameters: int = 0
     bytes_moved: int = 0
-
-    @property
-    def intensity(self) -> float:
-        """Multiply-adds for each byte moved."""
-        return self.macs / self.bytes_moved if self.bytes_moved else 0.0
 
 
 class ScopeCounter(MacCounter):
@@ -65,7 +45,7 @@ class ScopeCounter(MacCounter):
     def __init__(self) -> None:
         super().__init__()
         self.scope = "projection"
-        self.costs = {scope: Cost() for scope in SCOPES}
+        self.costs = {scope: Running() for scope in COUNTED}
 
     def __torch_dispatch__(
         self,
@@ -98,7 +78,7 @@ class ScopeCounter(MacCounter):
 
 
 class FusedAttention(TorchFunctionMode):
-    """Takes attention as the one kernel that it is on a card; the meta device would unroll it."""
+    """Counts attention as the one kernel that it is on a GPU; the meta device would unroll it."""
 
     def __init__(self, counter: ScopeCounter) -> None:
         super().__init__()
@@ -117,8 +97,8 @@ class FusedAttention(TorchFunctionMode):
         return output
 
 
-def model_costs(model: ModelConfig, frames: int, height: int, width: int) -> dict[str, Cost]:
-    """The cost of each scope for one clip of `frames` frames, in evaluation mode."""
+def model_costs(model: ModelConfig, frames: int, height: int, width: int) -> dict[str, ScopeCost]:
+    """The cost of each scope for one clip of `frames` frames in float32, in evaluation mode."""
     with torch.device("meta"), torch.no_grad():
         network = build_model(model).eval()
         clip = torch.empty(frames, 3, height, width)
@@ -136,7 +116,7 @@ def model_costs(model: ModelConfig, frames: int, height: int, width: int) -> dic
         )
     learned = (network.memory, network.memory_positions)
     counter.costs["encoder"].parameters += sum(p.numel() for p in learned)
-    return counter.costs
+    return {scope: ScopeCost(**asdict(cost)) for scope, cost in counter.costs.items()}
 
 
 def _modules(network: IFC) -> dict[str, list[nn.Module]]:
@@ -185,15 +165,12 @@ def _size(value: Any) -> int:
 
 
 def counted(work: Count) -> CountResult:
-    """The encoder's multiply-adds, or every scope's cost."""
+    """The encoder's MACs, or the cost of every scope."""
     clip = work.model, work.frames, work.height, work.width
     if not work.scopes:
         return CountResult(encoder_macs=encoder_macs(*clip))
     costs = model_costs(*clip)
-    return CountResult(
-        encoder_macs=costs["encoder"].macs,
-        scopes={name: ScopeCost(**asdict(cost)) for name, cost in costs.items()},
-    )
+    return CountResult(encoder_macs=costs["encoder"].macs, scopes=costs)
 
 
 def count_all(works: Sequence[Count], store: Store) -> None:

@@ -10,11 +10,10 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import fmean, variance
+from statistics import fmean
 from typing import Any, Literal
 
 from scipy.stats import mannwhitneyu
-from scipy.stats import t as student
 
 from ifc_bench.errors import UserError
 from ifc_bench.hardware.catalogue import same_card
@@ -22,6 +21,7 @@ from ifc_bench.records import ProfileResult, Record
 from ifc_bench.report.layout import ABSENT, Grid
 from ifc_bench.report.lost import MEASURED, Lost, state
 from ifc_bench.report.speeds import doubts_of, process_fps, row_of
+from ifc_bench.report.statistics import summarise, welch
 from ifc_bench.store import Store
 
 Metric = Literal["fps", "memory"]
@@ -204,8 +204,11 @@ def _name(key: tuple[Any, ...], keys: Sequence[str]) -> str:
 def _compared(name: str, left: Record, right: Record, metric: Metric) -> Comparison:
     a, b = (_values(_result(record), metric) for record in (left, right))
     logs = [[math.log(value) for value in side] for side in (a, b)]
-    middle = fmean(logs[1]) - fmean(logs[0])
-    half = _half_width(*logs)
+    left_log, right_log = (summarise(side) for side in logs)
+    assert left_log is not None
+    assert right_log is not None
+    difference = welch(left_log, right_log)
+    low, high = difference.interval or (None, None)
     p = None
     if metric == "fps" and min(len(a), len(b)) > 1:
         p = float(mannwhitneyu(a, b, alternative="two-sided").pvalue)
@@ -213,25 +216,12 @@ def _compared(name: str, left: Record, right: Record, metric: Metric) -> Compari
         name=name,
         a=a,
         b=b,
-        ratio=math.exp(middle),
-        low=None if half is None else math.exp(middle - half),
-        high=None if half is None else math.exp(middle + half),
+        ratio=math.exp(difference.mean),
+        low=None if low is None else math.exp(low),
+        high=None if high is None else math.exp(high),
         p=p,
         doubts=(doubts_of(_result(left)), doubts_of(_result(right))),
     )
-
-
-def _half_width(a: Sequence[float], b: Sequence[float]) -> float | None:
-    """Half of Welch's 95% interval of the difference of means."""
-    if min(len(a), len(b)) < 2:
-        return None
-    parts = [variance(side) / len(side) for side in (a, b)]
-    if sum(parts) == 0:
-        return 0.0
-    freedom = sum(parts) ** 2 / sum(
-        part**2 / (len(side) - 1) for part, side in zip(parts, (a, b), strict=True)
-    )
-    return float(student.ppf(0.975, freedom)) * math.sqrt(sum(parts))
 
 
 def _by_key(side: Side, keys: Sequence[str]) -> dict[tuple[Any, ...], Record]:
@@ -265,7 +255,7 @@ def _matches(row: dict[str, Any], field: str, value: str) -> bool:
         return same_card(value, row[field])
     if field == "commit":
         return str(row[field]).startswith(value)
-    return str(row[field]) == value or (field == "variant" and row[field].split()[0] == value)
+    return str(row[field]) == value or (field == "variant" and row["communication"] == value)
 
 
 def _commits(side: Side) -> str:

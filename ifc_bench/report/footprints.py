@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from statistics import median
 
-from ifc_bench.config import Footprint
+from ifc_bench.config import Footprint, paper_order, spoken
 from ifc_bench.hardware.catalogue import CONTEXT_BYTES, DRIVER_SHARE, TIGHT_SHARE, GpuModel
 from ifc_bench.records import FootprintResult, Record
 from ifc_bench.report.layout import ABSENT, Format, Grid, write
-from ifc_bench.report.speeds import paper_order, variant
+from ifc_bench.report.quantities import EXACT_MEMORY, GPU_MEMORY
 
 
 def verdict(peak: int | None, card: GpuModel) -> str:
@@ -38,7 +38,7 @@ def fit_grid(records: Iterable[Record], cards: Sequence[GpuModel]) -> Grid:
     grid = Grid("What a card would hold (predicted)", head, columns)
     for record in sorted(records, key=_order):
         work, peak = _of(record)
-        shown = [f"{peak / 1e9:.2f}" if peak else ABSENT]
+        shown = [GPU_MEMORY.number(peak or None)]
         verdicts = [
             verdict(peak, card)
             if work.model.attention in card.kernels
@@ -60,7 +60,9 @@ def render_check(pairs: Sequence[tuple[Record, Record]], device: str, style: For
     for predicted, measured in pairs:
         work, expected = _of(predicted)
         _, found = _of(measured)
-        shown = [f"{peak / 1e6:.1f}" if peak else "out of memory" for peak in (expected, found)]
+        shown = [
+            EXACT_MEMORY.number(peak) if peak else "out of memory" for peak in (expected, found)
+        ]
         error = expected / found - 1 if expected and found else None
         errors += [] if error is None else [error]
         grid.rows.append([*_place(work), *shown, ABSENT if error is None else f"{error:+.2%}"])
@@ -80,13 +82,13 @@ _PLACE = ["variant", "attention", "purpose", "precision", "size", "T"]
 def _place(work: Footprint) -> list[str]:
     purpose = work.purpose if work.purpose == "inference" else f"training, {work.clips} clips"
     size = f"{work.height}x{work.width}"
-    named = variant(work.model)
+    named = spoken(work.model.communication)
     return [named, work.model.attention, purpose, work.precision, size, str(work.frames)]
 
 
 def _values(work: Footprint) -> dict[str, object]:
     keys = ("purpose", "precision", "height", "width", "frames", "clips", "allocator")
-    named = {"variant": variant(work.model), "attention": work.model.attention}
+    named = {"variant": spoken(work.model.communication), "attention": work.model.attention}
     return {**named, **{key: getattr(work, key) for key in keys}}
 
 
@@ -99,4 +101,5 @@ def _of(record: Record) -> tuple[Footprint, int | None]:
 def _order(record: Record) -> tuple[object, ...]:
     work, _ = _of(record)
     asked = (work.height, work.frames, work.precision, work.model.attention)
-    return (*asked, paper_order(variant(work.model)), record.id)
+    communication = work.model.communication
+    return (*asked, paper_order(communication.kind), spoken(communication), record.id)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from ifc_bench.config import Footprint
+from ifc_bench.config import Footprint, spoken
 from ifc_bench.records import FootprintResult
 from ifc_bench.report.results import Results
 from ifc_bench.report.statistics import bootstrap_interval, summarise
@@ -141,20 +141,24 @@ def errors_frame(results: Results) -> pd.DataFrame:
 def footprints_frame(store: Store) -> pd.DataFrame:
     """Peak memory, predicted and measured: one row for each footprint.
 
-    `variant`, `attention`, `purpose`, `precision`, `height`, `width`, `frames`, `allocator` (whose
-    rules), `measured_on` (missing: predicted), `peak_bytes`.
+    `communication` (its kind), `variant`, `attention`, `purpose`, `precision`, `height`, `width`,
+    `frames`, `allocator` (whose rules), `measured_on` (missing: predicted), `peak_bytes`.
     """
-    from ifc_bench.report.speeds import variant
-
     keys = ("purpose", "precision", "height", "width", "frames", "allocator", "measured_on")
     found = []
     for record in store.records("footprint"):
         work, result = record.work, record.result
         if isinstance(work, Footprint) and isinstance(result, FootprintResult):
-            named = {"variant": variant(work.model), "attention": record.attention}
-            told = {key: getattr(work, key) for key in keys}
-            found.append({**named, **told, "peak_bytes": result.peak_bytes})
-    return pd.DataFrame(found, columns=["variant", "attention", *keys, "peak_bytes"])
+            communication = work.model.communication
+            named = {
+                "communication": communication.kind,
+                "variant": spoken(communication),
+                "attention": record.attention,
+            }
+            fields = {key: getattr(work, key) for key in keys}
+            found.append({**named, **fields, "peak_bytes": result.peak_bytes})
+    columns = ["communication", "variant", "attention", *keys, "peak_bytes"]
+    return pd.DataFrame(found, columns=columns)
 
 
 __all__ = [

@@ -5,6 +5,7 @@ from __future__ import annotations
 from ifc_bench.recipe import TableOfCounts
 from ifc_bench.report.layout import ABSENT, Grid
 from ifc_bench.report.paper import PaperNumbers
+from ifc_bench.report.quantities import GIGA_MACS
 from ifc_bench.report.results import Counts
 
 
@@ -20,7 +21,7 @@ def count_grid(results: Counts, paper: PaperNumbers | None) -> Grid:
     grid = Grid(table.title, head, columns)
     for row in table.rows:
         ours = [counts[row.label, size, frames] for size, frames in places]
-        grid.rows.append([row.label, *(ABSENT if m is None else f"{m / 1e9:.2f}" for m in ours)])
+        grid.rows.append([row.label, *map(GIGA_MACS.number, ours)])
         printed = [_printed(table, paper, row.label, place) for place in places]
         if paper is not None:
             grid.rows.append(

@@ -5,20 +5,25 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-import pandas as pd
-
-from ifc_bench.config import InterFrame, NoiseFrames, Profile
+from ifc_bench.config import (
+    TIMED,
+    InterFrame,
+    NoiseFrames,
+    Profile,
+    paper_label,
+    paper_order,
+)
 from ifc_bench.hardware.catalogue import same_card
 from ifc_bench.records import ProfileResult, Record
 from ifc_bench.report.layout import ABSENT, Format, Grid, explain_mark, span, write
 from ifc_bench.report.origins import origin_lines, origin_of
 from ifc_bench.report.paper import PaperNumbers
-from ifc_bench.report.speeds import paper_order, row_of, shown_speed
+from ifc_bench.report.quantities import ENERGY, FPS, PEAK_MEMORY, Quantity
+from ifc_bench.report.speeds import row_of, shown_speed
 from ifc_bench.report.window_counts import reading_line, reading_of
 
-_SHOWN_SCOPES = ("backbone", "encoder", "decoder", "mask_head", "tracker", "output")
-_PAPER_ROWS = {"none": "No Comm", "full": "Full THW", "decomposed": "Decomp T-HW", "ifc": "IFC"}
 _PAPER_SIZE = (360, 640)
+_IN_MS = Quantity("ms", 1, 1)  # columns of times hold milliseconds
 
 
 def render_profiles(
@@ -63,15 +68,15 @@ def published(record: Record, paper: PaperNumbers) -> str:
     )
     if not (alike and card and same_card(card, record.provenance.device.name)):
         return ABSENT
-    row = _PAPER_ROWS.get(talk.kind)
+    row = paper_label(talk.kind)
     found = paper.find("3a", row, work.window, "FPS") if row else None
-    return ABSENT if found is None else f"{found[0]:.1f}"
+    return ABSENT if found is None else FPS.number(found[0])
 
 
 def _order(row: dict[str, Any]) -> tuple[Any, ...]:
     t = row["T"] if row["T"] is not None else 1 << 30
     asked = (row["device"], row["size"], row["precision"], row["attention"], row["S"], t)
-    return (*asked, paper_order(row["variant"]), row["id"])
+    return (*asked, paper_order(row["communication"]), row["variant"], row["id"])
 
 
 def _head(pairs: list[tuple[dict[str, Any], Record]]) -> list[str]:
@@ -118,11 +123,11 @@ def _line(row: dict[str, Any], record: Record) -> dict[str, str]:
         "windows": _windows(record),
         "ms a frame [95%]": _interval(row),
     }
-    line |= {scope: _number(row.get(f"{scope}_ms"), 1) for scope in _SHOWN_SCOPES}
-    line["FPS reading"] = _number(row.get("fps_with_reading"), 1)
-    line["peak MB"] = _number(_mega(row.get("peak_bytes")), 0)
-    line["encoder +MB"] = _number(_mega(row.get("encoder_increase_bytes")), 0)
-    line["J a frame"] = _number(row.get("joules_per_frame"), 2)
+    line |= {scope: _IN_MS.number(row.get(f"{scope}_ms")) for scope in TIMED}
+    line["FPS reading"] = FPS.number(row.get("fps_with_reading"))
+    line["peak MB"] = PEAK_MEMORY.number(row.get("peak_bytes"))
+    line["encoder +MB"] = PEAK_MEMORY.number(row.get("encoder_increase_bytes"))
+    line["J a frame"] = ENERGY.number(row.get("joules_per_frame"))
     return line
 
 
@@ -130,7 +135,7 @@ def _fps(row: dict[str, Any], record: Record) -> str:
     if row["status"] == "out_of_memory":
         result = record.result
         asked = result.asked_bytes if isinstance(result, ProfileResult) else None
-        return "out of memory" + (f" (asked for {asked / 1e6:.0f} MB)" if asked else "")
+        return "out of memory" + (f" (asked for {PEAK_MEMORY.text(asked)})" if asked else "")
     if row["status"] != "ok":
         return row["status"]
     return shown_speed(row["fps"], row["fps_std"], row["processes"], bool(row["doubts"]), 2)
@@ -147,11 +152,3 @@ def _interval(row: dict[str, Any]) -> str:
     low, high = row["low_ms"], row["high_ms"]
     known = "" if low is None else f" [{low:.1f}, {high:.1f}]"
     return f"{row['median_ms']:.1f}{known}"
-
-
-def _number(value: float | None, digits: int) -> str:
-    return ABSENT if value is None or pd.isna(value) else f"{value:.{digits}f}"
-
-
-def _mega(value: float | None) -> float | None:
-    return None if value is None else value / 1e6

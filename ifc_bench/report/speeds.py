@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ifc_bench.config import ModelConfig, NoiseFrames, Profile, spoken
+from ifc_bench.config import SCOPES, NoiseFrames, Profile, spoken
 from ifc_bench.measuring.interval import median_interval
 from ifc_bench.records import ProcessSamples, ProfileResult, Record
 from ifc_bench.report.gpu_logs import doubts, joules, remarks
@@ -20,9 +20,6 @@ from ifc_bench.report.layout import flagged
 from ifc_bench.report.statistics import summarise
 from ifc_bench.report.window_counts import Reading, reading_of
 from ifc_bench.store import Store
-
-_PAPER = ("none", "full", "decomposed", "ifc")
-SCOPES = ("backbone", "projection", "encoder", "decoder", "mask_head", "tracker", "output", "other")
 
 
 @dataclass(frozen=True)
@@ -103,17 +100,6 @@ def remarks_of(result: ProfileResult) -> tuple[str, ...]:
     return tuple(dict.fromkeys(found))
 
 
-def variant(model: ModelConfig) -> str:
-    """The communication of a model in a few words."""
-    return spoken(model.communication)
-
-
-def paper_order(name: str) -> tuple[int, str]:
-    """What sorts variants by their words as the paper's tables have them; others follow."""
-    kind = name.split()[0]
-    return (_PAPER.index(kind) if kind in _PAPER else len(_PAPER), name)
-
-
 def profile_frame(store: Store) -> pd.DataFrame:
     """One row for each profile under `store`, with everything that is derived from it."""
     return pd.DataFrame(
@@ -131,7 +117,8 @@ def row_of(record: Record) -> dict[str, Any]:
     row: dict[str, Any] = {
         "id": record.id,
         "device": device_of(record),
-        "variant": variant(work.model),
+        "communication": work.model.communication.kind,
+        "variant": spoken(work.model.communication),
         "attention": record.attention,
         "T": work.window,
         "S": work.stride,
@@ -190,7 +177,7 @@ def _times(result: ProfileResult) -> dict[str, Any]:
         "doubts": "; ".join(doubts_of(result)),
         "remarks": "; ".join(remarks_of(result)),
     }
-    for scope in SCOPES:
+    for scope, *_ in SCOPES:
         found = [(p.scope_seconds or {}).get(scope, []) for p in result.processes]
         taken = [median(seconds) for seconds in found if seconds]
         row[f"{scope}_ms"] = 1000 * fmean(taken) / frames if taken else None
@@ -207,7 +194,7 @@ def _memory(processes: list[ProcessSamples]) -> dict[str, Any]:
         "process_bytes": _largest([memory.process_bytes for memory in memories]),
         "rss_bytes": max(memory.host_rss_bytes for memory in memories),
     }
-    for scope in SCOPES:
+    for scope, *_ in SCOPES:
         found = [m.scope_increase_bytes[scope] for m in memories if scope in m.scope_increase_bytes]
         row[f"{scope}_increase_bytes"] = _largest(found)
     return row

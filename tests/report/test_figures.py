@@ -8,8 +8,7 @@ from matplotlib.container import ErrorbarContainer
 from matplotlib.patches import Rectangle
 
 from ablations import PRESETS, TABLES
-from ifc_bench.config import InterFrame, ModelConfig, NoComm
-from ifc_bench.measuring.roofline import COUNTED
+from ifc_bench.config import ROOFED, InterFrame, ModelConfig, NoComm
 from ifc_bench.records import TrainingResult
 from ifc_bench.report import plots
 from ifc_bench.report.figures import machine_drawings, table_drawings
@@ -212,7 +211,7 @@ def test_figures_of_equal_values_are_left_out(store):
 
 def profiled(store, kernels=("materialised", "efficient"), lost=()) -> None:
     """Two variants at three windows with each kernel; `lost` (T, kernel) are out of memory."""
-    scopes = {scope: [0.1] for scope in (*COUNTED, "projection", "tracker", "output")}
+    scopes = {scope: [0.1] for scope in (*ROOFED, "projection", "tracker", "output")}
     for talk in (NoComm(), InterFrame()):
         for index, kernel in enumerate(kernels):
             for window in (5, 10, 20):
@@ -295,15 +294,16 @@ def test_profiles_at_another_stride_have_figures_of_their_own(store):
 def test_the_roofline_has_a_marker_for_each_implementation():
     rows = pd.DataFrame(
         [
-            {"device": "x", "variant": "none", "attention": kernel, "T": 5, "scope": scope,
-             "intensity": 10.0, "macs_per_second": 1e9, "peak_macs_per_second": 1e11,
+            {"device": "x", "communication": "none", "variant": "none", "attention": kernel, "T": 5,
+             "scope": scope, "intensity": 10.0, "macs_per_second": 1e9,
+             "peak_macs_per_second": 1e11,
              "peak_bytes_per_second": 1e10}
             for kernel in ("materialised", "efficient")
-            for scope in COUNTED
+            for scope in ROOFED
         ]
     )  # fmt: skip
     ax = plots.roofline(rows)
     markers = [line for line in ax.lines if line.get_marker() != "None"]
-    assert len({(line.get_marker(), line.get_fillstyle()) for line in markers}) == 2 * len(COUNTED)
+    assert len({(line.get_marker(), line.get_fillstyle()) for line in markers}) == 2 * len(ROOFED)
     told = [text.get_text() for text in ax.get_legend().get_texts()]
     assert told[-2:] == ["materialised", "efficient"]

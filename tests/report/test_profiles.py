@@ -1,11 +1,14 @@
 """Tables and comparisons of profiles, from records made here."""
 
 import json
+from functools import lru_cache
 
 import pandas as pd
 import pytest
 
 from ifc_bench.config import (
+    ROOFED,
+    Count,
     Footprint,
     InterFrame,
     ModelConfig,
@@ -16,7 +19,6 @@ from ifc_bench.config import (
     RandomWeights,
 )
 from ifc_bench.errors import UserError
-from ifc_bench.measuring.roofline import COUNTED, forecasts, learn
 from ifc_bench.measuring.scopes import count_all, model_costs
 from ifc_bench.records import (
     CardFacts,
@@ -32,11 +34,11 @@ from ifc_bench.records import (
 )
 from ifc_bench.report import plots
 from ifc_bench.report.compare import compare, comparison_grid, read_side
-from ifc_bench.report.forecast import render_forecast
+from ifc_bench.report.forecast import forecast_grid, learn
 from ifc_bench.report.layout import write
 from ifc_bench.report.paper import PaperNumbers
 from ifc_bench.report.profiles import published, render_profiles
-from ifc_bench.report.roofline import roofline_frame
+from ifc_bench.report.roofline import least_seconds, pass_costs, roofline_frame
 from ifc_bench.report.speeds import row_of, speed_of
 from ifc_bench.store import Store
 from tests.conftest import one_line_error, run_cli
@@ -60,7 +62,7 @@ def process(seconds: float, log: CardLog | None = None, **changes: object) -> Pr
         wall_seconds=[seconds] * 6,
         device_seconds=None if log is None else [0.9 * seconds] * 6,
         reading_wall_seconds=[2 * seconds],
-        scope_seconds={scope: [seconds / 10] for scope in (*COUNTED, "tracker", "output")},
+        scope_seconds={scope: [seconds / 10] for scope in (*ROOFED, "tracker", "output")},
         stopped="precise",
         settings={},
         rates=Rates(macs_per_second=1e12, bytes_per_second=1e12),
@@ -298,17 +300,19 @@ def test_the_command_exits_with_1_on_a_regression(sides, tmp_path):
     assert "holds no folder profiles" in one_line_error(run_cli("compare", a, "nowhere"))
 
 
+@lru_cache
+def counted(work: Count):
+    return model_costs(work.model, work.frames, work.height, work.width)
+
+
 def measured(talk, window: int, device: str, slower: float = 2) -> Record:
     """A scope takes `slower` times what a device of 1e12 multiply-adds and bytes a second needs."""
-    from ifc_bench.measuring.roofline import _bounds
-
     model = ModelConfig(communication=talk)
     made = record([process(1.0)], device=device, model=model, window=window)
     rates = Rates(macs_per_second=1e12, bytes_per_second=1e12)
-    bounds, count = _bounds(made.work, [20], (360, 640), rates)
-    scopes = {scope: [slower * bound] for scope, bound in bounds.items()} | {
-        "tracker": [0.01 * count]
-    }
+    costs = pass_costs(made.work, counted(made.work.clip_count), 20)
+    scopes = {scope: [slower * least_seconds(cost, rates)] for scope, cost in costs.items()}
+    scopes |= {"tracker": [0.01 * (20 - window + 1)]}
     whole = sum(seconds[0] for seconds in scopes.values())
     result = ProfileResult(frames=[20], processes=[process(whole, scope_seconds=scopes)])
     return made.model_copy(update={"result": result})
@@ -318,12 +322,13 @@ def test_the_roofline_learns_efficiency_and_predicts_what_it_has_not_seen():
     records = [
         measured(talk, t, "a processor") for talk in (NoComm(), InterFrame()) for t in (5, 10)
     ]
-    efficiency = learn(records)
+    efficiency = learn(records, counted)
     assert efficiency is not None
-    assert efficiency.share == pytest.approx(dict.fromkeys(COUNTED, 0.5))
+    assert efficiency.share == pytest.approx(dict.fromkeys(ROOFED, 0.5))
     assert efficiency.host_seconds == pytest.approx(0.01)
     assert efficiency.error == pytest.approx([0.0] * 4, abs=1e-9)
-    assert learn([record([process(1.0, scope_seconds=None)])]) is None
+    assert learn([record([process(1.0, scope_seconds=None)])], counted) is None
+    assert learn(records, lambda work: None) is None, "nothing is counted"
 
 
 def test_the_roofline_of_a_measured_network(tmp_path):
@@ -340,14 +345,14 @@ def test_the_roofline_of_a_measured_network(tmp_path):
     assert (roofs["macs_per_second"] <= 0.5 * 1e12 * (1 + 1e-9)).all()
     ax = plots.roofline(roofline_frame(store))
     names = [text.get_text() for text in ax.get_legend().get_texts()]
-    assert names == ["ifc M=8", *COUNTED]
+    assert names == ["ifc M=8", *ROOFED]
 
 
 def test_a_variant_looks_the_same_in_every_figure():
     four = pd.DataFrame(
         [
-            {"variant": v, "attention": "materialised", "T": t, "fps": 9.0, "fps_std": 1.0,
-             "windows": 21 - t, "status": "ok", "device": "x"}
+            {"communication": v.split()[0], "variant": v, "attention": "materialised", "T": t,
+             "fps": 9.0, "fps_std": 1.0, "windows": 21 - t, "status": "ok", "device": "x"}
             for v in ("decomposed", "full", "ifc M=8", "none")
             for t in (5, 10)
         ]
@@ -363,21 +368,26 @@ def test_a_forecast_never_passes_for_a_measurement():
 
     works = [Footprint(model=ModelConfig(), frames=5, height=360, width=640)]
     cards = [card("rtx-2080ti"), card("v100-32gb")]
-    found = forecasts(works, cards, [measured(InterFrame(), 5, "a processor")])
-    learned = found.efficiency
-    text = render_forecast(
-        found.rows, cards, found.fps, learned.learned_from, learned.error, "github"
-    )
+    learned = [measured(InterFrame(), 5, "a processor")]
+    grid = forecast_grid(works, cards, learned, counted)
+    text = write(grid, "github")
     assert "predicted, not measured" in text
     assert "rtx-2080ti (predicted)" in text
     assert "efficiency learned from a processor; its error is not known" in text
-    assert 1 < found.fps[0][0] < found.fps[0][1] < 1e4, "the V100 has the higher peak rates"
+    slow, fast = (value["predicted_fps"] for value in grid.values)
+    assert 1 < slow < fast < 1e4, "the V100 has the higher peak rates"
     with pytest.raises(UserError, match="run profile first"):
-        forecasts(works, cards, [])
+        forecast_grid(works, cards, [], counted)
     exact, quick = (
-        forecasts(works, cards, [measured(InterFrame(), 5, "a processor", slower=times)]).fps
+        [
+            value["predicted_fps"]
+            for value in forecast_grid(
+                works, cards, [measured(InterFrame(), 5, "a CPU", slower=times)], counted
+            ).values
+        ]
         for times in (1, 0.5)
     )
-    assert quick[0] == pytest.approx(exact[0]), "no card beats its peak"
-    on_card = forecasts(works, cards, [measured(InterFrame(), 5, "x"), measured(NoComm(), 5, V100)])
-    assert on_card.efficiency.learned_from == (V100,), "cards teach more than processors"
+    assert quick == pytest.approx(exact), "no GPU beats its peak"
+    both = [measured(InterFrame(), 5, "x"), measured(NoComm(), 5, V100)]
+    told = forecast_grid(works, cards, both, counted).head[1]
+    assert told.startswith(f"efficiency learned from {V100};"), "GPUs alone, where there are any"

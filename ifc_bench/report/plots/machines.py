@@ -11,9 +11,10 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, NullFormatter
 
+from ifc_bench.config import EVERY_WINDOW, paper_order
 from ifc_bench.hardware.catalogue import GpuModel
 from ifc_bench.report.plots.style import FILLS, LINES, MARKERS, axes, counted, legend, style
-from ifc_bench.report.speeds import paper_order
+from ifc_bench.report.quantities import GIGA_MACS, GPU_MEMORY, PEAK_MEMORY
 
 _GREY = "#444444"
 _UNITS = {
@@ -21,7 +22,6 @@ _UNITS = {
     "clip_ms": "milliseconds a window, without the backbone",
     "peak_bytes": "peak memory (MB)",
 }
-_CLIP_SCOPES = ("projection", "encoder", "decoder", "mask_head")
 
 
 def profile_over_windows(profiles: pd.DataFrame, what: str = "fps", ax: Axes | None = None) -> Axes:
@@ -35,7 +35,7 @@ def profile_over_windows(profiles: pd.DataFrame, what: str = "fps", ax: Axes | N
     ax = axes(ax)
     data = profiles[(profiles["status"] == "ok") & profiles["T"].notna()]
     ticks = sorted(data["T"].unique())
-    looks, kernels = _looks(data["variant"]), _kernels(data["attention"])
+    looks, kernels = _looks(data), _kernels(data["attention"])
     apart, plain = 0.0, {}
     if what == "fps":
         apart, plain = 0.5 * float(min(np.diff(ticks), default=5)), {"linestyle": "none"}
@@ -63,7 +63,7 @@ def clip_ms(profiles: pd.DataFrame) -> pd.Series:
     The backbone sees each frame once, so its share of a window follows the length of the video;
     the other parts of the network take a whole clip of T frames, so they compare over T.
     """
-    parts = profiles[[f"{scope}_ms" for scope in _CLIP_SCOPES]].astype(float)
+    parts = profiles[[f"{scope}_ms" for scope in EVERY_WINDOW]].astype(float)
     return parts.sum(axis=1, skipna=False) * profiles["frames"] / profiles["windows"]
 
 
@@ -72,20 +72,21 @@ def memory_against_cards(
 ) -> Axes:
     """Predicted peaks over T, and what cards can hold.
 
-    `footprints` has the columns `variant`, `attention`, `frames` and `peak_bytes`. A colour is a
-    variant, a line's dashes an implementation of attention.
+    `footprints` is `ifc_bench.report.frames.footprints_frame`'s. A colour is a variant, the
+    dashes of a line an implementation of attention.
     """
     ax = axes(ax)
-    looks = _looks(footprints["variant"])
+    looks = _looks(footprints)
     kernels = _kernels(footprints["attention"])
     for (variant, kernel), group in footprints.groupby(["variant", "attention"], sort=True):
         mine = group.sort_values("frames")
         look = looks[str(variant)] | kernels[str(kernel)]
-        ax.plot(mine["frames"], mine["peak_bytes"] / 1e9, **look)
+        ax.plot(mine["frames"], GPU_MEMORY.of(mine["peak_bytes"]), **look)
     for card in cards:
-        ax.axhline(card.usable_bytes / 1e9, color="#666666", linewidth=0.8, linestyle="--")
+        usable = GPU_MEMORY.of(card.usable_bytes)
+        ax.axhline(usable, color="#666666", linewidth=0.8, linestyle="--")
         ax.annotate(
-            card.key, (0.01, card.usable_bytes / 1e9), xycoords=("axes fraction", "data"),
+            card.key, (0.01, usable), xycoords=("axes fraction", "data"),
             ha="left", va="bottom", fontsize=7, color=_GREY,
         )  # fmt: skip
     ax.set_yscale("log")
@@ -105,16 +106,16 @@ def roofline(roofs: pd.DataFrame, ax: Axes | None = None) -> Axes:
     """
     ax = axes(ax)
     data = roofs[roofs["T"] == roofs["T"].max()]
-    looks, kernels = _looks(data["variant"]), _kernels(data["attention"])
+    looks, kernels = _looks(data), _kernels(data["attention"])
     scopes = list(dict.fromkeys(data["scope"]))
     for (variant, kernel, scope), mine in data.groupby(["variant", "attention", "scope"]):
         look = looks[str(variant)] | kernels[str(kernel)]
         look |= {"linestyle": "none", "marker": MARKERS[scopes.index(scope)], "alpha": 0.85}
-        ax.plot(mine["intensity"], mine["macs_per_second"] / 1e9, **look)
+        ax.plot(mine["intensity"], GIGA_MACS.of(mine["macs_per_second"]), **look)
     peak, copy = data["peak_macs_per_second"].mean(), data["peak_bytes_per_second"].mean()
     least = min(data["intensity"].min(), peak / copy)  # where the roof bends is in the picture
     intensity = np.geomspace(0.5 * least, 2 * data["intensity"].max(), 200)
-    roof = np.minimum(peak, copy * intensity) / 1e9
+    roof = GIGA_MACS.of(np.minimum(peak, copy * intensity))
     ax.plot(intensity, roof, color=_GREY, linewidth=1.2)
     ax.set(xscale="log", yscale="log", ylabel="multiply-adds a second (G)")
     for axis in (ax.xaxis, ax.yaxis):
@@ -132,9 +133,10 @@ def roofline(roofs: pd.DataFrame, ax: Axes | None = None) -> Axes:
     return ax
 
 
-def _looks(variants: Iterable[str]) -> dict[str, dict[str, Any]]:
+def _looks(rows: pd.DataFrame) -> dict[str, dict[str, Any]]:
     """The look of each variant, the same in every figure that has the same variants."""
-    ordered = sorted(set(variants), key=paper_order)
+    kinds = dict(zip(rows["variant"], rows["communication"], strict=True))
+    ordered = sorted(kinds, key=lambda name: (paper_order(kinds[name]), name))
     return {name: style(index) for index, name in enumerate(ordered)}
 
 
@@ -157,7 +159,8 @@ def _shown(rows: pd.DataFrame, what: str) -> pd.Series:
     """The values of a quantity in its unit."""
     if what == "clip_ms":
         return clip_ms(rows)
-    return rows[what].astype(float) * (1e-6 if what == "peak_bytes" else 1.0)
+    values = rows[what].astype(float)
+    return PEAK_MEMORY.of(values) if what == "peak_bytes" else values
 
 
 def _in_windows(rows: pd.DataFrame) -> str:

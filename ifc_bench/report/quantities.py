@@ -1,0 +1,50 @@
+"""Quantities of tables and figures: unit, scale and digits of each, in one list."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from ifc_bench.report.layout import ABSENT
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """Prints numbers of one kind alike.
+
+    Attributes:
+        unit: after the number.
+        scale: units in one of what records hold (a byte, a MAC, a second, a fraction of 1).
+        digits: after the decimal point.
+    """
+
+    unit: str
+    scale: float
+    digits: int
+
+    def of(self, value: Any) -> Any:
+        """A number, an array or a column in this unit, not rounded."""
+        return value * self.scale
+
+    def number(self, value: float | None) -> str:
+        """The number alone, for a column that names the unit; a dash where there is none."""
+        if value is None or math.isnan(value):
+            return ABSENT
+        return f"{value * self.scale:.{self.digits}f}"
+
+    def text(self, value: float) -> str:
+        """The number with its unit."""
+        return f"{self.number(value)} {self.unit}"
+
+
+GIGA_MACS = Quantity("G", 1e-9, 2)
+MEGA_PARAMETERS = Quantity("M", 1e-6, 2)
+TRAFFIC = Quantity("GB", 1e-9, 2)  # bytes that kernels read and write
+GPU_MEMORY = Quantity("GB", 1e-9, 2)  # beside the memory of a GPU
+PEAK_MEMORY = Quantity("MB", 1e-6, 0)
+EXACT_MEMORY = Quantity("MB", 1e-6, 1)  # a prediction beside a measurement
+MILLISECONDS = Quantity("ms", 1e3, 1)
+FPS = Quantity("FPS", 1, 1)
+ENERGY = Quantity("J", 1, 2)
+POINTS = Quantity("AP", 100, 1)
