@@ -10,8 +10,6 @@ import json
 import re
 import sys
 import tempfile
-import zipfile
-import zlib
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
@@ -54,6 +52,18 @@ class Store:
         """The file of a piece of work: `results/<kind>s/<id>.json`."""
         return self.results / f"{work.kind}s" / f"{work.id}.json"
 
+    def table_path(self, name: str) -> Path:
+        """A table in Markdown that a command keeps beside the records."""
+        return self.results / "tables" / f"{name}.md"
+
+    def pictures(self) -> list[Path]:
+        """PNG files under `results/pictures/`, sorted."""
+        return sorted((self.results / "pictures").glob("**/*.png"))
+
+    def holds(self, kind: str) -> bool:
+        """Whether there is a directory of records of a kind."""
+        return (self.results / f"{kind}s").is_dir()
+
     def prepare(self) -> None:
         """Make the folders and try to write there: better now than after an hour's work.
 
@@ -72,35 +82,17 @@ class Store:
         return self.runs / "checkpoints" / f"{training.id}.pt"
 
     def weights_path(self, weights: WeightsFile) -> Path:
-        """A link to a file of the user's that trainings start from; its name keeps the ending."""
+        """A link to the user's file that training runs start from, with the ending of its name."""
         found = sorted((self.runs / "weights").glob(f"{weights.sha256}*"))
         return found[0] if found else self.runs / "weights" / f"{weights.sha256}.pth"
 
-    def adopt_weights(self, path: Path) -> WeightsFile:
-        """Link a weights file of the user's here, and tell what it holds.
-
-        Raises:
-            UserError: where there is no such file, or it holds no tensors.
-        """
-        if not path.is_file():
-            there = "is no file" if path.exists() else "no such file"
-            raise UserError(f"--start: {path}: {there}")
-        if fault := _weights_fault(path):
-            raise UserError(f"--start: {path}: {fault}")
-        digest, released, tail = hashlib.sha256(), False, b""
-        with path.open("rb") as file:
-            for block in iter(lambda: file.read(1 << 20), b""):
-                digest.update(block)
-                released = released or b"memory_bus" in tail + block
-                tail = block[-16:]
-        content = "released" if released else "imagenet"
-        weights = WeightsFile.model_validate({"content": content, "sha256": digest.hexdigest()})
+    def link_weights(self, weights: WeightsFile, path: Path) -> None:
+        """Link the file `path` of the user, which holds `weights`, under `runs`."""
         link = self.runs / "weights" / f"{weights.sha256}{path.suffix}"
         link.parent.mkdir(parents=True, exist_ok=True)
         if not link.exists():
             link.unlink(missing_ok=True)
             link.symlink_to(path.resolve())
-        return weights
 
     def tensorboard_path(self, training: Training) -> Path:
         return self.runs / "tensorboard" / training.id
@@ -123,6 +115,10 @@ class Store:
         values = data.model_dump()
         name = "-".join(str(values[key]) for key in sorted(values) if key != "kind")
         return self.runs / "data" / f"{data.kind}-{name}"
+
+    def held_out_path(self, annotations_hash: str, part: str) -> Path:
+        """Annotations of a part of a training set of the user, split by us."""
+        return self.runs / "data" / "splits" / f"{annotations_hash[:16]}-{part}.json"
 
     def lock(self, work: AnyWork) -> FileLock:
         """Held while the work is done, so that two sweeps never do it twice at once."""
@@ -257,27 +253,3 @@ def _warn(message: str) -> None:
     if message not in _warned:
         _warned.add(message)
         print(f"warning: {printable_message(message)}", file=sys.stderr)
-
-
-def _weights_fault(path: Path) -> str | None:
-    """What shows, without torch, that a file is none of weights or a damaged one."""
-    with path.open("rb") as file:
-        head = file.read(4)
-    if not head.startswith((b"PK\x03\x04", b"\x80")):  # a zip, or a pickle as older ones are
-        return "is no file of weights; name one that torch.save wrote"
-    if head.startswith(b"PK"):
-        try:
-            with zipfile.ZipFile(path) as archive:
-                broken = archive.testzip()
-        except (
-            zipfile.BadZipFile,
-            zlib.error,
-            OSError,
-            RuntimeError,
-            ValueError,
-            EOFError,
-        ) as error:
-            return f"is damaged or cut off ({' '.join(str(error).split())[:60]}); fetch it again"
-        if broken is not None:
-            return f"the checksum of {broken[:60]} does not fit; fetch it again"
-    return None

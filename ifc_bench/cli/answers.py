@@ -78,9 +78,9 @@ def print_and_keep(tables: Sequence[AnyTable], answers: Answers) -> None:
     texts = [answers.text(one) for one in read_all(tables, answers.preset, answers.store)]
     refused: OSError | None = None
     for table, text in zip(tables, texts, strict=True):
-        name = f"{table.name}-{answers.preset.name}.md"
+        path = answers.store.table_path(f"{table.name}-{answers.preset.name}")
         try:
-            write_text(answers.store.results / "tables" / name, text)
+            write_text(path, text)
         except OSError as error:
             refused = refused or error
     for text in texts:

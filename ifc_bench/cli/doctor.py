@@ -16,6 +16,7 @@ from tabulate import tabulate
 from ifc_bench.cli.options import DeviceName, number, results_for
 from ifc_bench.file_io import write_text
 from ifc_bench.hardware.device import describe_device, resolve_device, usable_cores
+from ifc_bench.store import Store
 
 _REQUIRED = ("torch", "torchvision", "numpy", "pandas", "matplotlib", "pycocotools", "scipy")
 _OPTIONAL = {
@@ -47,7 +48,7 @@ def command(
     print(text)
     if results is not None:
         folder = results_for(results, describe_device(place, 1))
-        write_text(folder / "tables" / "doctor.md", f"{text}\n")
+        write_text(Store(folder, folder).table_path("doctor"), f"{text}\n")
 
 
 def _versions() -> Iterator[Row]:

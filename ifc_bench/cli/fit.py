@@ -107,7 +107,7 @@ def command(
     text = "\n".join(shown)
     print(text)
     if style == "github":
-        write_text(results / "tables" / f"fit-{purpose}.md", text)
+        write_text(store.table_path(f"fit-{purpose}"), text)
 
 
 def _learned_from(folder: Path) -> Store:

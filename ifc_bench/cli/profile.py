@@ -163,7 +163,7 @@ def command(
     records = [record for one in works if (record := store.load(one)) is not None]
     print(render_profiles(records, style, PaperNumbers()))
     everything = render_profiles(store.records("profile"), paper=PaperNumbers())
-    write_text(results / "tables" / "profile.md", everything)
+    write_text(store.table_path("profile"), everything)
     failed = [record for record in records if record.status == "failed"]
     if failed:
         last = (failed[0].error or "").strip().splitlines()[-1]

@@ -9,6 +9,7 @@ from ifc_bench.data.catalogue import Adopted, adopt, find
 from ifc_bench.errors import UserError
 from ifc_bench.recipe import Preset, Stage, varied
 from ifc_bench.store import Store
+from ifc_bench.training.weights_file import adopt_weights
 
 
 def with_data(preset: Preset, root: Path | None, name: str | None, store: Store) -> Preset:
@@ -67,7 +68,7 @@ def with_start(preset: Preset, path: Path | None, store: Store) -> Preset:
     """
     if path is None:
         return preset
-    weights = store.adopt_weights(path)
+    weights = adopt_weights(path, store)
     backbone = preset.model.backbone.kind
     if weights.content == "imagenet" and backbone != "resnet":
         raise UserError(

@@ -165,7 +165,7 @@ def _held_out(train: Files, store: Store) -> dict[str, Path]:
     written = {}
     digest = file_hash(train.annotations)
     for part, text in split_videos(train.annotations, _HELD_OUT, seed=0).items():
-        path = store.runs / "data" / "splits" / f"{digest[:16]}-{part}.json"
+        path = store.held_out_path(digest, part)
         if not path.exists():
             write_text(path, text)
         written[part] = path

@@ -18,7 +18,7 @@ from scipy.stats import mannwhitneyu
 from ifc_bench.errors import UserError
 from ifc_bench.hardware.catalogue import same_card
 from ifc_bench.records import ProfileResult, Record
-from ifc_bench.report.layout import ABSENT, Grid
+from ifc_bench.report.layout import ABSENT, Caution, Grid
 from ifc_bench.report.lost import MEASURED, Lost, state
 from ifc_bench.report.speeds import doubts_of, process_fps, row_of
 from ifc_bench.report.statistics import summarise, welch
@@ -72,10 +72,10 @@ def read_side(text: str) -> Side:
         UserError: where there is no such folder, field or record.
     """
     folder, _, conditions = text.partition(":")
-    if not (Path(folder) / "profiles").is_dir():
+    store = Store(Path(folder), Path())
+    if not store.holds("profile"):
         raise UserError(f"{folder}: holds no folder profiles; give one that `profile` wrote")
-    found = Store(Path(folder), Path()).records("profile", strict=True)  # no row may get lost
-    records = list(found)
+    records = list(store.records("profile", strict=True))  # no row may get lost
     fields = set()
     for condition in filter(None, conditions.split(",")):
         field, equals, value = condition.partition("=")
@@ -158,7 +158,7 @@ def comparison_grid(
 def _doubtful(rows: Sequence[Comparison]) -> list[str]:
     """Numbers that must not be trusted, and why."""
     return [
-        f"! not to be trusted: {side}: {row.name}: {'; '.join(doubts)}"
+        Caution(f"! not to be trusted: {side}: {row.name}: {'; '.join(doubts)}")
         for row in rows
         for side, doubts in zip("AB", row.doubts, strict=True)
         if doubts

@@ -10,7 +10,9 @@ from functools import partial
 import pandas as pd
 from matplotlib.axes import Axes
 
+from ifc_bench.config import InterFrame
 from ifc_bench.hardware.catalogue import card
+from ifc_bench.recipe import Table
 from ifc_bench.report import frames, plots
 from ifc_bench.report.differences import Comparison
 from ifc_bench.report.results import Results
@@ -50,7 +52,7 @@ def table_drawings(results: Results) -> Iterator[Drawing]:
     if _accuracy_varies(summary):
         if summary["T"].nunique() > 1 and not table.own_windows:
             yield Drawing("windows", "AP over T", partial(plots.accuracy_over_windows, summary))
-        if summary["row"].str.startswith("M=").all():
+        if _only_memory_tokens_vary(table):
             draw = partial(plots.accuracy_over_tokens, summary)
             yield Drawing("tokens", "AP over memory tokens", draw)
     speeds = frames.speeds_frame(results)
@@ -178,6 +180,12 @@ def _windows_told(rows: pd.DataFrame) -> str:
     counts = ", ".join(f"{count:.3g}" for count in pairs["windows"])
     places = ", ".join(f"{window:.0f}" for window in pairs["T"])
     return f"a video is read in {counts} windows at T = {places}"
+
+
+def _only_memory_tokens_vary(table: Table) -> bool:
+    found = [row.training.model.communication for row in table.rows]
+    tokens = {one.memory_tokens for one in found if isinstance(one, InterFrame)}
+    return len(tokens) == len(found) > 1
 
 
 def _accuracy_varies(summary: pd.DataFrame) -> bool:

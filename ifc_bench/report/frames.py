@@ -26,8 +26,12 @@ def runs_frame(results: Results) -> pd.DataFrame:
 
 
 def summary_frame(results: Results) -> pd.DataFrame:
-    """One row for each row, window and metric: `n`, `mean`, `std`, Student's and bootstrap 95%."""
+    """One row for each row, window and metric: `n`, `mean`, `std`, Student's and bootstrap 95%.
+
+    `memory_tokens` is M, 0 for modules without.
+    """
     found = []
+    models = {row.label: row.training.model for row in results.table.rows}
     runs = runs_frame(results)
     for (row, window, metric), group in runs.groupby(["row", "T", "metric"], sort=False):
         values = group["value"].tolist()
@@ -37,7 +41,8 @@ def summary_frame(results: Results) -> pd.DataFrame:
         boot = bootstrap_interval(values) or (None, None)
         found.append(
             {
-                "row": row, "T": window, "metric": metric, "n": summary.n, "mean": summary.mean,
+                "row": row, "memory_tokens": models[str(row)].communication.memory_tokens,
+                "T": window, "metric": metric, "n": summary.n, "mean": summary.mean,
                 "std": summary.std, "low": low, "high": high,
                 "bootstrap_low": boot[0], "bootstrap_high": boot[1],
             }

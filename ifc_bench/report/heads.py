@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from ifc_bench.config import Training
 from ifc_bench.recipe import Preset, Row, Table
 from ifc_bench.report.cells import Cell, counted
-from ifc_bench.report.layout import describe, span
+from ifc_bench.report.layout import Caution, describe, span
 from ifc_bench.report.origins import origin_lines
 from ifc_bench.report.window_counts import reading_line
 
@@ -27,7 +27,7 @@ def head_lines(
     ]
     lines += incomplete_line(cells, preset)
     if len(splits) > 1:
-        lines.append("warning: more than one split is mixed here; run the table again")
+        lines.append(Caution("warning: more than one split is mixed here; run the table again"))
     return lines + origin_lines(origin for cell in cells for origin in cell.origins)
 
 
@@ -81,7 +81,7 @@ def incomplete_line(cells: Sequence[Cell], preset: Preset, whose: str = "") -> l
     if not lost:
         return []
     told = ", ".join(counted(lost))
-    return [f"incomplete: of {len(cells) * preset.seeds} evaluations{whose}, {told}"]
+    return [Caution(f"incomplete: of {len(cells) * preset.seeds} evaluations{whose}, {told}")]
 
 
 def most_seeds(cells: Iterable[Cell]) -> int:

@@ -20,7 +20,15 @@ Format = Literal["github", "latex", "csv", "json"]
 
 ABSENT = "–"
 FEW_MARK = "†"
-FEW_LINE = (
+
+
+class Caution(str):
+    """A line of a head that warns; a page of several tables repeats it at its top."""
+
+    __slots__ = ()
+
+
+FEW_LINE = Caution(
     f"{FEW_MARK} n below {FEW} (seeds of an accuracy, processes of FPS): too few to tell how far "
     "it scatters"
 )
@@ -28,7 +36,10 @@ FEW_LINE = (
 
 @dataclass
 class Grid:
-    """A laid-out table, the same content as one line per value, and what follows in words."""
+    """A laid-out table, the same content as one line per value, and the text around them.
+
+    Lines of `head` that warn are of the type `Caution`.
+    """
 
     title: str
     head: list[str]

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from ifc_bench.config import Profile
 from ifc_bench.records import Record
+from ifc_bench.report.layout import Caution
 from ifc_bench.store import Store
 
 ELSEWHERE = "not measured here"
@@ -37,4 +38,4 @@ def whence(folder: str, profiles: Sequence[Record], here: set[str]) -> str:
     if here & {record.provenance.device.name for record in profiles}:
         return f"from the folder {folder}; a device of the same name made these records"
     made = f"these records were made on {', '.join(sorted(here))}" if here else "no records here"
-    return f"{ELSEWHERE}: from the folder {folder}; {made}"
+    return Caution(f"{ELSEWHERE}: from the folder {folder}; {made}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ifc_bench.recipe import TableOfCounts
-from ifc_bench.report.layout import ABSENT, Grid
+from ifc_bench.report.layout import ABSENT, Caution, Grid
 from ifc_bench.report.paper import PaperNumbers
 from ifc_bench.report.quantities import GIGA_MACS
 from ifc_bench.report.results import Counts
@@ -16,7 +16,7 @@ def count_grid(results: Counts, paper: PaperNumbers | None) -> Grid:
     head = ["G multiply-adds (5 for each element of a normalisation), counted on the real modules"]
     missing = sum(macs is None for macs in counts.values())
     if missing:
-        head.append(f"incomplete: {missing} of {len(counts)} cells are not counted yet")
+        head.append(Caution(f"incomplete: {missing} of {len(counts)} cells are not counted yet"))
     columns = [table.factor, *(f"{h}x{w} T={frames}" for (h, w), frames in places)]
     grid = Grid(table.title, head, columns)
     for row in table.rows:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from ifc_bench.records import Record
+from ifc_bench.report.layout import Caution
 
 _PACKAGES = ("torch", "torchvision", "numpy", "pycocotools")  # those that change numbers
 _SHOWN = 3
@@ -54,7 +55,7 @@ def origin_lines(origins: Iterable[Origin]) -> list[str]:
     if not parts and not warnings:
         return []
     told = ", ".join([*parts, *warnings])
-    return [f"warning: {told}" if warnings else told]
+    return [Caution(f"warning: {told}") if warnings else told]
 
 
 def _few(names: list[str]) -> str:

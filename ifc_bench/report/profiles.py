@@ -15,7 +15,7 @@ from ifc_bench.config import (
 )
 from ifc_bench.hardware.catalogue import same_card
 from ifc_bench.records import ProfileResult, Record
-from ifc_bench.report.layout import ABSENT, Format, Grid, explain_mark, span, write
+from ifc_bench.report.layout import ABSENT, Caution, Format, Grid, explain_mark, span, write
 from ifc_bench.report.origins import origin_lines, origin_of
 from ifc_bench.report.paper import PaperNumbers
 from ifc_bench.report.quantities import ENERGY, FPS, PEAK_MEMORY, Quantity
@@ -87,11 +87,11 @@ def _head(pairs: list[tuple[dict[str, Any], Record]]) -> list[str]:
     measured = [record for row, record in pairs if row.get("fps") is not None]
     lines += reading_line(found for one in measured if (found := reading_of(one)))
     lines += origin_lines(origin_of(record) for record in measured)
-    if any(row["device"] and "thread" in row["device"] for row, _ in pairs):
+    if any(record.provenance.device.kind == "cpu" for _, record in pairs):
         lines.append("measured on a processor (CPU); no number here is a card's")
     for row, _ in pairs:
         if row.get("doubts"):
-            lines.append(f"! not to be trusted: {_name(row)}: {row['doubts']}")
+            lines.append(Caution(f"! not to be trusted: {_name(row)}: {row['doubts']}"))
     for row, _ in pairs:
         if row.get("remarks"):
             lines.append(f"note: {_name(row)}: {row['remarks']}")

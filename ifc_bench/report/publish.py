@@ -23,7 +23,7 @@ from ifc_bench.recipe import Preset
 from ifc_bench.records import Record
 from ifc_bench.report.figures import Drawing, machine_drawings, table_drawings
 from ifc_bench.report.footprints import fit_grid
-from ifc_bench.report.layout import FEW_MARK, Format, Grid, write
+from ifc_bench.report.layout import Caution, Format, Grid, write
 from ifc_bench.report.machines import ELSEWHERE, random_profiles, section_name, whence
 from ifc_bench.report.paper import PaperNumbers
 from ifc_bench.report.plots import colour_limit
@@ -85,9 +85,7 @@ def publish(
             section.pictures.append(_drawn(drawing, path, limit))
             written += [path, path.with_suffix(".pdf")]
     given = Section("pictures", "Pictures")
-    given.pictures += [
-        _picture(path, title_of(path)) for path in sorted(store.results.glob("pictures/**/*.png"))
-    ]
+    given.pictures += [_picture(path, title_of(path)) for path in store.pictures()]
     page = out / "index.html"
     write_text(page, _page([*sections, given], preset, stores))
     return [*written, page]
@@ -124,7 +122,7 @@ def _of_machines(stores: Sequence[Store]) -> list[Section]:
             continue
         if store is not stores[0] and profiles:
             line = whence(store.results.name, profiles, here)
-            section.title += f" ({ELSEWHERE})" if line.startswith(ELSEWHERE) else ""
+            section.title += f" ({ELSEWHERE})" if isinstance(line, Caution) else ""
             section.grids[f"{name}-profile"].head.insert(0, line)
         sections.append(section)
     return sections
@@ -192,12 +190,11 @@ def _page(sections: Sequence[Section], preset: Preset, stores: Sequence[Store]) 
 
 
 def _warnings(sections: Iterable[Section]) -> Iterator[str]:
-    """What every table's head warns of."""
-    signs = ("warning", "incomplete", "! not to be trusted", FEW_MARK, ELSEWHERE)
+    """Cautions of all tables."""
     for section in sections:
         for grid in section.grids.values():
             for line in grid.head:
-                if line.startswith(signs):
+                if isinstance(line, Caution):
                     yield f"{grid.title}: {line}"
 
 

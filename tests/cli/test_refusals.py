@@ -11,6 +11,7 @@ from ifc_bench.cli.recipes import Recipes
 from ifc_bench.cli.renamed import respelled
 from ifc_bench.measuring import footprints
 from ifc_bench.store import Store
+from ifc_bench.training.weights_file import adopt_weights
 
 NINES = "9" * 5000
 PLACES = ("--results=r", "--runs=u")
@@ -174,7 +175,7 @@ def test_a_start_is_a_file_of_weights_that_fit(tmp_path, capsys, content, told):
 def test_a_start_needs_no_ending(tmp_path):
     torch.save({"memory_bus": torch.ones(1)}, tmp_path / "start")
     store = Store(tmp_path / "r", tmp_path / "u")
-    weights = store.adopt_weights(tmp_path / "start")
+    weights = adopt_weights(tmp_path / "start", store)
     assert store.weights_path(weights).resolve() == tmp_path / "start"
 
 

@@ -26,6 +26,7 @@ from ifc_bench.sweep.executors import stages
 from ifc_bench.sweep.plan import depth, make_plan
 from ifc_bench.sweep.worker import Worker
 from ifc_bench.training.first_weights import fetched_file, start_model
+from ifc_bench.training.weights_file import adopt_weights
 from tests.conftest import one_line_error, run_cli, run_process
 from tests.released import released_checkpoint
 
@@ -315,7 +316,7 @@ def test_weights_that_do_not_fit_are_told_by_the_users_own_file(tmp_path):
     """Not by the link that the store keeps."""
     torch.save({"memory_bus": torch.ones(1)}, tmp_path / "mine.pth")
     store = Store(tmp_path / "r", tmp_path / "u")
-    start = store.adopt_weights(tmp_path / "mine.pth")
+    start = adopt_weights(tmp_path / "mine.pth", store)
     preset = PRESETS["smoke"]
     work = TABLES["own"](preset).rows[1].training.model_copy(update={"start": start})
     with pytest.raises(UserError, match=f"{tmp_path / 'mine.pth'}: no entry fits the model"):

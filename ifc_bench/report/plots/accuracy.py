@@ -43,15 +43,14 @@ def accuracy_over_windows(
 
 
 def accuracy_over_tokens(summary: pd.DataFrame, metric: str = "AP", ax: Axes | None = None) -> Axes:
-    """AP over the number of memory tokens, one line for each T; rows are labelled M=..."""
+    """AP over the number of memory tokens, one line for each T."""
     ax = axes(ax)
-    data = summary[summary["metric"] == metric].copy()
-    data["M"] = data["row"].str.removeprefix("M=").astype(int)
+    data = summary[summary["metric"] == metric]
     for index, (window, group) in enumerate(data.groupby("T")):
-        mine = group.sort_values("M")
+        mine = group.sort_values("memory_tokens")
         bars = 100 * np.array([mine["mean"] - mine["low"], mine["high"] - mine["mean"]], float)
         ax.errorbar(
-            mine["M"] * 2 ** (0.06 * (index - 1.5)),
+            mine["memory_tokens"] * 2 ** (0.06 * (index - 1.5)),
             100 * mine["mean"],
             yerr=None if np.isnan(bars).any() else bars,
             capsize=3,
@@ -59,7 +58,7 @@ def accuracy_over_tokens(summary: pd.DataFrame, metric: str = "AP", ax: Axes | N
             **style(index),
         )
     ax.set_xscale("log", base=2)
-    ticks = sorted(data["M"].unique())
+    ticks = sorted(data["memory_tokens"].unique())
     ax.set_xticks(ticks, [str(tick) for tick in ticks])
     ax.set(xlabel="memory tokens M", ylabel=f"{metric} (%)")
     ax.set_title(f"{metric} over memory tokens, 95% over seeds", fontsize=10)
