@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from ifc_bench.data.youtube_vis import VideoInstances
 from ifc_bench.evaluation.errors import classify_errors
 from ifc_bench.evaluation.image_ap import ImageScores
-from ifc_bench.evaluation.video_ap import VideoScores
+from ifc_bench.evaluation.video_ap import IOU_THRESHOLDS, VideoScores
 from ifc_bench.records import Detections, EvaluationResult, StratumResult, Truths
 
 
@@ -72,8 +72,8 @@ def _detections(scores: VideoScores) -> Detections:
             columns["video"].append(video)
             columns["category"].append(category)
             columns["score"].append(track.score)
-            columns["hits"].append(_bits(cell.hit[0, :, index]))
-            columns["ignored"].append(_bits(cell.ignored[0, :, index]))
+            columns["hits"].append(pack_thresholds(cell.hit[0, :, index]))
+            columns["ignored"].append(pack_thresholds(cell.ignored[0, :, index]))
             columns["error"].append(error)
             columns["truth"].append(truth)
     return Detections(**columns)
@@ -87,13 +87,19 @@ def _truths(scores: VideoScores) -> Truths:
             columns["video"].append(video)
             columns["category"].append(category)
             columns["crowd"].append(bool(annotation.iscrowd))
-            columns["hits"].append(_bits(cell.found[:, index]))
+            columns["hits"].append(pack_thresholds(cell.found[:, index]))
     return Truths(**columns)
 
 
-def _bits(flags: NDArray[np.bool_]) -> int:
-    """The lowest bit is the first threshold."""
-    return sum(1 << place for place, flag in enumerate(flags.tolist()) if flag)
+def pack_thresholds(flags: NDArray[np.bool_]) -> int:
+    """One bit for each IoU threshold [T], the lowest for the first."""
+    return sum(1 << index for index, flag in enumerate(flags.tolist()) if flag)
+
+
+def unpack_thresholds(bits: list[int]) -> NDArray[np.bool_]:
+    """The flags [T, n] behind the n numbers of a record."""
+    shifts = np.arange(len(IOU_THRESHOLDS))[:, None]
+    return (np.array(bits, np.int64)[None] >> shifts & 1).astype(bool)
 
 
 def _defined(scores: dict[str, float]) -> dict[str, float | None]:

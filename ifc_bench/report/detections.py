@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ifc_bench.evaluation.video_ap import IOU_THRESHOLDS, interpolated_precision
+from ifc_bench.evaluation.result import unpack_thresholds
+from ifc_bench.evaluation.video_ap import interpolated_precision
 from ifc_bench.records import EvaluationResult
 
 Floats = NDArray[np.float64]
@@ -49,14 +50,14 @@ def detection_table(result: EvaluationResult) -> Table | None:
         video=np.array(found.video, np.int64),
         category=np.array(found.category, np.int64),
         score=np.array(found.score, float),
-        hits=_flags(found.hits),
-        ignored=_flags(found.ignored),
+        hits=unpack_thresholds(found.hits),
+        ignored=unpack_thresholds(found.ignored),
         error=np.array(found.error, np.str_),
         truth=np.array([-1 if t is None else t for t in found.truth], np.int64),
         truth_id=np.array(truths.id, np.int64)[real],
         truth_video=np.array(truths.video, np.int64)[real],
         truth_category=np.array(truths.category, np.int64)[real],
-        truth_found=_flags(truths.hits)[0, real],
+        truth_found=unpack_thresholds(truths.hits)[0, real],
     )
 
 
@@ -175,9 +176,3 @@ def _interpolated(each: Floats, hits: Flags, ignored: Flags, truths: Floats) -> 
     false = np.cumsum(each[:, None] * (~hits & ~ignored), 2)
     recall = true / np.maximum(truths, np.spacing(1))[:, None, None]
     return interpolated_precision(true, false, recall).mean((1, 2))
-
-
-def _flags(bits: list[int]) -> Flags:
-    """[T, n] from bit masks."""
-    places = np.arange(len(IOU_THRESHOLDS))
-    return (np.array(bits, np.int64)[None] >> places[:, None] & 1).astype(bool)
