@@ -171,9 +171,9 @@ class Footprint(Work):
     "inference" takes a video of T + `stride` frames through windows of T; "training" takes one
     step with `clips` clips and `instances` instances in each.
 
-    `allocator` is whose memory is meant: "cuda" counts tensors alone; "cpu" counts also the copies
-    that oneDNN's convolutions make with `threads` threads. `measured_on` None is a prediction; a
-    device's name is a measurement, capped at the memory of the card `emulated` where one is named.
+    `allocator` is the device whose memory is meant; "cpu" takes `threads` threads. `measured_on`
+    None is a prediction; a device's name is a measurement. `emulated` is of older records, measured
+    under the memory limit of a GPU of that name.
     """
 
     kind: Literal["footprint"] = "footprint"

@@ -52,7 +52,7 @@ def predict_footprint(work: Footprint) -> FootprintResult:
     logging.getLogger("torch._subclasses.fake_tensor").setLevel(logging.CRITICAL)
     with FakeTensorMode():
         network = _fake_network(work.model)
-        live = LiveBytes(work.threads if work.allocator == "cpu" else None)
+        live = LiveBytes()
         for tensor in (*network.parameters(), *network.buffers()):
             live.hold(tensor)
         weights = live.live

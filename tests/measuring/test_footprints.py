@@ -25,17 +25,25 @@ def clip(model: ModelConfig, frames: int, **changes: object) -> Footprint:
 
 
 @pytest.mark.parametrize("attention", ["materialised", "flash"])
-@pytest.mark.parametrize("frames", [5, 10, 15, 20])
+@pytest.mark.parametrize("frames", [5, 20])
 @pytest.mark.parametrize("talk", VARIANTS, ids=lambda talk: talk.kind)
 def test_the_prediction_is_within_5_percent_of_the_allocators_peak(talk, frames, attention):
     """Above the weights, which would hide an error."""
-    work = clip(ModelConfig(communication=talk, attention=attention), frames)
+    model = ModelConfig(communication=talk, attention=attention)
+    work = clip(model, frames, height=128, width=192)
     expected, measured = predict_footprint(work), measure_footprint(work, "cpu")
     assert expected.weights_bytes == measured.weights_bytes
     assert expected.peak_bytes is not None
     assert measured.peak_bytes is not None
     rises = [result.peak_bytes - result.weights_bytes for result in (expected, measured)]
     assert rises[0] == pytest.approx(rises[1], rel=0.05)
+
+
+def test_frames_so_small_that_copies_of_weights_count():
+    """oneDNN copies the weights of a convolution, and the prediction does not know that."""
+    work = clip(ModelConfig(), 5)
+    expected, measured = predict_footprint(work), measure_footprint(work, "cpu")
+    assert expected.peak_bytes == pytest.approx(measured.peak_bytes, rel=0.05)
 
 
 @pytest.mark.parametrize("talk", [FullTHW(), InterFrame()], ids=lambda talk: talk.kind)
