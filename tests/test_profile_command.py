@@ -31,6 +31,7 @@ def test_profile_on_this_processor(tmp_path):
     assert "processes" not in again.stderr, "what has a record is not measured again"
     rows = json.loads(again.stdout)["values"]
     assert {row["variant"] for row in rows} == {"ifc M=8", "none"}
+    assert {row["fps_with_reading"] for row in rows} == {None}, "noise is made, not read"
 
 
 def test_profile_of_real_clips(tmp_path, data_folder):
@@ -41,7 +42,8 @@ def test_profile_of_real_clips(tmp_path, data_folder):
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     [row] = json.loads(done.stdout)["values"]
-    assert 0 < row["fps_with_reading"] < 1.5 * row["fps"]
+    assert row["fps"] > 0
+    assert row["fps_with_reading"] > 0, "its order against FPS is noise where a pass takes 10 ms"
 
 
 @pytest.mark.parametrize(
