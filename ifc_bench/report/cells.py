@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ifc_bench.recipe import Table
-from ifc_bench.report.layout import ABSENT, flagged, percent
+from ifc_bench.report.layout import ABSENT, flagged
 from ifc_bench.report.origins import Origin
+from ifc_bench.report.quantities import ACCURACY
 from ifc_bench.report.speeds import Speed
 from ifc_bench.report.statistics import Summary, summarise
 
@@ -60,10 +61,10 @@ def accuracy(table: Table, cell: Cell, metric: str, most: int) -> str:
     gone = failures(cell)
     if summary is None:
         return f"{ABSENT} ({', '.join(gone)})" if gone else ABSENT
-    std = None if summary.std is None else 100 * summary.std
-    shown = percent(100 * summary.mean, std)
+    points = summary.points
+    shown = ACCURACY.with_spread(points.mean, points.std)
     if table.statistic == "std":
-        shown = ABSENT if std is None else percent(std, None)
+        shown = ACCURACY.number(points.std)
     beside = [f"n={summary.n}", *gone] if gone or summary.n < most else []
     return flagged(shown, summary.n) + (f" ({', '.join(beside)})" if beside else "")
 

@@ -68,7 +68,7 @@ def compare(
             before, after = base.summary(metric), other.summary(metric)
             if before is None or after is None:
                 continue
-            a, b = _points(before), _points(after)
+            a, b = before.points, after.points
             x, y = base.by_seed(metric), other.by_seed(metric)
             comparisons.append(
                 Comparison(
@@ -135,11 +135,6 @@ def pooled_std(rows: Sequence[Comparison]) -> float | None:
     """The std behind both sides of all comparisons, in points; None where none has one."""
     stds = [summary.std for row in rows for summary in (row.a, row.b) if summary.std]
     return (sum(std**2 for std in stds) / len(stds)) ** 0.5 if stds else None
-
-
-def _points(summary: Summary) -> Summary:
-    std = None if summary.std is None else 100 * summary.std
-    return Summary(summary.n, 100 * summary.mean, std)
 
 
 def _hundredfold(values: dict[int, float]) -> dict[int, float]:

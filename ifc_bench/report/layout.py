@@ -73,11 +73,6 @@ def write(grid: Grid, style: Format) -> str:
     raise UserError(f"--format: {style!r} is none of {', '.join(FORMATS)}")
 
 
-def percent(mean: float, std: float | None) -> str:
-    """A number in printed units, with its spread where it has one."""
-    return f"{mean:.1f}" if std is None else f"{mean:.1f}±{std:.1f}"
-
-
 def flagged(shown: str, n: int | None) -> str:
     """A mean with the mark of too few values behind it; n None is not known, and not marked."""
     return shown + FEW_MARK if n is not None and n < FEW else shown

@@ -13,9 +13,10 @@ from ifc_bench.recipe import Preset, Row, Table
 from ifc_bench.records import EvaluationResult
 from ifc_bench.report.cells import Cell, accuracy
 from ifc_bench.report.heads import incomplete_line, most_seeds, process_spread
-from ifc_bench.report.layout import ABSENT, Grid, describe, explain_mark, percent, span
+from ifc_bench.report.layout import ABSENT, Grid, describe, explain_mark, span
 from ifc_bench.report.origins import origin_lines
 from ifc_bench.report.paper import PaperNumbers
+from ifc_bench.report.quantities import ACCURACY
 from ifc_bench.report.results import Results
 from ifc_bench.report.window_counts import reading_line
 
@@ -77,7 +78,7 @@ def _line(method: str, source: str, data: str, metric: str, mean: float) -> _Lin
         "n": None,
         "device": None,
         "windows": None,
-        "shown": percent(mean, None),
+        "shown": ACCURACY.with_spread(mean, None),
         "read": None,
     }
 
@@ -114,8 +115,8 @@ def _ours(table: Table, row: Row, cell: Cell, most: int) -> list[_Line]:
     for metric in cell.values:
         summary = cell.summary(metric)
         if summary is not None:
-            line = _line(cell.row, "ours", data, metric, 100 * summary.mean)
-            line["std"] = None if summary.std is None else 100 * summary.std
+            line = _line(cell.row, "ours", data, metric, summary.points.mean)
+            line["std"] = summary.points.std
             line["shown"] = accuracy(table, cell, metric, most)
             lines.append(line | {"n": summary.n})
     for speed in cell.speeds:

@@ -18,12 +18,17 @@ from ifc_bench.records import ProfileResult, Record
 from ifc_bench.report.layout import ABSENT, Caution, Format, Grid, explain_mark, span, write
 from ifc_bench.report.origins import origin_lines, origin_of
 from ifc_bench.report.paper import PaperNumbers
-from ifc_bench.report.quantities import ENERGY, FPS, PEAK_MEMORY, Quantity
+from ifc_bench.report.quantities import (
+    ENERGY,
+    FPS,
+    FRAME_TIME,
+    MEASURED_FPS,
+    PEAK_MEMORY,
+)
 from ifc_bench.report.speeds import row_of, shown_speed
 from ifc_bench.report.window_counts import reading_line, reading_of
 
 _PAPER_SIZE = (360, 640)
-_IN_MS = Quantity("ms", 1, 1)  # columns of times hold milliseconds
 
 
 def render_profiles(
@@ -123,7 +128,7 @@ def _line(row: dict[str, Any], record: Record) -> dict[str, str]:
         "windows": _windows(record),
         "ms a frame [95%]": _interval(row),
     }
-    line |= {scope: _IN_MS.number(row.get(f"{scope}_ms")) for scope in TIMED}
+    line |= {scope: FRAME_TIME.number(row.get(f"{scope}_ms")) for scope in TIMED}
     line["FPS reading"] = FPS.number(row.get("fps_with_reading"))
     line["peak MB"] = PEAK_MEMORY.number(row.get("peak_bytes"))
     line["encoder +MB"] = PEAK_MEMORY.number(row.get("encoder_increase_bytes"))
@@ -138,7 +143,8 @@ def _fps(row: dict[str, Any], record: Record) -> str:
         return "out of memory" + (f" (asked for {PEAK_MEMORY.text(asked)})" if asked else "")
     if row["status"] != "ok":
         return row["status"]
-    return shown_speed(row["fps"], row["fps_std"], row["processes"], bool(row["doubts"]), 2)
+    doubted = bool(row["doubts"])
+    return shown_speed(row["fps"], row["fps_std"], row["processes"], doubted, MEASURED_FPS)
 
 
 def _windows(record: Record) -> str:
@@ -150,5 +156,5 @@ def _interval(row: dict[str, Any]) -> str:
     if row.get("median_ms") is None:
         return ABSENT
     low, high = row["low_ms"], row["high_ms"]
-    known = "" if low is None else f" [{low:.1f}, {high:.1f}]"
-    return f"{row['median_ms']:.1f}{known}"
+    known = "" if low is None else f" [{FRAME_TIME.number(low)}, {FRAME_TIME.number(high)}]"
+    return f"{FRAME_TIME.number(row['median_ms'])}{known}"

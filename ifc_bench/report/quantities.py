@@ -33,6 +33,10 @@ class Quantity:
             return ABSENT
         return f"{value * self.scale:.{self.digits}f}"
 
+    def with_spread(self, mean: float, std: float | None) -> str:
+        """A mean, and its std where it has one: "38.4±2.2"."""
+        return self.number(mean) if std is None else f"{self.number(mean)}±{self.number(std)}"
+
     def text(self, value: float) -> str:
         """The number with its unit."""
         return f"{self.number(value)} {self.unit}"
@@ -44,7 +48,8 @@ TRAFFIC = Quantity("GB", 1e-9, 2)  # bytes that kernels read and write
 GPU_MEMORY = Quantity("GB", 1e-9, 2)  # beside the memory of a GPU
 PEAK_MEMORY = Quantity("MB", 1e-6, 0)
 EXACT_MEMORY = Quantity("MB", 1e-6, 1)  # a prediction beside a measurement
-MILLISECONDS = Quantity("ms", 1e3, 1)
+FRAME_TIME = Quantity("ms", 1, 1)  # columns of times hold milliseconds
 FPS = Quantity("FPS", 1, 1)
+MEASURED_FPS = Quantity("FPS", 1, 2)  # in the table of profiles
 ENERGY = Quantity("J", 1, 2)
-POINTS = Quantity("AP", 100, 1)
+ACCURACY = Quantity("%", 1, 1)  # summaries are in percentage points (`Summary.points`)

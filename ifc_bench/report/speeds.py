@@ -17,6 +17,7 @@ from ifc_bench.measuring.interval import median_interval
 from ifc_bench.records import ProcessSamples, ProfileResult, Record
 from ifc_bench.report.gpu_logs import doubts, joules, remarks
 from ifc_bench.report.layout import flagged
+from ifc_bench.report.quantities import FPS, Quantity
 from ifc_bench.report.statistics import summarise
 from ifc_bench.report.window_counts import Reading, reading_of
 from ifc_bench.store import Store
@@ -50,11 +51,10 @@ class Speed:
 
 
 def shown_speed(
-    fps: float, std: float | None, n: int | None, doubted: bool, digits: int = 1
+    fps: float, std: float | None, n: int | None, doubted: bool, unit: Quantity = FPS
 ) -> str:
     """FPS with their spread; "!" where they must not be trusted, a mark where n is too small."""
-    spread = "" if std is None else f"±{std:.{digits}f}"
-    return flagged(f"{fps:.{digits}f}{spread}{'!' if doubted else ''}", n)
+    return flagged(unit.with_spread(fps, std) + ("!" if doubted else ""), n)
 
 
 def process_fps(result: ProfileResult) -> list[float]:

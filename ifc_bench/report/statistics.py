@@ -37,6 +37,12 @@ class Summary:
         return self.mean - half, self.mean + half
 
     @property
+    def points(self) -> Summary:
+        """The same of fractions, in percentage points."""
+        std = None if self.std is None else 100 * self.std
+        return Summary(self.n, 100 * self.mean, std)
+
+    @property
     def few(self) -> bool:
         """Whether there are too few values to say anything."""
         return self.n < FEW

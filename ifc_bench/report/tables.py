@@ -15,13 +15,13 @@ from ifc_bench.report.layout import (
     Format,
     Grid,
     explain_mark,
-    percent,
     span,
     write,
 )
 from ifc_bench.report.macs import count_grid
 from ifc_bench.report.methods import method_grid
 from ifc_bench.report.paper import PaperNumbers
+from ifc_bench.report.quantities import ACCURACY
 from ifc_bench.report.results import AnyResults, Counts, Results
 from ifc_bench.report.significance import power_lines
 from ifc_bench.report.speeds import Speed
@@ -162,8 +162,8 @@ def _show_paper(table: Table, paper: PaperNumbers, row: str, window: int, column
             return ABSENT
     mean, std = found
     if table.statistic == "std":
-        return ABSENT if std is None else percent(std, None)
-    return percent(mean, std)
+        return ACCURACY.number(std)
+    return ACCURACY.with_spread(mean, std)
 
 
 def _without_window(table: Table, paper: PaperNumbers) -> list[str]:
@@ -184,8 +184,8 @@ def _values(table: Table, cell: Cell) -> list[dict[str, object]]:
         summary = cell.summary(metric)
         if summary is None:
             continue
-        std = None if summary.std is None else 100 * summary.std
-        line = _line(table, cell, metric, "ours", (100 * summary.mean, std, summary.n))
+        points = summary.points
+        line = _line(table, cell, metric, "ours", (points.mean, points.std, points.n))
         lines.append(line | {"lost": ", ".join(failures(cell)) or None})
     for speed in cell.speeds:
         lines.append(_speed_line(table, cell, speed))

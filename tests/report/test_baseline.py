@@ -11,8 +11,9 @@ from PIL import Image
 
 from ablations import PRESETS, TABLES
 from ifc_bench.report import render
-from ifc_bench.report.layout import percent, write
+from ifc_bench.report.layout import write
 from ifc_bench.report.publish import publish
+from ifc_bench.report.quantities import ACCURACY
 from ifc_bench.report.results import Results, read_all, read_results
 from ifc_bench.report.significance import situation_grid
 from ifc_bench.store import Store
@@ -167,7 +168,7 @@ def test_the_table_of_the_readme_is_what_the_records_say():
     lost = {(cell.row, cell.window): cell for cell in results.cells_of("lost_frames")}
     for row in dict.fromkeys(cell.row for cell in results.cells):
         numbers = [
-            percent(100 * summary.mean, 100 * summary.std)
+            ACCURACY.with_spread(100 * summary.mean, 100 * summary.std)
             for summary in (
                 cells[row, 5].summary("AP"),
                 cells[row, 20].summary("AP"),
