@@ -22,7 +22,7 @@ def test_profile_on_this_processor(tmp_path):
     assert done.returncode == 0, done.stderr
     lines = [line for line in done.stdout.splitlines() if "| none" in line or "| ifc M=8" in line]
     assert len(lines) == 2
-    assert "measured on a processor (CPU); no number here is a card's" in done.stdout
+    assert "measured on a CPU; no number here is a GPU's" in done.stdout
     assert "paper FPS" not in done.stdout
     assert (tmp_path / "r" / "tables" / "profile.md").read_text() == done.stdout.rstrip("\n") + "\n"
     assert len(list((tmp_path / "r" / "profiles").glob("*.json"))) == 2

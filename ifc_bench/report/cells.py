@@ -1,4 +1,4 @@
-"""One cell of a table: its numbers by seed, and how they are written."""
+"""One cell of a table: its numbers by seed, and their text."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ class Cell:
         values: for each accuracy, its value as a fraction by seed, of the seeds that have one.
         speeds: one for each device that was measured; they never share a mean.
         lost: seeds without a value, by reason ("diverged", "failed", "not run").
-        splits: the split hashes behind the values (more than one is a fault to be shown).
-        origins: the code and packages behind the values, their trainings and the speeds.
+        splits: the split hashes behind the values (more than one is a fault, and shown).
+        origins: the code and packages behind the values, their training runs and the speeds.
     """
 
     row: str
@@ -42,20 +42,20 @@ class Cell:
         """An accuracy of each seed that has one."""
         return self.values.get(metric, {})
 
-    def on(self, card: tuple[str, str] | None) -> list[Speed]:
-        """The speeds on one device with one implementation of attention."""
-        return [speed for speed in self.speeds if card == (speed.device, speed.attention)]
+    def on(self, setup: tuple[str, str] | None) -> list[Speed]:
+        """The speeds on one device with one attention implementation."""
+        return [speed for speed in self.speeds if setup == (speed.device, speed.attention)]
 
     @property
     def recorded(self) -> bool:
-        """Whether any record is behind this cell, were it of a failure."""
+        """Whether any record is behind this cell, also of a failure."""
         return bool(self.origins) or any(reason != NOT_RUN for reason in self.lost)
 
 
 def accuracy(table: Table, cell: Cell, metric: str, most: int) -> str:
     """A mean with its spread (the spread alone in a table of stds), and n where it is not `most`.
 
-    Seeds that ran and have no value are told, for a mean over those that are left is not the mean.
+    The text counts seeds that ran and have no value: a mean over the others is not the whole.
     """
     summary = cell.summary(metric)
     gone = failures(cell)
@@ -70,7 +70,7 @@ def accuracy(table: Table, cell: Cell, metric: str, most: int) -> str:
 
 
 def failures(cell: Cell) -> list[str]:
-    """The seeds that ran and gave nothing: "2 diverged"."""
+    """Seeds that ran and have no value: "2 diverged"."""
     return counted({reason: n for reason, n in cell.lost.items() if reason != NOT_RUN})
 
 

@@ -1,4 +1,4 @@
-"""Two sets of profiles against each other: commits, cards or variants.
+"""Two sets of profiles against each other: commits, devices or variants.
 
 The unit is the process: passes within one process are not independent, so a process counts once,
 with its median. With fewer than four processes on each side no rank test can reach 5%.
@@ -46,7 +46,7 @@ class Comparison:
     """One row of both sides: `ratio` is B over A with its 95% interval, `p` a rank test's.
 
     `low` and `high` are None where one side has a single process, `p` where a rank test says
-    nothing. `doubts` tell of each side why it must not be trusted.
+    nothing. `doubts` are the reasons not to trust each side.
     """
 
     name: str
@@ -59,22 +59,22 @@ class Comparison:
     doubts: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
 
     def regressed(self, metric: Metric, threshold: float, alpha: float) -> bool:
-        """Whether B is worse by more than `threshold`, and that is no noise."""
-        if metric == "memory":  # an allocator's peak does not scatter
+        """Whether B is worse by more than `threshold`, beyond noise."""
+        if metric == "memory":  # an allocator's peak does not vary
             return self.ratio > 1 + threshold
         return self.ratio < 1 - threshold and self.p is not None and self.p < alpha
 
 
 def read_side(text: str) -> Side:
-    """The profiles of "FOLDER" or "FOLDER:field=value,...".
+    """The profiles of "DIRECTORY" or "DIRECTORY:field=value,...".
 
     Raises:
-        UserError: where there is no such folder, field or record.
+        UserError: where there is no such directory, field or record.
     """
     folder, _, conditions = text.partition(":")
     store = Store(Path(folder), Path())
     if not store.holds("profile"):
-        raise UserError(f"{folder}: holds no folder profiles; give one that `profile` wrote")
+        raise UserError(f"{folder}: has no directory profiles; name one that `profile` wrote")
     records = list(store.records("profile", strict=True))  # no row may get lost
     fields = set()
     for condition in filter(None, conditions.split(",")):
@@ -156,7 +156,7 @@ def comparison_grid(
 
 
 def _doubtful(rows: Sequence[Comparison]) -> list[str]:
-    """Numbers that must not be trusted, and why."""
+    """Reasons not to trust a number."""
     return [
         Caution(f"! not to be trusted: {side}: {row.name}: {'; '.join(doubts)}")
         for row in rows

@@ -111,7 +111,7 @@ def by_video(table: Table) -> dict[int, float]:
 
 
 def error_costs(table: Table) -> dict[str, float]:
-    """What each kind of error costs: AP50 with that kind mended, less AP50.
+    """Cost of each kind of error: AP50 with that kind mended, less AP50.
 
     A classification, localisation or association error is mended into a hit where its truth is
     still free, and dropped elsewhere; the others are dropped; missed truths do not count.
@@ -121,7 +121,7 @@ def error_costs(table: Table) -> dict[str, float]:
 
 
 def error_counts(table: Table) -> dict[str, int]:
-    """How many detections (or truths) have each kind of error."""
+    """Number of detections (or ground truths) with each kind of error."""
     counts = {kind: int((table.error == kind).sum()) for kind in ERRORS}
     return {**counts, "missed": int(_missed(table).sum())}
 

@@ -98,7 +98,7 @@ def corrected(rows: list[Comparison]) -> list[Comparison]:
 
 
 def best_rows(cells: Sequence[Cell], metric: str) -> set[tuple[str, int | None]]:
-    """Rows that beat every other one at their window by more than noise (Welch, Holm)."""
+    """Rows better than every other row at their window by more than noise (Welch, Holm)."""
     found = set()
     for window in dict.fromkeys(cell.window for cell in cells):
         known = [(c.row, s) for c in cells if c.window == window and (s := c.summary(metric))]
@@ -132,7 +132,7 @@ def compare_paper(
 
 
 def pooled_std(rows: Sequence[Comparison]) -> float | None:
-    """The std behind both sides of all comparisons, in points; None where none has one."""
+    """The std pooled over both sides of all comparisons, in points; None without any."""
     stds = [summary.std for row in rows for summary in (row.a, row.b) if summary.std]
     return (sum(std**2 for std in stds) / len(stds)) ** 0.5 if stds else None
 

@@ -1,4 +1,4 @@
-"""Which figures a set of records can fill, each with a name, a caption and what draws it."""
+"""Figures that a set of records can fill, each with a name, a caption and a function."""
 
 from __future__ import annotations
 
@@ -20,15 +20,16 @@ from ifc_bench.report.roofline import roofline_frame
 from ifc_bench.report.speeds import profile_frame
 from ifc_bench.store import Store
 
-# The paper's cards: the one that its speeds were measured on, and the two that full attention is
-# judged by.
-_CARDS = ("rtx-2080ti", "v100-16gb", "v100-32gb")
-_LEAST_POINTS = 4  # of a training curve; a line through fewer shows a course that nobody measured
+# The paper's GPUs: the one behind its speeds, and the two sizes that it names for full attention.
+_GPUS = ("rtx-2080ti", "v100-16gb", "v100-32gb")
+_LEAST_POINTS = (
+    4  # of a training curve; a line through fewer suggests a course that was not measured
+)
 
 
 @dataclass(frozen=True)
 class Drawing:
-    """A figure that is still to be drawn; `comparisons` are what a map of differences shows."""
+    """A figure that is still to be drawn; `comparisons` are shown by a map of differences."""
 
     name: str
     caption: str
@@ -68,14 +69,14 @@ def table_drawings(results: Results) -> Iterator[Drawing]:
 
 
 def _curves(results: Results) -> Iterator[Drawing]:
-    """Loss and AP over the training, of trainings that have points enough."""
+    """Loss and AP over training, of runs with enough points."""
     curves = frames.curves_frame(results)
     points = curves.groupby(["row", "seed", "curve"])["value"].transform("size")
     curves = curves[points >= _LEAST_POINTS]
     schedules = {run.work.optimisation for run in results.runs}
     clips = sorted({(one.clip_frames, one.curve_stride) for one in schedules})
-    told = " or ".join(f"T = {window}, S = {stride}" for window, stride in clips)
-    titles = {"loss": "loss while training", "AP": f"AP while training ({told})"}
+    text = " or ".join(f"T = {window}, S = {stride}" for window, stride in clips)
+    titles = {"loss": "loss while training", "AP": f"AP while training ({text})"}
     for curve in dict.fromkeys(curves["curve"]):
         if _varies(curves[curves["curve"] == curve]["value"]):
             draw = partial(plots.training_curves, curves, curve, titles[curve])
@@ -87,13 +88,13 @@ def _maps(results: Results) -> Iterator[Drawing]:
     baseline = results.table.baseline
     if baseline is None:
         return
-    for name, found, told in (
+    for name, found, text in (
         ("differences", results.differences, ""),
         ("situation-differences", results.by_situation, " by situation"),
     ):
         if any(abs(one.free.mean) > 1e-9 for one in found):
             draw = partial(plots.difference_map, found, baseline)
-            yield Drawing(name, f"differences to {baseline}{told}", draw, found)
+            yield Drawing(name, f"differences to {baseline}{text}", draw, found)
 
 
 def _breakdowns(results: Results) -> Iterator[Drawing]:
@@ -120,18 +121,18 @@ def _breakdowns(results: Results) -> Iterator[Drawing]:
 
 
 def machine_drawings(store: Store) -> Iterator[Drawing]:
-    """Speed and memory over T, rooflines, for each device and frame size; memory against cards.
+    """Speed and memory over T, rooflines, for each device and frame size; memory against GPUs.
 
-    Profiles of trainings are left out: their tables have them.
+    Profiles of training runs are left out: their tables have them.
     """
     profiles = profile_frame(store)
     if not profiles.empty and "fps" in profiles:
         random = profiles[(profiles["weights"] == "random") & (profiles["status"] == "ok")]
         keys = ["size", "precision", "device", "compiled", "S", "frames"]
-        for name, told, rows in _alike(random, keys):
-            yield from _over_windows(name, told, rows)
-    for name, told, rows in _alike(roofline_frame(store), ["size", "precision", "device"]):
-        yield Drawing(f"roofline-{name}", f"roofline, {told}", partial(plots.roofline, rows))
+        for name, text, rows in _alike(random, keys):
+            yield from _over_windows(name, text, rows)
+    for name, text, rows in _alike(roofline_frame(store), ["size", "precision", "device"]):
+        yield Drawing(f"roofline-{name}", f"roofline, {text}", partial(plots.roofline, rows))
     footprints = frames.footprints_frame(store)
     predicted = footprints[
         footprints["measured_on"].isna()
@@ -141,37 +142,37 @@ def machine_drawings(store: Store) -> Iterator[Drawing]:
     ]
     for (height, width, precision), rows in predicted.groupby(["height", "width", "precision"]):
         if rows["frames"].nunique() > 1:
-            draw = partial(plots.memory_against_cards, rows, [card(key) for key in _CARDS])
-            told = f"predicted peak memory against cards, {height}x{width}, {precision}"
-            yield Drawing(f"cards-{height}x{width}-{precision}", told, draw)
+            draw = partial(plots.memory_against_gpus, rows, [card(key) for key in _GPUS])
+            text = f"predicted peak memory against GPUs, {height}x{width}, {precision}"
+            yield Drawing(f"gpus-{height}x{width}-{precision}", text, draw)
 
 
-def _over_windows(name: str, told: str, rows: pd.DataFrame) -> Iterator[Drawing]:
+def _over_windows(name: str, text: str, rows: pd.DataFrame) -> Iterator[Drawing]:
     """Figures over T of profiles that one figure may show."""
     if rows["T"].nunique() < 2:
         return
     draw = partial(plots.profile_over_windows, rows)
     if _varies(rows["fps"]):
-        yield Drawing(f"fps-{name}", f"FPS at each T, {told}; {_windows_told(rows)}", draw)
+        yield Drawing(f"fps-{name}", f"FPS at each T, {text}; {_windows_told(rows)}", draw)
     if _varies(plots.clip_ms(rows)):
-        caption = f"milliseconds a window without the backbone, {told}"
+        caption = f"milliseconds a window without the backbone, {text}"
         yield Drawing(f"window-{name}", caption, partial(draw, "clip_ms"))
     if _varies(rows["peak_bytes"]):
-        yield Drawing(f"memory-{name}", f"peak memory over T, {told}", partial(draw, "peak_bytes"))
+        yield Drawing(f"memory-{name}", f"peak memory over T, {text}", partial(draw, "peak_bytes"))
 
 
 def _alike(rows: pd.DataFrame, keys: Sequence[str]) -> Iterator[tuple[str, str, pd.DataFrame]]:
-    """Rows that differ in none of `keys`, with what tells them apart: for a file, and in words.
+    """Rows that differ in none of `keys`, with their name for files, and in words.
 
-    Size and precision are always told, the rest only where it differs.
+    Size and precision are always text, the rest only where it differs.
     """
     several = [key for key in keys[2:] if rows[key].nunique(dropna=False) > 1]
     for _, group in rows.groupby(list(keys), dropna=False):
         first = group.iloc[0]
         words = [str(first[key]) for key in keys[:2]]
         words += [f"{key} {first[key]}" for key in several]
-        told = ", ".join(words)
-        yield re.sub(r"[^\w.]+", "-", told), told, group
+        text = ", ".join(words)
+        yield re.sub(r"[^\w.]+", "-", text), text, group
 
 
 def _windows_told(rows: pd.DataFrame) -> str:

@@ -1,4 +1,4 @@
-"""What cards would hold: tables of predicted footprints, and how well the prediction does."""
+"""Tables of predicted footprints: which GPUs have enough memory, and the error of predictions."""
 
 from __future__ import annotations
 
@@ -12,41 +12,41 @@ from ifc_bench.report.layout import ABSENT, Format, Grid, write
 from ifc_bench.report.quantities import EXACT_MEMORY, GPU_MEMORY
 
 
-def verdict(peak: int | None, card: GpuModel) -> str:
-    """Whether a peak fits a card."""
+def verdict(peak: int | None, gpu: GpuModel) -> str:
+    """Whether a peak fits a GPU."""
     if peak is None:
         return ABSENT
-    if peak > card.usable_bytes:
+    if peak > gpu.usable_bytes:
         return "does not fit"
-    return "tight" if peak > TIGHT_SHARE * card.usable_bytes else "fits"
+    return "tight" if peak > TIGHT_SHARE * gpu.usable_bytes else "fits"
 
 
-def render_fits(records: Iterable[Record], cards: Sequence[GpuModel], style: Format) -> str:
+def render_fits(records: Iterable[Record], gpus: Sequence[GpuModel], style: Format) -> str:
     """`fit_grid`, written down."""
-    return write(fit_grid(records, cards), style)
+    return write(fit_grid(records, gpus), style)
 
 
-def fit_grid(records: Iterable[Record], cards: Sequence[GpuModel]) -> Grid:
-    """One line for each predicted footprint, one column for each card."""
+def fit_grid(records: Iterable[Record], gpus: Sequence[GpuModel]) -> Grid:
+    """One line for each predicted footprint, one column for each GPU."""
     head = [
         "predicted from the real modules on fake tensors: peak of torch's allocations, weights "
         "included; cuDNN's and cuBLAS's workspaces are not in it",
-        f"usable memory (an estimate): {1 - DRIVER_SHARE:.0%} of the card less "
+        f"usable memory (an estimate): {1 - DRIVER_SHARE:.0%} of the GPU's memory less "
         f"{CONTEXT_BYTES >> 20} MiB; tight: over {TIGHT_SHARE:.0%} of that",
     ]
-    columns = [*_PLACE, "peak GB", *(card.key for card in cards)]
-    grid = Grid("What a card would hold (predicted)", head, columns)
+    columns = [*_PLACE, "peak GB", *(gpu.key for gpu in gpus)]
+    grid = Grid("Memory: which GPUs have enough (predicted)", head, columns)
     for record in sorted(records, key=_order):
         work, peak = _of(record)
         shown = [GPU_MEMORY.number(peak or None)]
         verdicts = [
-            verdict(peak, card)
-            if work.model.attention in card.kernels
+            verdict(peak, gpu)
+            if work.model.attention in gpu.kernels
             else f"no {work.model.attention}"
-            for card in cards
+            for gpu in gpus
         ]
         grid.rows.append([*_place(work), *shown, *verdicts])
-        fits = dict(zip((card.key for card in cards), verdicts, strict=True))
+        fits = dict(zip((gpu.key for gpu in gpus), verdicts, strict=True))
         grid.values.append({**_values(work), "peak_bytes": peak, **fits})
     return grid
 
@@ -100,6 +100,6 @@ def _of(record: Record) -> tuple[Footprint, int | None]:
 
 def _order(record: Record) -> tuple[object, ...]:
     work, _ = _of(record)
-    asked = (work.height, work.frames, work.precision, work.model.attention)
+    place = (work.height, work.frames, work.precision, work.model.attention)
     communication = work.model.communication
-    return (*asked, paper_order(communication.kind), spoken(communication), record.id)
+    return (*place, paper_order(communication.kind), spoken(communication), record.id)

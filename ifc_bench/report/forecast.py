@@ -32,7 +32,7 @@ FORECAST_FRAMES = 36  # the longest video of YouTube-VIS 2019
 
 @dataclass(frozen=True)
 class Efficiency:
-    """How a device uses its peak rates.
+    """The use that a device makes of its peak rates.
 
     Attributes:
         share: bound over measured time, by scope; over 1 where caches give a scope more than
@@ -79,7 +79,7 @@ def forecast_grid(
     on_gpus = [record for record in records if record.provenance.device.kind == "cuda"]
     efficiency = learn(on_gpus or records, count_of)
     if efficiency is None:
-        raise UserError("--forecast: that folder has no profiles with scopes; run profile first")
+        raise UserError("--forecast: that directory has no profiles with scopes; run profile first")
     columns = ["variant", "attention", "precision", "size", "T"]
     grid = Grid("Predicted frames per second", _head(efficiency), columns)
     grid.columns = [*columns, *(f"{gpu.key} (predicted)" for gpu in gpus)]
@@ -156,19 +156,19 @@ def _predicted(one: Observed, share: dict[str, float], host: float) -> float:
 
 
 def _head(efficiency: Efficiency) -> list[str]:
-    told = f"efficiency learned from {', '.join(efficiency.learned_from)}"
+    text = f"efficiency learned from {', '.join(efficiency.learned_from)}"
     errors = efficiency.error
     if errors:
         middle, worst = median(abs(e) for e in errors), max(errors, key=abs)
-        told += (
+        text += (
             f"; error there, each profile predicted from the others: median {middle:.0%}, "
-            f"largest {worst:+.0%}, n = {len(errors)}; on the cards below it is not known"
+            f"largest {worst:+.0%}, n = {len(errors)}; on the GPUs below it is not known"
         )
     else:
-        told += "; its error is not known (one profile)"
+        text += "; its error is not known (one profile)"
     return [
-        "predicted, not measured: each card's peak rates bound every scope (roofline); how near a "
-        "scope comes to its bound is as measured elsewhere",
-        told,
+        "predicted, not measured: the peak rates of each GPU bound every scope (roofline); the "
+        "share of the bound that a scope reaches is as measured elsewhere",
+        text,
         "S = 1; a video of 36 frames; tracker and output take as long as they did there",
     ]

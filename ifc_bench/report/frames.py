@@ -126,7 +126,7 @@ def strata_frame(results: Results) -> pd.DataFrame:
 
 
 def errors_frame(results: Results) -> pd.DataFrame:
-    """What each kind of error costs in AP50, and how many there are: `error`, `cost`, `count`."""
+    """Cost of each kind of error in AP50, and their number: `error`, `cost`, `count`."""
     from ifc_bench.report.detections import detection_table, error_costs, error_counts
 
     found = []

@@ -1,4 +1,4 @@
-"""What a GPU's log says about the measurement beside it: whether to trust it, and its energy."""
+"""Reasons in the log of a GPU not to trust a measurement, and its energy."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ _POWER_CAP = 0x04
 
 
 def doubts(log: CardLog) -> list[str]:
-    """Why a measurement must not be trusted; empty where nothing speaks against it."""
+    """Reasons not to trust a measurement."""
     seen = 0
     for bits in log.samples.slowdown_bits:
         seen |= bits or 0
     found = [name for bit, name in _NOT_TO_BE_TRUSTED.items() if seen & bit]
     if log.foreign_processes:
-        found.append(f"{log.foreign_processes} other processes on the card")
+        found.append(f"{log.foreign_processes} other processes on the GPU")
     return found
 
 
 def remarks(log: CardLog) -> list[str]:
-    """What a reader should know, though the measurement stands."""
+    """Remarks on a measurement that stands."""
     held = [bool((bits or 0) & _POWER_CAP) for bits in log.samples.slowdown_bits]
     return [f"power cap in {sum(held)} of {len(held)} readings"] if any(held) else []
 

@@ -1,4 +1,4 @@
-"""Lines above a table: what its numbers are, how many are behind them, and what is missing."""
+"""Lines above a table: data, preset, n and device of its numbers, and missing work."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ifc_bench.report.window_counts import reading_line
 def head_lines(
     table: Table, preset: Preset, cells: list[Cell], speeds: list[tuple[str, str]]
 ) -> list[str]:
-    """Data, preset, n and device of the numbers; and what is missing."""
+    """The data, preset, n and devices of the numbers, and missing work."""
     splits = sorted({split for cell in cells for split in cell.splits})
     shown = ", ".join("+".join(part[:8] for part in s.split("+")) for s in splits) or "none"
     schedules = _alternatives(map(_schedule, table.recipes))
@@ -36,16 +36,16 @@ def data_of(table: Table) -> str:
     return _alternatives(describe(training.data) for training in table.recipes)
 
 
-def _alternatives(told: Iterable[str]) -> str:
-    """Each once: the rows of a table may differ in anything."""
-    return " or ".join(dict.fromkeys(told))
+def _alternatives(texts: Iterable[str]) -> str:
+    """Each text once, joined by "or"; the rows of a table may differ in anything."""
+    return " or ".join(dict.fromkeys(texts))
 
 
 def _schedule(training: Training) -> str:
     schedule = training.optimisation
-    told = f"{schedule.iterations} iterations of {schedule.clips} clips of T={schedule.clip_frames}"
+    text = f"{schedule.iterations} iterations of {schedule.clips} clips of T={schedule.clip_frames}"
     start = training.start
-    return told + (", after training on images" if start and start.kind == "training" else "")
+    return text + (", after training on images" if start and start.kind == "training" else "")
 
 
 def _protocols(rows: Sequence[Row]) -> str:
@@ -61,12 +61,12 @@ def _protocols(rows: Sequence[Row]) -> str:
 
 
 def _speed_lines(cells: list[Cell], speeds: list[tuple[str, str]]) -> list[str]:
-    """Devices and spread of FPS, and the windows that videos are read in."""
+    """Devices and spread of FPS, and the windows of the videos."""
     lines = []
-    for index, card in enumerate(speeds):
-        device, attention = card
+    for index, setup in enumerate(speeds):
+        device, attention = setup
         mark = f" [{index + 1}]" if len(speeds) > 1 else ""
-        measured = [speed.n for cell in cells for speed in cell.on(card)]
+        measured = [speed.n for cell in cells for speed in cell.on(setup)]
         spread = process_spread(measured)
         lines.append(f"FPS{mark}: end to end, {device}, attention {attention}; {spread}")
     return lines + reading_line(speed.reading for cell in cells for speed in cell.speeds)
@@ -80,8 +80,8 @@ def incomplete_line(cells: Sequence[Cell], preset: Preset, whose: str = "") -> l
             lost[reason] = lost.get(reason, 0) + count
     if not lost:
         return []
-    told = ", ".join(counted(lost))
-    return [Caution(f"incomplete: of {len(cells) * preset.seeds} evaluations{whose}, {told}")]
+    reasons = ", ".join(counted(lost))
+    return [Caution(f"incomplete: of {len(cells) * preset.seeds} evaluations{whose}, {reasons}")]
 
 
 def most_seeds(cells: Iterable[Cell]) -> int:
@@ -90,21 +90,21 @@ def most_seeds(cells: Iterable[Cell]) -> int:
 
 
 def seeds_line(table: Table, cells: Sequence[Cell]) -> str:
-    """Tell n and the spread: "n = 5 trainings; ± is the sample std over seeds"."""
+    """n and the spread: "n = 5 training runs; ± is the sample std over seeds"."""
     most = most_seeds(cells)
     std = table.statistic == "std"
     if most == 0:
-        return "n = 0 trainings"
+        return "n = 0 training runs"
     if most == 1:
-        return f"n = 1 training, so no {'std' if std else '±'}"
+        return f"n = 1 training run, so no {'std' if std else '±'}"
     spread = "numbers are sample stds" if std else "± is the sample std"
     fewer = any(0 < len(values) < most for cell in cells for values in cell.values.values())
-    told = "; a cell with fewer tells its n" if fewer else ""
-    return f"n = {most} trainings; {spread} over seeds{told}"
+    note = "; cells with fewer print their n" if fewer else ""
+    return f"n = {most} training runs; {spread} over seeds{note}"
 
 
 def process_spread(processes: Sequence[int]) -> str:
-    """Tell the spread of FPS, from the number of processes behind each."""
+    """The spread of FPS in words, from the number of processes behind each."""
     if max(processes) == 1:
         return "one process each, so no ±"
     return f"± is the sample std between processes (n = {span(processes)})"

@@ -1,4 +1,4 @@
-"""A laid-out table, and how it is written down."""
+"""A laid-out table, and its text in each format."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ class Caution(str):
 
 
 FEW_LINE = Caution(
-    f"{FEW_MARK} n below {FEW} (seeds of an accuracy, processes of FPS): too few to tell how far "
-    "it scatters"
+    f"{FEW_MARK} n below {FEW} (seeds of an accuracy, processes of FPS): too few to estimate the "
+    "spread"
 )
 
 
@@ -52,8 +52,8 @@ class Grid:
 def write(grid: Grid, style: Format) -> str:
     """`grid` as Markdown, LaTeX, CSV or JSON; the last two hold one line for each value."""
     if style == "json":
-        told = {"foot": grid.foot} if grid.foot else {}
-        content = {"title": grid.title, "head": grid.head, **told, "values": grid.values}
+        foot_lines = {"foot": grid.foot} if grid.foot else {}
+        content = {"title": grid.title, "head": grid.head, **foot_lines, "values": grid.values}
         return json.dumps(content, indent=1)
     if style == "csv":
         return pd.DataFrame(grid.values).to_csv(index=False)

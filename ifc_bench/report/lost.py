@@ -1,7 +1,7 @@
 """Rows of a comparison of profiles that have no number on one side or on both.
 
-A row with a number in A and none in B is a regression: a variant that no longer fits its card has
-not stayed as fast.
+A row with a number in A and none in B is a regression: a variant that no longer fits its GPU is
+not as fast as before.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class Lost:
 
     @property
     def regressed(self) -> bool:
-        """Whether B has lost what A has."""
+        """Whether A has a number and B has none."""
         return self.a == MEASURED and self.b != MEASURED
 
     @property

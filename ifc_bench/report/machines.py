@@ -1,4 +1,4 @@
-"""Folders of profiles beside a report: how their sections are named, and where they come from."""
+"""Directories of profiles beside a report: the names of their sections, and their origin."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ ELSEWHERE = "not measured here"
 
 
 def random_profiles(store: Store) -> list[Record]:
-    """Profiles of random weights; those of trainings are in their tables already."""
+    """Profiles of random weights; those of training runs are in their tables already."""
     return [
         record
         for record in store.records("profile")
@@ -22,7 +22,7 @@ def random_profiles(store: Store) -> list[Record]:
 
 
 def section_name(profiles: Sequence[Record], taken: set[str]) -> str:
-    """A name for files and links after the devices, for a folder's name says nothing of them."""
+    """A name for files and links after the devices, not after the directory."""
     devices = "-".join(sorted({record.provenance.device.name for record in profiles})).lower()
     letters = "".join(letter if letter.isalnum() else "-" for letter in devices)
     base = "-".join(filter(None, letters.split("-"))) or "predicted"
@@ -30,12 +30,12 @@ def section_name(profiles: Sequence[Record], taken: set[str]) -> str:
     return next(name for name in names if name not in taken)
 
 
-def whence(folder: str, profiles: Sequence[Record], here: set[str]) -> str:
-    """Tell the folder of profiles, and whether a device of these names made the records `here`.
+def whence(directory: str, profiles: Sequence[Record], here: set[str]) -> str:
+    """The directory of profiles, and whether devices of these names made the records `here`.
 
-    Names are all that is known: two machines may have processors of one name.
+    Only names are known: two machines may have CPUs of the same name.
     """
     if here & {record.provenance.device.name for record in profiles}:
-        return f"from the folder {folder}; a device of the same name made these records"
+        return f"from the directory {directory}; a device of the same name made these records"
     made = f"these records were made on {', '.join(sorted(here))}" if here else "no records here"
-    return Caution(f"{ELSEWHERE}: from the folder {folder}; {made}")
+    return Caution(f"{ELSEWHERE}: from the directory {directory}; {made}")

@@ -1,4 +1,4 @@
-"""The table of the encoder's multiply-adds (paper, Table 1)."""
+"""The table of the encoder's MACs (paper, Table 1)."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from ifc_bench.report.results import Counts
 
 
 def count_grid(results: Counts, paper: PaperNumbers | None) -> Grid:
-    """The table, with the paper's numbers where they are given."""
+    """The table, with the paper's numbers where `paper` is given."""
     table, counts = results.table, results.macs
     places = [(size, frames) for size in table.sizes for frames in table.frames]
-    head = ["G multiply-adds (5 for each element of a normalisation), counted on the real modules"]
+    head = ["G MACs (5 for each element of a normalisation), counted on the real modules"]
     missing = sum(macs is None for macs in counts.values())
     if missing:
         head.append(Caution(f"incomplete: {missing} of {len(counts)} cells are not counted yet"))

@@ -21,7 +21,7 @@ from ifc_bench.report.results import Results
 from ifc_bench.report.window_counts import reading_line
 
 _Line = dict[str, Any]
-_PRINTED = ("shown", "read")  # how a value stands in the table, and in how many windows
+_PRINTED = ("shown", "read")  # text of a value and of its windows
 
 
 def method_grid(results: Results, paper: PaperNumbers) -> Grid:
@@ -87,7 +87,7 @@ def _published(table: Table, paper: PaperNumbers) -> list[_Line]:
     lines = []
     card = paper.card(table.paper_table)
     rows = paper.frame[paper.frame["table"] == table.paper_table]
-    data = next((s for s in rows["setting"].dropna()), "not told")
+    data = next((s for s in rows["setting"].dropna()), "not stated")
     for row in rows.to_dict("records"):
         line = _line(row["variant"], "published", data, row["metric"], float(row["mean"]))
         if row["metric"] == "FPS":
@@ -128,7 +128,7 @@ def _ours(table: Table, row: Row, cell: Cell, most: int) -> list[_Line]:
 
 
 def _read(lines: list[_Line], device: str) -> list[str]:
-    """The windows behind the FPS on one device, where they are known."""
+    """The windows behind the FPS on one device, if known."""
     return [line["read"] for line in lines if line["device"] == device and line["read"]]
 
 

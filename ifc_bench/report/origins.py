@@ -1,4 +1,4 @@
-"""Tells of tables that mix records of other code or other packages."""
+"""Warns of tables that mix records of different code or packages."""
 
 from __future__ import annotations
 
@@ -29,13 +29,15 @@ class Origin:
 
 def origin_of(record: Record) -> Origin:
     """The origin of a record."""
-    told = record.provenance
-    versions = ((name, told.packages[name]) for name in _PACKAGES if name in told.packages)
-    return Origin(told.git_revision, bool(told.git_dirty), tuple(versions))
+    provenance = record.provenance
+    versions = (
+        (name, provenance.packages[name]) for name in _PACKAGES if name in provenance.packages
+    )
+    return Origin(provenance.git_revision, bool(provenance.git_dirty), tuple(versions))
 
 
 def origin_lines(origins: Iterable[Origin]) -> list[str]:
-    """What a table's head says of mixed origins: at most one line, none where all is alike.
+    """One line on mixed origins for the head of a table; none where all are alike.
 
     It is a warning where packages differ or code had changes, for then numbers may.
     """
@@ -54,8 +56,8 @@ def origin_lines(origins: Iterable[Origin]) -> list[str]:
             warnings.append(f"{len(versions)} versions of {name} ({_few(versions)})")
     if not parts and not warnings:
         return []
-    told = ", ".join([*parts, *warnings])
-    return [Caution(f"warning: {told}") if warnings else told]
+    text = ", ".join([*parts, *warnings])
+    return [Caution(f"warning: {text}") if warnings else text]
 
 
 def _few(names: list[str]) -> str:

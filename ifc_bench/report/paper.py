@@ -51,7 +51,7 @@ class PaperNumbers:
         return bool(rows["std"].notna().any() and rows["T"].notna().any())
 
     def card(self, table: str | None) -> str | None:
-        """The card behind the FPS that `table` prints, by its model; None where there is none."""
+        """The GPU model behind the FPS that `table` prints; None where there is none."""
         rows = self.frame[(self.frame["table"] == table) & (self.frame["metric"] == "FPS")]
         unit = " ".join(rows["unit"].dropna())
         return next((card for card in _CARDS if card in unit), None)

@@ -1,4 +1,4 @@
-"""Refuses answers made of nothing: an error that names the records that are there."""
+"""Refuses empty answers: an error that names the records that exist."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def refuse_nothing(
     recipes: _Recipes,
     presets: Mapping[str, Preset],
 ) -> None:
-    """Let tables pass if a record is behind one of them.
+    """Check that one of the tables has a record.
 
     Multiply-adds are of no preset, so tables of them count where nothing else is asked for. Tables
     of methods hold published rows in any case.
@@ -58,19 +58,19 @@ def _nothing(
     recipes: _Recipes,
     presets: Mapping[str, Preset],
 ) -> str:
-    told = f"no records of preset {preset.name} under {store.results} for {_names(tables)}"
+    text = f"no records of preset {preset.name} under {store.results} for {_names(tables)}"
     groups = list(_groups(store))
     if not groups:
-        return f"{told}; do the work first: run {_named(tables)} --preset {preset.name}"
+        return f"{text}; do the work first: run {_named(tables)} --preset {preset.name}"
     found = [_Found.of(group, presets, recipes) for group in groups]
     there = [one for one in found if one.preset and _fits(tables, one.preset, store, recipes)]
     if there:
         named = ", ".join(dict.fromkeys(one.told for one in there))
         options = " or ".join(dict.fromkeys(one.option for one in there))
-        return f"{told}; there are records of {named}: add {options}"
+        return f"{text}; there are records of {named}: add {options}"
     count = sum(group.count for group in groups)
     named = ", ".join(dict.fromkeys(one.told for one in found))
-    return f"{told}; the {count} evaluations there are of other tables or options: {named}"
+    return f"{text}; the {count} evaluations there are of other tables or options: {named}"
 
 
 @dataclass
@@ -136,7 +136,7 @@ class _Found:
         if not same_length:
             beside.insert(0, f"{iterations} iterations")
             option += f" --iterations {iterations}"
-        option += "" if same_data else " --data FOLDER"
+        option += "" if same_data else " --data DIRECTORY"
         changes: dict[str, object] = {"seeds": max(group.seeds) + 1}
         changes |= {"windows": tuple(sorted(group.windows))} if group.windows else {}
         preset = base if same_length else base.with_options(iterations=iterations)

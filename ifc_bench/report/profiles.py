@@ -1,4 +1,4 @@
-"""The table of profiles: one line for each measurement, and each line is of one card."""
+"""The table of profiles: one line for each measurement, on one device."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def render_profiles(
 def profile_grid(records: Iterable[Record], paper: PaperNumbers | None = None) -> Grid:
     """All `records` that are profiles, by device, size, precision, T and variant.
 
-    `paper` adds the published FPS, where a row is of the very card they were measured on.
+    `paper` adds the published FPS, for rows measured on the same GPU.
     """
     profiles = [record for record in records if isinstance(record.work, Profile)]
     pairs = sorted(((row_of(record), record) for record in profiles), key=lambda p: _order(p[0]))
@@ -58,7 +58,7 @@ def profile_grid(records: Iterable[Record], paper: PaperNumbers | None = None) -
 
 
 def published(record: Record, paper: PaperNumbers) -> str:
-    """The paper's FPS of Table 3(a) for the same variant, T, size and card; else a dash."""
+    """The paper's FPS of Table 3(a) for the same variant, T, size and GPU; else a dash."""
     work = record.work
     assert isinstance(work, Profile)
     noise, talk = work.footage, work.model.communication
@@ -80,8 +80,8 @@ def published(record: Record, paper: PaperNumbers) -> str:
 
 def _order(row: dict[str, Any]) -> tuple[Any, ...]:
     t = row["T"] if row["T"] is not None else 1 << 30
-    asked = (row["device"], row["size"], row["precision"], row["attention"], row["S"], t)
-    return (*asked, paper_order(row["communication"]), row["variant"], row["id"])
+    setup = (row["device"], row["size"], row["precision"], row["attention"], row["S"], t)
+    return (*setup, paper_order(row["communication"]), row["variant"], row["id"])
 
 
 def _head(pairs: list[tuple[dict[str, Any], Record]]) -> list[str]:
@@ -93,7 +93,7 @@ def _head(pairs: list[tuple[dict[str, Any], Record]]) -> list[str]:
     lines += reading_line(found for one in measured if (found := reading_of(one)))
     lines += origin_lines(origin_of(record) for record in measured)
     if any(record.provenance.device.kind == "cpu" for _, record in pairs):
-        lines.append("measured on a processor (CPU); no number here is a card's")
+        lines.append("measured on a CPU; no number here is a GPU's")
     for row, _ in pairs:
         if row.get("doubts"):
             lines.append(Caution(f"! not to be trusted: {_name(row)}: {row['doubts']}"))
@@ -104,8 +104,8 @@ def _head(pairs: list[tuple[dict[str, Any], Record]]) -> list[str]:
     if capped:
         count = sum(row.get("processes", 0) for row, _ in pairs)
         lines.append(
-            f"in {capped} of {count} processes time was over before the median's interval was as "
-            "narrow as asked"
+            f"{capped} of {count} processes reached their time limit before the interval of the "
+            "median was as narrow as requested"
         )
     return lines
 
@@ -115,7 +115,7 @@ def _name(row: dict[str, Any]) -> str:
 
 
 def _line(row: dict[str, Any], record: Record) -> dict[str, str]:
-    """What the printed table shows of a row."""
+    """The cells of a row in the printed table."""
     line = {
         "device": row["device"],
         "variant": row["variant"],
@@ -140,7 +140,7 @@ def _fps(row: dict[str, Any], record: Record) -> str:
     if row["status"] == "out_of_memory":
         result = record.result
         asked = result.asked_bytes if isinstance(result, ProfileResult) else None
-        return "out of memory" + (f" (asked for {PEAK_MEMORY.text(asked)})" if asked else "")
+        return "out of memory" + (f" (requested {PEAK_MEMORY.text(asked)})" if asked else "")
     if row["status"] != "ok":
         return row["status"]
     doubted = bool(row["doubts"])

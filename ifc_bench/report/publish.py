@@ -1,4 +1,4 @@
-"""Everything that a set of records has to show, as files: tables, figures and one page.
+"""A report of a set of records: tables, figures and one page.
 
 The page needs no network: styles, script and pictures are inside.
 """
@@ -64,9 +64,9 @@ def publish(
     out: Path,
     machines: Sequence[Path] = (),
 ) -> list[Path]:
-    """Write tables in every format, figures as PNG and PDF, and `index.html`; gives the files.
+    """Write tables in every format, figures as PNG and PDF, and `index.html`; return the files.
 
-    `machines` are more folders of records, with profiles and footprints. Pictures (PNG) under
+    `machines` are more directories of records, with profiles and footprints. Pictures (PNG) under
     `pictures/` of the store's results go into the page. The same records give the same files.
     """
     stores = [store, *(Store(folder, store.runs) for folder in machines)]
@@ -111,7 +111,7 @@ def _of_table(results: AnyResults) -> Section:
 
 
 def _of_machines(stores: Sequence[Store]) -> list[Section]:
-    """A section for each folder with profiles or footprints, the report's own records first."""
+    """A section for each directory with profiles or footprints, the report's own records first."""
     here = {record.provenance.device.name for record in stores[0].records()}
     sections: list[Section] = []
     for store in stores:
@@ -129,7 +129,7 @@ def _of_machines(stores: Sequence[Store]) -> list[Section]:
 
 
 def _of_machine(store: Store, name: str, profiles: Sequence[Record]) -> Section | None:
-    """Profiles and predicted footprints of one folder; None where it has neither."""
+    """Profiles and predicted footprints of one directory; None where it has neither."""
     predicted = [
         record
         for record in store.records("footprint")
@@ -140,7 +140,7 @@ def _of_machine(store: Store, name: str, profiles: Sequence[Record]) -> Section 
     if not profiles and not predicted:
         return None
     devices = ", ".join(sorted({device_of(record) for record in profiles}))
-    title = f"Speed and memory: {devices}" if profiles else "Memory, predicted for cards"
+    title = f"Speed and memory: {devices}" if profiles else "Memory, predicted for GPUs"
     section = Section(name, title)
     if profiles:
         section.grids[f"{name}-profile"] = profile_grid(profiles, PaperNumbers())
@@ -154,7 +154,7 @@ def _drawn(drawing: Drawing, path: Path, limit: float) -> Picture:
     """Draw into both formats; without dates, so that the same records give the same bytes.
 
     Raises:
-        OSError: where a file cannot be written, also for want of space; it names the file.
+        OSError: where a file cannot be written, also when the disk is full; it names the file.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with mpl.rc_context({"font.size": 9}):
@@ -175,7 +175,7 @@ def _picture(path: Path, caption: str) -> Picture:
 
 
 def _page(sections: Sequence[Section], preset: Preset, stores: Sequence[Store]) -> str:
-    """The page, with everything that it shows inside."""
+    """The page, with pictures and styles inside."""
     template = files("ifc_bench.report").joinpath("page.html.j2").read_text(encoding="utf-8")
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
@@ -199,7 +199,7 @@ def _warnings(sections: Iterable[Section]) -> Iterator[str]:
 
 
 def _provenance(stores: Iterable[Store]) -> Iterator[tuple[str, str]]:
-    """What the records were made with, each once."""
+    """Code, devices and packages behind the records, each once."""
     found: dict[str, set[str]] = {}
     count = 0
     for store in stores:

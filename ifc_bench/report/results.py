@@ -1,6 +1,6 @@
-"""What the records say about one table, read once and passed on.
+"""The records behind one table, read once and passed on.
 
-Every table, figure and frame is a function of `Results` (of `Counts` for multiply-adds) and reads
+Every table, figure and frame is a function of `Results` (of `Counts` for MACs) and reads
 no record itself.
 """
 
@@ -26,7 +26,7 @@ _Place = tuple[str, int | None]  # a row's label and a window
 
 @dataclass(frozen=True)
 class Run:
-    """One training behind a row; `record` None where it was not run."""
+    """One training run behind a row; `record` None where it was not run."""
 
     row: str
     work: Training
@@ -34,14 +34,14 @@ class Run:
 
     @property
     def result(self) -> TrainingResult | None:
-        """Its curves, where it has any."""
+        """The curves, if there are any."""
         found = self.record.result if self.record else None
         return found if isinstance(found, TrainingResult) else None
 
 
 @dataclass(frozen=True)
 class Test:
-    """One evaluation behind a cell, and the training that it tests."""
+    """One evaluation behind a cell, and the training run that it tests."""
 
     row: str
     work: Evaluation
@@ -50,13 +50,13 @@ class Test:
 
     @property
     def result(self) -> EvaluationResult | None:
-        """Its accuracies, where it has any."""
+        """The accuracies, if there are any."""
         found = self.record.result if self.record else None
         return found if isinstance(found, EvaluationResult) else None
 
     @property
     def reason(self) -> str:
-        """Why it has no accuracies."""
+        """The reason for missing accuracies: a status, or "not run"."""
         if self.record is not None:
             return self.record.status
         if self.training is not None and self.training.status != "ok":
@@ -66,12 +66,12 @@ class Test:
 
 @dataclass(frozen=True, eq=False)
 class Results:
-    """The records behind a table of trainings, with all that is derived from them.
+    """The records behind a table of training runs, and everything derived from them.
 
-    What is derived is computed when it is first asked for, and once.
+    Derived values are computed on first use, and once.
 
     Attributes:
-        runs: the trainings, row by row.
+        runs: the training runs, row by row.
         tests: the evaluations, row by row and window by window.
         speeds: for each row and window, the profiles of every device with their FPS.
         externals: results of other systems, in a table of methods.
@@ -129,7 +129,7 @@ class Results:
 
     @cached_property
     def situations(self) -> list[str]:
-        """The situations that every evaluation tells, in their own order."""
+        """Situations that every evaluation has accuracies for, in the order of the data."""
         found = [list(result.by_situation) for _, result in self.evaluated()]
         return [name for name in found[0] if all(name in names for names in found)] if found else []
 
@@ -142,12 +142,12 @@ class Results:
     def by_situation(self) -> list[Comparison]:
         """The same on the videos of each situation alone, corrected over all situations together.
 
-        Empty where the data tell no situations.
+        Empty where the data has no situations.
         """
         return self._compared(*self.situations)
 
     def best(self, metric: str) -> set[_Place]:
-        """Rows that beat every other one at their window by more than noise."""
+        """Rows that are better than every other row at their window by more than noise."""
         if metric not in self._best:
             self._best[metric] = best_rows(self.cells, metric)
         return self._best[metric]
@@ -207,7 +207,7 @@ class Results:
 
 @dataclass(frozen=True)
 class Counts:
-    """The records behind a table of multiply-adds.
+    """The records behind a table of MACs.
 
     `macs` holds them by row, frame size and T; None where they are not counted yet.
     """
@@ -235,7 +235,7 @@ class Counts:
 
     @property
     def devices(self) -> list[str]:
-        """No devices: a count is the same on all."""
+        """Empty: a count is the same on every device."""
         return []
 
 
@@ -243,19 +243,19 @@ AnyResults = Results | Counts
 
 
 def comparing(results: AnyResults) -> TypeGuard[Results]:
-    """Whether they are of a table whose rows are held against each other."""
+    """Whether the rows of the table are compared with each other."""
     return results.table.compares
 
 
 def read_results(table: AnyTable, preset: Preset, store: Store) -> AnyResults:
-    """What the records of `store` say about `table`."""
+    """Read the records of `store` behind `table`."""
     if isinstance(table, TableOfCounts):
         return Counts.read(table, store)
     return Results.read(table, preset, store)
 
 
 def read_all(tables: Sequence[AnyTable], preset: Preset, store: Store) -> list[AnyResults]:
-    """What the records of `store` say about each of `tables`."""
+    """Read the records of `store` behind each of `tables`."""
     return [read_results(table, preset, store) for table in tables]
 
 
@@ -265,7 +265,7 @@ def _macs(record: Record | None) -> int | None:
 
 
 def _profiles(store: Store) -> dict[str, list[Record]]:
-    """All profiles, by what is measured, whatever the device."""
+    """All profiles, by the id that they have without their device."""
     found: dict[str, list[Record]] = {}
     for record in store.records("profile"):
         if isinstance(record.work, Profile):
@@ -276,8 +276,8 @@ def _profiles(store: Store) -> dict[str, list[Record]]:
 def _speeds(
     table: Table, preset: Preset, row: Row, window: int | None, profiles: dict[str, list[Record]]
 ) -> tuple[tuple[Record, Speed], ...]:
-    asked = table.profile(preset, row, window, Device(kind="cpu", name=""))
-    found = profiles.get(_wherever(asked), []) if asked else []
+    wanted = table.profile(preset, row, window, Device(kind="cpu", name=""))
+    found = profiles.get(_wherever(wanted), []) if wanted else []
     return tuple((record, speed) for record in found if (speed := speed_of(record)))
 
 
@@ -294,6 +294,6 @@ def _scores(result: EvaluationResult, situation: str | None) -> dict[str, float 
         raise UserError(
             f"--situation: {situation!r} is none of {there}"
             if there
-            else f"--situation: {situation!r}: no record tells situations of its videos"
+            else f"--situation: {situation!r}: no record has situations"
         )
     return result.by_situation[situation]

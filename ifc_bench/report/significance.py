@@ -1,4 +1,4 @@
-"""Which differences of a table exceed noise: ours from records, the paper's from what it prints."""
+"""Differences of a table, and which exceed noise: ours from records, the paper's as printed."""
 
 from __future__ import annotations
 
@@ -17,27 +17,27 @@ _WORTH_FINDING = (0.01, 0.02, 0.03)  # differences of AP, as fractions
 
 
 def significance_grid(results: Results) -> Grid:
-    """Which of our own differences exceed noise."""
+    """Our own differences, and which exceed noise."""
     table, rows = results.table, results.differences
     head = [*_told(results), *power_lines(rows)]
     return _grid(f"{table.title}: what exceeds noise", table.baseline or "", rows, head)
 
 
 def situation_grid(results: Results) -> Grid:
-    """Which of our own differences exceed noise on the videos of one situation.
+    """Our own differences on the videos of each situation, and which exceed noise.
 
     Raises:
         UserError: where the data tell no situations.
     """
     table, rows = results.table, results.by_situation
     if not rows:
-        raise UserError(f"--by-situation: {table.name}: no record tells situations of its videos")
+        raise UserError(f"--by-situation: {table.name}: no record has situations")
     title = f"{table.title}: what exceeds noise, by situation"
     return _grid(title, table.baseline or "", rows, _told(results))
 
 
 def paper_grid(table: AnyTable, paper: PaperNumbers) -> Grid:
-    """Which of the paper's differences exceed noise.
+    """The differences of the paper, and which exceed noise.
 
     Raises:
         UserError: where it prints no stds for this table.
@@ -79,7 +79,7 @@ def _grid(title: str, baseline: str, rows: Sequence[Comparison], head: Sequence[
 
 
 def power_lines(rows: Sequence[Comparison]) -> list[str]:
-    """How many seeds a row would need to find differences worth finding, from the stds seen."""
+    """Seeds that a row needs to show differences worth finding, from the stds seen."""
     pooled = pooled_std(rows)
     if pooled is None:
         return []

@@ -1,4 +1,4 @@
-"""What profiles say: frames per second, memory and energy, derived from raw samples.
+"""Frames per second, memory and energy of profiles, derived from raw samples.
 
 A process gives one number, the median of its passes; the ± is the sample std between processes.
 """
@@ -28,12 +28,12 @@ class Speed:
     """Frames per second of one model on one device.
 
     Attributes:
-        device: name, and threads of a processor.
+        device: name, and threads of a CPU.
         fps: mean over processes of all frames over the median pass.
         std: sample std between processes; None for one process.
         n: processes.
-        doubts: why the number must not be trusted.
-        reading: the videos, and the windows that they are read in.
+        doubts: reasons not to trust the number.
+        reading: the videos and their windows.
     """
 
     device: str
@@ -89,13 +89,13 @@ def device_of(record: Record) -> str:
 
 
 def doubts_of(result: ProfileResult) -> tuple[str, ...]:
-    """Why a measurement must not be trusted, over all its processes."""
+    """Reasons not to trust a measurement, over all its processes."""
     found = (doubts(process.card) for process in result.processes if process.card)
     return tuple(dict.fromkeys(reason for reasons in found for reason in reasons))
 
 
 def remarks_of(result: ProfileResult) -> tuple[str, ...]:
-    """What else a reader should know."""
+    """Remarks on a measurement that stands."""
     found = [remark for p in result.processes if p.card for remark in remarks(p.card)]
     return tuple(dict.fromkeys(found))
 
@@ -220,4 +220,4 @@ def _largest(values: list[int | None] | list[int]) -> int | None:
 def _size(work: Profile) -> str:
     if isinstance(work.footage, NoiseFrames):
         return f"{work.footage.height}x{work.footage.width}"
-    return f"shorter side {work.size}" if work.size else "as it is"
+    return f"short edge {work.size}" if work.size else "as it is"

@@ -1,6 +1,6 @@
 """Tables as the paper prints them: rows of variants, columns grouped by window.
 
-Every head says the data set, the preset, the device and n. Accuracies are percentages.
+Every head has the data set, the preset, the devices and n. Accuracies are percentages.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ from ifc_bench.report.results import AnyResults, Counts, Results
 from ifc_bench.report.significance import power_lines
 from ifc_bench.report.speeds import Speed
 
-_Card = tuple[str, str]  # a device, and the implementation of attention
+_Setup = tuple[str, str]  # a device and an attention implementation
 _WINDOWS = "windows"
 
 
 @dataclass(frozen=True)
 class _Column:
-    """A column of numbers: `window` None where rows bring their own."""
+    """A column of numbers: `window` None where rows have their own."""
 
     name: str
     window: int | None
     metric: str
-    card: _Card | None
+    setup: _Setup | None
 
 
 def render(
@@ -56,7 +56,7 @@ def lay_out(
     """The table of `results`.
 
     `paper` puts the printed numbers beside ours; `situation` narrows accuracies to the videos of
-    one situation. A row's accuracy is bold where it beats every other row by more than noise.
+    one situation. An accuracy is bold where it is better than every other row's by more than noise.
     """
     match results:
         case Counts():
@@ -82,7 +82,7 @@ def _grid(results: Results, paper: PaperNumbers | None, situation: str | None) -
     most = most_seeds(cells)
     for label, window in _lines(table):
         places = [(c, window if table.own_windows else c.window) for c in columns]
-        told = [str(window or "video")] if table.own_windows else []
+        lead = [str(window or "video")] if table.own_windows else []
         shown = [
             _bold(
                 _show(table, by_place[label, w], c, most),
@@ -90,10 +90,10 @@ def _grid(results: Results, paper: PaperNumbers | None, situation: str | None) -
             )
             for c, w in places
         ]
-        grid.rows.append([label, *told, *shown])
+        grid.rows.append([label, *lead, *shown])
         if paper is not None:
             printed = [_show_paper(table, paper, label, w or 0, c) for c, w in places]
-            grid.rows.append([f"{label} (paper)", *told, *printed])
+            grid.rows.append([f"{label} (paper)", *lead, *printed])
     if paper is not None:
         grid.head += _without_window(table, paper)
     for cell in cells:
@@ -104,19 +104,19 @@ def _grid(results: Results, paper: PaperNumbers | None, situation: str | None) -
 
 
 def _lines(table: Table) -> list[tuple[str, int | None]]:
-    """A line for each row; for each of its windows, where rows bring their own."""
+    """A line for each row; for each of its windows, where rows have their own."""
     if not table.own_windows:
         return [(row.label, None) for row in table.rows]
     return [(row.label, window) for row in table.rows for window in row.windows]
 
 
-def _columns(table: Table, cells: list[Cell], speeds: list[_Card]) -> list[_Column]:
+def _columns(table: Table, cells: list[Cell], speeds: list[_Setup]) -> list[_Column]:
     """The columns of numbers, window by window.
 
     FPS have their windows beside them: in the name where all rows have as many, which keeps the
     table narrow, else in a column of its own.
     """
-    cards: list[_Card | None] = [*speeds] or [None]
+    setups: list[_Setup | None] = [*speeds] or [None]
     found = []
     for window in [None] if table.own_windows else table.rows[0].windows:
         prefix = "" if table.own_windows else f"T={window or 'video'} "
@@ -124,14 +124,14 @@ def _columns(table: Table, cells: list[Cell], speeds: list[_Card]) -> list[_Colu
             if metric != "FPS":
                 found.append(_Column(f"{prefix}{metric}", window, metric, None))
                 continue
-            for card in cards:
-                mark = f" [{speeds.index(card) + 1}]" if card and len(speeds) > 1 else ""
+            for setup in setups:
+                mark = f" [{speeds.index(setup) + 1}]" if setup and len(speeds) > 1 else ""
                 here = [cell for cell in cells if table.own_windows or cell.window == window]
-                counts = {span(s.reading.counts) for cell in here for s in cell.on(card)}
-                told = f" ({_windows(*counts)})" if len(counts) == 1 else ""
-                found.append(_Column(f"{prefix}FPS{mark}{told}", window, "FPS", card))
+                counts = {span(s.reading.counts) for cell in here for s in cell.on(setup)}
+                count = f" ({_windows(*counts)})" if len(counts) == 1 else ""
+                found.append(_Column(f"{prefix}FPS{mark}{count}", window, "FPS", setup))
                 if len(counts) > 1:
-                    found.append(_Column(f"{prefix}{_WINDOWS}{mark}", window, _WINDOWS, card))
+                    found.append(_Column(f"{prefix}{_WINDOWS}{mark}", window, _WINDOWS, setup))
     return found
 
 
@@ -146,7 +146,7 @@ def _bold(text: str, best: bool) -> str:
 def _show(table: Table, cell: Cell, column: _Column, most: int) -> str:
     if column.metric not in ("FPS", _WINDOWS):
         return accuracy(table, cell, column.metric, most)
-    found = cell.on(column.card)
+    found = cell.on(column.setup)
     if not found:
         return ABSENT
     return found[0].shown if column.metric == "FPS" else span(found[0].reading.counts)
@@ -158,7 +158,7 @@ def _show_paper(table: Table, paper: PaperNumbers, row: str, window: int, column
         return ABSENT
     if column.metric == "FPS":
         published_on = paper.card(table.paper_table)
-        if not (column.card and published_on and published_on in column.card[0]):
+        if not (column.setup and published_on and published_on in column.setup[0]):
             return ABSENT
     mean, std = found
     if table.statistic == "std":
@@ -167,14 +167,14 @@ def _show_paper(table: Table, paper: PaperNumbers, row: str, window: int, column
 
 
 def _without_window(table: Table, paper: PaperNumbers) -> list[str]:
-    """What the paper prints of these rows without a window, in a line of its own."""
+    """Numbers that the paper prints for these rows without a window, in one line."""
     printed = [
         f"{row.label} {metric} {found[0]:.1f}"
         for row in table.rows
         for metric in table.metrics
         if (found := paper.find(table.paper_table, row.label, None, metric)) is not None
     ]
-    return [f"paper, window not told: {', '.join(printed)}"] if printed else []
+    return [f"paper, window not stated: {', '.join(printed)}"] if printed else []
 
 
 def _values(table: Table, cell: Cell) -> list[dict[str, object]]:

@@ -14,7 +14,7 @@ from ifc_bench.report.layout import listed, span
 from ifc_bench.report.results import AnyResults, Results, comparing
 from ifc_bench.report.statistics import FEW, detectable
 
-_SMOKE = "smoke"  # the preset whose trainings are too short to learn anything
+_SMOKE = "smoke"  # the preset whose training runs are too short to learn anything
 _NAMED = 3
 
 
@@ -35,10 +35,10 @@ def verdict(
     if results.preset.name == _SMOKE:
         return ["Verdict: none; preset smoke proves only that it runs."]
     rows = _rows(results, situation)
-    told = [_told(rows, baseline)]
+    text = [_told(rows, baseline)]
     if committed is not None and _adds(committed, rows, results):
-        told += _quoted(_rows(committed, situation), committed)
-    return [f"Verdict: {' '.join(told)}"]
+        text += _quoted(_rows(committed, situation), committed)
+    return [f"Verdict: {' '.join(text)}"]
 
 
 def _rows(results: Results, situation: str | None) -> list[Comparison]:
@@ -50,7 +50,7 @@ def _rows(results: Results, situation: str | None) -> list[Comparison]:
 def _told(rows: Sequence[Comparison], baseline: str) -> str:
     """Our own sentences, without the committed baseline's."""
     if not rows:
-        return f"none; no row can be held against {baseline} yet."
+        return f"none; no row can be compared with {baseline} yet."
     judged = [row for row in rows if row.free.p is not None]
     if not judged:
         return f"none; a single seed cannot tell a difference to {baseline} from noise (n = 1)."
@@ -59,15 +59,15 @@ def _told(rows: Sequence[Comparison], baseline: str) -> str:
     sure = [row for row in judged if row.exceeds]
     limit = _limit(judged)
     if few and not sure:
-        told = f"cannot tell; with n = {span(counts)}"
-        told += f" {limit}." if limit else f" no difference to {baseline} exceeds noise."
+        text = f"cannot tell; with n = {span(counts)}"
+        text += f" {limit}." if limit else f" no difference to {baseline} exceeds noise."
     else:
-        told = _findings(judged, baseline)
+        text = _findings(judged, baseline)
         if few:
-            told += f", but with n = {span(counts)} a std is hardly known"
-        told += f"; with n = {span(counts)} {limit}." if limit and not few else "."
+            text += f", but with n = {span(counts)} a std is hardly known"
+        text += f"; with n = {span(counts)} {limit}." if limit and not few else "."
     left = len(rows) - len(judged)
-    return told + (f" {left} more cannot be tested (a single seed)." if left else "")
+    return text + (f" {left} more cannot be tested (a single seed)." if left else "")
 
 
 def _findings(rows: Sequence[Comparison], baseline: str) -> str:
@@ -90,7 +90,7 @@ def _findings(rows: Sequence[Comparison], baseline: str) -> str:
 
 
 def _limit(rows: Sequence[Comparison]) -> str:
-    """What the fewest seeds could have seen; empty where no std is known."""
+    """The smallest difference that the fewest seeds can show; empty where no std is known."""
     std = pooled_std(rows)
     if std is None:
         return ""
@@ -103,7 +103,7 @@ def _counts(rows: Sequence[Comparison]) -> list[int]:
 
 
 def _adds(committed: Results, rows: Sequence[Comparison], ours: Results) -> bool:
-    """Whether the baseline says more: the same kind of data, and other or more trainings."""
+    """Whether the baseline adds something: the same kind of data, other or more training runs."""
     if {one.data.kind for one in ours.table.recipes} != {"synthetic"}:
         return False
     known = min(_counts(rows), default=0)

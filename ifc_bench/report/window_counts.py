@@ -67,11 +67,11 @@ def reading_line(readings: Iterable[Reading]) -> list[str]:
     clauses = list(dict.fromkeys(_clause(group) for group in groups.values()))
     if not clauses:
         return []
-    told = "; ".join(clauses[:_MOST_CLAUSES])
+    text = "; ".join(clauses[:_MOST_CLAUSES])
     if len(clauses) > _MOST_CLAUSES:
-        told += f"; and {len(clauses) - _MOST_CLAUSES} more lengths of video"
+        text += f"; and {len(clauses) - _MOST_CLAUSES} more lengths of video"
     several = len({reading.window for group in groups.values() for reading in group}) > 1
-    return [f"FPS do not compare over T: {told}" if several else f"windows: {told}"]
+    return [f"FPS do not compare over T: {text}" if several else f"windows: {text}"]
 
 
 def _clause(group: Iterable[Reading]) -> str:

@@ -75,7 +75,7 @@ def test_a_slowdown_that_came_and_went_is_remembered():
 def test_a_process_that_was_there_before_is_foreign():
     found = log(FakeNvml(processes=[(99999, 1 << 30), (os.getpid(), 1 << 20)]))
     assert found.foreign_processes == 1
-    assert doubts(found) == ["1 other processes on the card"]
+    assert doubts(found) == ["1 other processes on the GPU"]
 
 
 def test_our_own_process_is_not_foreign():

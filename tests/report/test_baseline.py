@@ -116,7 +116,7 @@ def test_by_situation_the_control_shows():
 
 def test_table_3a_has_five_seeds_and_stands_on_the_page_of_the_baseline():
     text = render(read_results(TABLES["table3a"](FULL), FULL, STORE))
-    assert "n = 5 trainings" in text
+    assert "n = 5 training runs" in text
     assert "incomplete" not in text
     assert text in PAGE
 
@@ -126,14 +126,14 @@ def test_the_tables_at_quick_have_five_seeds(name):
     """`report table2c table3b --preset quick --seeds 5 --results results/baseline`."""
     quick = PRESETS["quick"].model_copy(update={"seeds": 5})
     text = render(read_results(TABLES[name](quick), quick, STORE))
-    assert "n = 5 trainings" in text
+    assert "n = 5 training runs" in text
     assert "incomplete" not in text
 
 
 @pytest.mark.parametrize("name", ["table2d", "table3c", "table3d", "decoder"])
 def test_the_other_tables_have_five_seeds_and_no_difference(name):
     text = render(read_results(TABLES[name](FULL), FULL, STORE))
-    assert "n = 5 trainings" in text
+    assert "n = 5 training runs" in text
     assert "incomplete" not in text
     if name != "decoder":
         rows = "\n".join(line for line in text.splitlines() if line.startswith("|"))

@@ -12,7 +12,7 @@ from tests.report.test_tables import accuracy, save
 
 PRESET = PRESETS["full"].model_copy(update={"seeds": 5, "windows": (5,)})
 TABLE = TABLES["table3a"](PRESET)
-MARK = "- † n below 3 (seeds of an accuracy, processes of FPS): too few to tell how far it scatters"
+MARK = "- † n below 3 (seeds of an accuracy, processes of FPS): too few to estimate the spread"
 
 
 @pytest.fixture
@@ -43,7 +43,8 @@ def test_a_mean_over_seeds_that_are_left_says_so(store):
     fill(store, 2, [], "out_of_memory")
     text = render(read_results(TABLE, PRESET, store))
     assert (
-        "- n = 5 trainings; ± is the sample std over seeds; a cell with fewer tells its n" in text
+        "- n = 5 training runs; ± is the sample std over seeds; cells with fewer print their n"
+        in text
     )
     assert cells(text, "No Comm")[0] == "32.0±1.6"
     assert cells(text, "Full THW")[0] == "33.0±3.6 (n=3, 2 diverged)"

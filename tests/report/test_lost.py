@@ -93,7 +93,7 @@ def test_a_number_not_to_be_trusted_is_marked_and_told(sides, capsys):
     code, said = run(capsys, a, b)
     assert code == 0, said.err
     assert "- ! not to be trusted: B: " in said.out
-    assert "2 other processes on the card" in said.out
+    assert "2 other processes on the GPU" in said.out
     [line] = [line for line in said.out.splitlines() if line.startswith(f"| {TURING}")]
     cells = [cell.strip() for cell in line.split("|")]
     assert (cells[2][-1].isdigit(), cells[3][-1]) == (True, "!")

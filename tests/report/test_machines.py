@@ -28,7 +28,7 @@ def check_records(folder):
     text = render_profiles(store.records("profile"), paper=PaperNumbers())
     assert text == (folder / "tables" / "profile.md").read_text(encoding="utf-8")
     kinds = {r.provenance.device.kind for r in store.records("profile")}
-    assert ("no number here is a card's" in text) == ("cpu" in kinds)
+    assert ("no number here is a GPU's" in text) == ("cpu" in kinds)
 
 
 @pytest.mark.parametrize("folder", MACHINES, ids=lambda folder: folder.name)

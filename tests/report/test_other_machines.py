@@ -47,7 +47,9 @@ def predicted() -> Record:
 
 def test_another_device_is_marked_in_title_table_and_warnings(report):
     page, tables = report([], ("somebodys-card", V100))
-    line = f"not measured here: from the folder somebodys-card; these records were made on {TURING}"
+    line = (
+        f"not measured here: from the directory somebodys-card; these records were made on {TURING}"
+    )
     assert f"Speed and memory: {V100} (not measured here)" in page
     assert f"- {line}" in tables["tesla-v100-sxm2-32gb-profile"].splitlines()
     assert f"Speed and memory: {line}" in page, "among the warnings"
@@ -57,7 +59,7 @@ def test_a_device_of_the_same_name_is_told_and_no_warning(report):
     page, tables = report([], ("mine", TURING))
     assert "not measured here" not in page
     [table] = [text for name, text in tables.items() if name.endswith("-profile")]
-    assert "- from the folder mine; a device of the same name made these records" in table
+    assert "- from the directory mine; a device of the same name made these records" in table
 
 
 def test_sections_are_named_after_devices_and_never_alike(report):
@@ -72,13 +74,13 @@ def test_sections_are_named_after_devices_and_never_alike(report):
 
 def test_a_look_up_of_fit_is_named_for_what_it_is(report):
     page, tables = report([predicted()])
-    assert "Memory, predicted for cards" in page
+    assert "Memory, predicted for GPUs" in page
     assert "Speed and memory: results" not in page
     assert "predicted-fit" in tables
 
 
 def test_the_page_has_the_verdict_below_its_table(report):
     page, tables = report([])
-    said = "Verdict: none; no row can be held against No Comm yet."
+    said = "Verdict: none; no row can be compared with No Comm yet."
     assert f"<p>{said}</p>" in page
     assert tables["own"].strip().endswith(said)

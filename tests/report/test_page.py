@@ -46,7 +46,7 @@ def test_every_format_and_figure_is_there(report):
         assert {f"table3a-{name}" for name in wanted} <= names
         assert "table3a-ap" not in names, "two points are no curve"
         wanted = {"fps-96x160-fp32", "window-96x160-fp32", "memory-96x160-fp32",
-                  "cards-360x640-fp32", "roofline-96x160-fp32"}  # fmt: skip
+                  "gpus-360x640-fp32", "roofline-96x160-fp32"}  # fmt: skip
         assert {f"amd-epyc-2-cores-{name}" for name in wanted} <= names
     assert r"\toprule" in (report / "tables" / "table3a.tex").read_text()
 

@@ -77,7 +77,7 @@ def test_other_data_are_named(store, ask):
     mine = FolderData(name="mine", train="a" * 64, valid="b" * 64)
     fill(store, video=varied(PRESETS["smoke"].video, {"data": mine}))
     said = refused(ask("report", "table3a"))
-    assert "of smoke (data mine, n = 2): add --preset smoke --data FOLDER" in said
+    assert "of smoke (data mine, n = 2): add --preset smoke --data DIRECTORY" in said
 
 
 def test_records_of_other_tables_are_counted(store, ask):
@@ -137,7 +137,7 @@ def test_a_situation_of_tables_that_have_none(store, ask):
     )
     fill(store)
     said = refused(ask("report", "table3a", "--preset=smoke", "--situation=overlap"))
-    assert "'overlap': no record tells situations of its videos" in said
+    assert "'overlap': no record has situations" in said
 
 
 def test_significance_of_tables_without_a_baseline(store, ask):
@@ -156,14 +156,14 @@ def test_significance_prints_the_tables_that_have_a_baseline(store, ask):
     assert "Table 3(a)" in out
     told = err.splitlines()
     assert told[0] == "note: table2d: no baseline row to hold others against"
-    assert told[1].startswith("note: table3c: no row can be held against M=8")
+    assert told[1].startswith("note: table3c: no row can be compared with M=8")
 
 
 def test_significance_without_records(store, ask):
     assert "no records of preset quick" in refused(ask("significance", "table3a"))
     fill(store, rows=1)
     said = refused(ask("significance", "table3a", "--preset=smoke"))
-    assert "table3a: no row can be held against No Comm" in said
+    assert "table3a: no row can be compared with No Comm" in said
 
 
 def test_machines_that_are_named_must_be_there(store, ask, tmp_path):

@@ -145,7 +145,7 @@ def test_a_row_holds_everything_that_is_derived():
         (card_log(bits=0x40), "thermal slowdown (hardware)"),
         (card_log(bits=0x08), "hardware slowdown"),
         (card_log(bits=0x80), "power brake"),
-        (card_log(foreign=2), "2 other processes on the card"),
+        (card_log(foreign=2), "2 other processes on the GPU"),
     ],
 )
 def test_a_row_not_to_be_trusted_is_marked_and_the_table_says_why(log, reason):
@@ -161,13 +161,13 @@ def test_a_power_cap_and_a_wide_interval_are_noted():
     text = render_profiles([record([process(1.0, card_log(bits=4), stopped="cap")])])
     assert "note: ifc M=8 T=5" in text
     assert "power cap in 1 of 1 readings" in text
-    assert "in 1 of 1 processes time was over before the median's interval" in text
+    assert "1 of 1 processes reached their time limit" in text
     assert "not to be trusted" not in text
 
 
 def test_out_of_memory_stands_in_the_table_with_its_size():
     text = render_profiles([record([], status="out_of_memory"), record([process(1.0)], window=10)])
-    assert "out of memory (asked for 2147 MB)" in text
+    assert "out of memory (requested 2147 MB)" in text
     assert "20.00" in text
 
 
@@ -177,7 +177,7 @@ def test_each_line_is_of_one_card_and_a_processor_is_labelled():
     assert len(lines) == 2
     assert [V100 in line for line in lines] == [False, True]
     assert "CPU" not in text
-    assert "(CPU)" in render_profiles([record([process(1.0)], device="a processor")])
+    assert "measured on a CPU" in render_profiles([record([process(1.0)], device="a processor")])
 
 
 def test_published_speeds_stand_beside_their_own_card_only():
@@ -278,7 +278,7 @@ def test_variants_and_cards_are_compared_when_named(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("nowhere", "holds no folder profiles"),
+        ("nowhere", "has no directory profiles"),
         ("{r}:colour=red", "'colour=red' is no field=value of device"),
         ("{r}:T=99", "no profile fits"),
     ],
@@ -297,7 +297,7 @@ def test_the_command_exits_with_1_on_a_regression(sides, tmp_path):
     assert "regression" in worse.stdout
     assert run_cli("compare", b, a).returncode == 0
     assert run_cli("compare", a, b, "--margin", "0.2").returncode == 0
-    assert "holds no folder profiles" in one_line_error(run_cli("compare", a, "nowhere"))
+    assert "has no directory profiles" in one_line_error(run_cli("compare", a, "nowhere"))
 
 
 @lru_cache
@@ -306,7 +306,7 @@ def counted(work: Count):
 
 
 def measured(talk, window: int, device: str, slower: float = 2) -> Record:
-    """A scope takes `slower` times what a device of 1e12 multiply-adds and bytes a second needs."""
+    """A scope takes `slower` times what a device of 1e12 MACs and bytes a second needs."""
     model = ModelConfig(communication=talk)
     made = record([process(1.0)], device=device, model=model, window=window)
     rates = Rates(macs_per_second=1e12, bytes_per_second=1e12)

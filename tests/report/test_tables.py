@@ -107,7 +107,7 @@ def test_what_is_missing_is_said(store):
     save(store, training, lost, "diverged")
     text = render(read_results(TABLE, PRESET, store))
     assert "incomplete: of 12 evaluations, 1 diverged, 10 not run" in text
-    assert "n = 1 training, so no ±" in text
+    assert "n = 1 training run, so no ±" in text
     line = next(line for line in text.splitlines() if line.startswith("| Full THW"))
     assert "– (1 diverged)" in line
 

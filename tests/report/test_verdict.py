@@ -85,7 +85,7 @@ def test_a_row_of_one_seed_beside_others(store):
 
 def test_without_the_baseline_row_nothing_is_held_against_it(store):
     said = told(*filled(store, rows=(1, 2, 3)), store)
-    assert said == "Verdict: none; no row can be held against No Comm yet."
+    assert said == "Verdict: none; no row can be compared with No Comm yet."
 
 
 def test_a_table_without_a_baseline_has_no_verdict(store):

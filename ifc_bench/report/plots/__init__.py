@@ -1,4 +1,4 @@
-"""Figures from frames; every function draws on the axes it is given and gives them back.
+"""Figures from frames; every function draws on the axes it is given and returns them.
 
 Bands and bars are Student's 95% intervals over seeds unless a title says otherwise.
 """
@@ -12,7 +12,7 @@ from ifc_bench.report.plots.accuracy import (
 from ifc_bench.report.plots.differences import colour_limit, difference_map
 from ifc_bench.report.plots.machines import (
     clip_ms,
-    memory_against_cards,
+    memory_against_gpus,
     profile_over_windows,
     roofline,
 )
@@ -28,7 +28,7 @@ __all__ = [
     "colour_limit",
     "difference_map",
     "grouped_bars",
-    "memory_against_cards",
+    "memory_against_gpus",
     "profile_over_windows",
     "roofline",
     "training_curves",

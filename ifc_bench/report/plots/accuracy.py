@@ -89,8 +89,8 @@ def training_curves(
     ax.set(xlabel="iteration", ylabel="AP (%)" if curve == "AP" else curve)
     if curve == "loss":
         ax.set_yscale("log")
-    told = "mean over seeds; band: least to largest"
-    ax.set_title(f"{title}; {told}" if title else told, fontsize=10)
+    text = "mean over seeds; band: least to largest"
+    ax.set_title(f"{title}; {text}" if title else text, fontsize=10)
     legend(ax)
     return ax
 

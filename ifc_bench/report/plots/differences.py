@@ -53,13 +53,13 @@ def difference_map(
         layers[one.exceeds][place] = one.free.mean
         _write(ax, one, place, limit)
     bars = []
-    for exceeds, told in ((True, "framed: exceeds noise"), (False, "faded: does not exceed noise")):
+    for exceeds, text in ((True, "framed: exceeds noise"), (False, "faded: does not exceed noise")):
         if np.isnan(layers[exceeds]).all():
             continue
         colours = _COLOURS if exceeds else _FADED
         image = ax.imshow(layers[exceeds], cmap=colours, vmin=-limit, vmax=limit, aspect="auto")
         bars.append(ax.figure.colorbar(image, ax=ax, shrink=0.8, pad=0.02, aspect=25))
-        bars[-1].set_label(told, fontsize=8)
+        bars[-1].set_label(text, fontsize=8)
         bars[-1].ax.tick_params(labelsize=8)
     for inner in bars[1:]:  # one scale: the outermost bar has its numbers
         inner.set_ticks([])

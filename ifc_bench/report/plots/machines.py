@@ -1,4 +1,4 @@
-"""Figures of one device: speed, memory, and how near it comes to what it can do."""
+"""Figures of one device: speed, memory, and its roofline."""
 
 from __future__ import annotations
 
@@ -50,9 +50,9 @@ def profile_over_windows(profiles: pd.DataFrame, what: str = "fps", ax: Axes | N
     ax.set(xlabel="window T (frames)", ylabel=_UNITS[what], ylim=(0, None))
     if what == "fps":
         ax.set_xticks(ticks, [_in_windows(data[data["T"] == tick]) for tick in ticks])
-        ax.set_xlabel("window T (frames), and how many windows the video is read in")
+        ax.set_xlabel("window T (frames), and the number of windows of the video")
     ax.set_title(", ".join(sorted(set(data["device"]))), fontsize=10)
-    shown = {name: look | plain for name, look in (looks | _told(kernels, not plain)).items()}
+    shown = {name: look | plain for name, look in (looks | _kernel_key(kernels, not plain)).items()}
     _key(ax, shown, 0.2 if what == "fps" else 0.14)
     return ax
 
@@ -67,10 +67,10 @@ def clip_ms(profiles: pd.DataFrame) -> pd.Series:
     return parts.sum(axis=1, skipna=False) * profiles["frames"] / profiles["windows"]
 
 
-def memory_against_cards(
-    footprints: pd.DataFrame, cards: Sequence[GpuModel], ax: Axes | None = None
+def memory_against_gpus(
+    footprints: pd.DataFrame, gpus: Sequence[GpuModel], ax: Axes | None = None
 ) -> Axes:
-    """Predicted peaks over T, and what cards can hold.
+    """Predicted peaks over T, and the usable memory of GPUs.
 
     `footprints` is `ifc_bench.report.frames.footprints_frame`'s. A colour is a variant, the
     dashes of a line an implementation of attention.
@@ -82,23 +82,23 @@ def memory_against_cards(
         mine = group.sort_values("frames")
         look = looks[str(variant)] | kernels[str(kernel)]
         ax.plot(mine["frames"], GPU_MEMORY.of(mine["peak_bytes"]), **look)
-    for card in cards:
-        usable = GPU_MEMORY.of(card.usable_bytes)
+    for gpu in gpus:
+        usable = GPU_MEMORY.of(gpu.usable_bytes)
         ax.axhline(usable, color="#666666", linewidth=0.8, linestyle="--")
         ax.annotate(
-            card.key, (0.01, usable), xycoords=("axes fraction", "data"),
+            gpu.key, (0.01, usable), xycoords=("axes fraction", "data"),
             ha="left", va="bottom", fontsize=7, color=_GREY,
         )  # fmt: skip
     ax.set_yscale("log")
     ax.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
     windows = sorted(footprints["frames"].unique())
     ax.set(xlabel="window T (frames)", ylabel="peak memory (GB, predicted)", xticks=windows)
-    _key(ax, looks | _told(kernels, lines=True))
+    _key(ax, looks | _kernel_key(kernels, lines=True))
     return ax
 
 
 def roofline(roofs: pd.DataFrame, ax: Axes | None = None) -> Axes:
-    """What each scope reached, under the best of the device, in arithmetic and in a copy.
+    """The rate of each scope, under the peak rates of the device for arithmetic and copies.
 
     `roofs` is `ifc_bench.report.roofline.roofline_frame`'s, of one device and frame size; the
     longest window is drawn. A colour is a variant, a marker a scope, its filling an attention
@@ -117,19 +117,19 @@ def roofline(roofs: pd.DataFrame, ax: Axes | None = None) -> Axes:
     intensity = np.geomspace(0.5 * least, 2 * data["intensity"].max(), 200)
     roof = GIGA_MACS.of(np.minimum(peak, copy * intensity))
     ax.plot(intensity, roof, color=_GREY, linewidth=1.2)
-    ax.set(xscale="log", yscale="log", ylabel="multiply-adds a second (G)")
+    ax.set(xscale="log", yscale="log", ylabel="G MACs a second")
     for axis in (ax.xaxis, ax.yaxis):
         axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axis.set_major_formatter(lambda value, _: f"{value:g}")
         axis.set_minor_formatter(NullFormatter())
-    ax.set_xlabel("multiply-adds for each byte moved (kernel by kernel)")
+    ax.set_xlabel("MACs for each byte moved (kernel by kernel)")
     title = f"{', '.join(sorted(set(data['device'])))}, T = {data['T'].max():.0f}"
-    ax.set_title(f"{title}; line: the device at its best", fontsize=10)
+    ax.set_title(f"{title}; line: peak rates of the device", fontsize=10)
     markers = {
         scope: {"linestyle": "none", "marker": MARKERS[index]} for index, scope in enumerate(scopes)
     }
     lines = {name: look | {"marker": "none"} for name, look in looks.items()}
-    _key(ax, lines | markers | _told(kernels, lines=False))
+    _key(ax, lines | markers | _kernel_key(kernels, lines=False))
     return ax
 
 
@@ -149,7 +149,7 @@ def _kernels(attentions: Iterable[str]) -> dict[str, dict[str, Any]]:
     }
 
 
-def _told(kernels: dict[str, dict[str, Any]], lines: bool) -> dict[str, dict[str, Any]]:
+def _kernel_key(kernels: dict[str, dict[str, Any]], lines: bool) -> dict[str, dict[str, Any]]:
     """The key of several implementations: their dashes, or their filling where no line is."""
     hidden = {"marker": "none"} if lines else {"linestyle": "none"}
     return {name: look | hidden for name, look in kernels.items() if len(kernels) > 1}
@@ -165,8 +165,8 @@ def _shown(rows: pd.DataFrame, what: str) -> pd.Series:
 
 def _in_windows(rows: pd.DataFrame) -> str:
     """T, and below it how many windows a video has."""
-    told = " or ".join(counted(count) for count in sorted(set(rows["windows"])))
-    return f"{rows['T'].iloc[0]:.0f}\n{told}"
+    text = " or ".join(counted(count) for count in sorted(set(rows["windows"])))
+    return f"{rows['T'].iloc[0]:.0f}\n{text}"
 
 
 def _key(ax: Axes, looks: dict[str, dict[str, Any]], below: float = 0.14) -> None:

@@ -1,4 +1,4 @@
-"""What all figures share.
+"""The style that all figures share.
 
 Colours are Okabe and Ito's, which colour-blind readers tell apart; every series also has a marker
 of its own.

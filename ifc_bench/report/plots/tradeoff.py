@@ -35,9 +35,9 @@ def accuracy_against_speed(
     panels = [ax.inset_axes((i * width, 0, width - _GAP, 1)) for i in range(len(parts))]
     for panel, part in zip(panels, parts, strict=True):
         for _, point in part.iterrows():
-            name = f"{point['row']}: {_told(point, ', ')}" if alone else str(point["row"])
+            name = f"{point['row']}: {_panel_text(point, ', ')}" if alone else str(point["row"])
             _draw(panel, point, looks[point["row"]] | {"linestyle": "none", "label": name})
-        panel.set_title("" if alone else _told(part.iloc[0], "\n"), fontsize=9)
+        panel.set_title("" if alone else _panel_text(part.iloc[0], "\n"), fontsize=9)
     _on_one_scale(panels, data)
     ax.set(xticks=[], yticks=[], frame_on=False)
     ax.set_ylabel(f"{metric} (%)", labelpad=32)
@@ -46,15 +46,15 @@ def accuracy_against_speed(
         "windows: how many a video is read in; FPS compare at one number only",
         labelpad=20,
     )
-    told = f"{metric} against speed, 95% intervals over seeds; better: up and right"
-    ax.set_title(told, fontsize=10, pad=6 if alone else 32)
+    text = f"{metric} against speed, 95% intervals over seeds; better: up and right"
+    ax.set_title(text, fontsize=10, pad=6 if alone else 32)
     handles = [panel.get_legend_handles_labels() for panel in panels]
     named = {label: handle for pair in handles for handle, label in zip(*pair, strict=True)}
     legend(ax, list(named.values()), below=0.22)
     return ax
 
 
-def _told(point: pd.Series, between: str) -> str:
+def _panel_text(point: pd.Series, between: str) -> str:
     return f"T = {point['T']:.0f}{between}{counted(point['windows'])}"
 
 
@@ -65,7 +65,7 @@ def _draw(panel: Axes, point: pd.Series, look: dict[str, Any]) -> None:
 
 
 def _on_one_scale(panels: Sequence[Axes], data: pd.DataFrame) -> None:
-    """Both axes alike; from 0 where no interval tells how much the accuracy varies."""
+    """Both axes alike; from 0 where there is no interval."""
     bottom = min(panel.get_ylim()[0] for panel in panels)
     top = max(panel.get_ylim()[1] for panel in panels)
     bottom = 0.0 if data["low"].isna().all() else max(0.0, bottom)
