@@ -98,8 +98,8 @@ def comparable(read: Sequence[AnyResults], folder: Path) -> list[Results]:
     results = [one for one in read if comparing(one)]
     found = [one for one in results if one.differences]
     lost = [
-        f"{one.table.name}: no row can be compared with {one.table.baseline}, for one of them has no"
-        f" records of preset {one.preset.name} under {folder}"
+        f"{one.table.name}: no row can be compared with {one.table.baseline}, for one of them has "
+        f"no records of preset {one.preset.name} under {folder}"
         for one in results
         if not one.differences
     ]
