@@ -72,7 +72,8 @@ def compare_rows(
 ) -> pd.DataFrame:
     """Compare rows of `load_results` with a baseline: Welch's test over seeds, Holm over all.
 
-    Keep rows that may be compared first: of one data set and one length of training.
+    Keep rows that may be compared first: of one data set and one length of training, and one
+    result for each value of `by`, T and seed.
 
     One row for each value of `by` but `baseline`, and each T: `n`, `difference` in points with its
     95% interval `low` and `high`, `p`, and `p_holm` corrected over all rows.
@@ -84,6 +85,15 @@ def compare_rows(
         if results[column].nunique() > 1:
             there = ", ".join(map(str, results[column].unique()))
             raise UserError(f"{column}: rows of {there} do not compare; keep those of one")
+    twice = results[results.duplicated([by, "T", "seed"], keep=False)]
+    if not twice.empty:
+        first = twice.iloc[0]
+        same = twice[(twice[by] == first[by]) & (twice["T"] == first["T"])]
+        differ = [c for c in ("S", "decoder", "matching") if same[c].nunique() > 1] or ["training"]
+        raise UserError(
+            f"{by}: {first[by]} at T = {first['T']} has several results of seed {first['seed']}, "
+            f"which differ in {', '.join(differ)}; keep those of one"
+        )
     known = list(results[by].unique())
     if baseline not in known:
         raise UserError(f"{by}: {baseline!r} is none of {', '.join(map(str, known))}")

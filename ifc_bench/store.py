@@ -103,7 +103,7 @@ class Store:
 
     def samples_path(self, profile: Profile) -> Path:
         """What an unfinished profile has measured so far."""
-        return self.runs / "profiles" / f"{profile.id}.json"
+        return self.runs / "samples" / f"{profile.id}.json"
 
     def data_path(self, data: Data) -> Path:
         """The folder of a data set, with `train/` and `valid/`.

@@ -48,6 +48,9 @@ def test_results_are_a_row_an_evaluation_and_compare_as_the_tables_do():
     assert found.loc[("full", 20), "difference"] == pytest.approx(ours["full"] - ours["none"])
     assert found.loc[("full", 20), "low"] < found.loc[("full", 20), "difference"]
     assert (found["p_holm"] >= found["p"]).all()
+    mixed = results.query("iterations == 1000")
+    with pytest.raises(UserError, match="several results of seed 0, which differ in S, decoder; keep"):
+        ifc_bench.compare_rows(mixed, "none")
     with pytest.raises(UserError, match="variant: 'noone' is none of"):
         ifc_bench.compare_rows(plain, "noone")
 
@@ -71,7 +74,7 @@ def test_a_model_that_is_not_there_is_told(tmp_path):
 def test_a_model_is_profiled_once(tmp_path):
     short = Protocol(processes=1, min_passes=1, min_seconds=0.01, max_seconds=0.01, scopes=False)
     given = {"frame_size": (32, 48), "video_length": 3, "protocol": short, "device": "cpu"}
-    given |= {"results": tmp_path / "r", "runs": tmp_path / "u"}
+    given |= {"results": tmp_path / "r", "runs": tmp_path / "r"}  # one directory for both
     row = ifc_bench.profile(tiny_model(), 2, **given)
     assert isinstance(row, pd.Series)
     assert row["fps"] > 0
