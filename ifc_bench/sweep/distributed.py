@@ -43,9 +43,8 @@ def run_together(
     worker.prepare()
     for stage in stages(plan, store):
         shared: list[list[Task]] = [stage()]
-        dist.broadcast_object_list(
-            shared
-        )  # one plan for all, even if their views of the store differ
+        # One plan for all processes, even if their views of the store differ.
+        dist.broadcast_object_list(shared)
         for number, task in enumerate(shared[0]):
             current[:] = [task]
             records = do(worker, task, store)
