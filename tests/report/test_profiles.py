@@ -306,7 +306,7 @@ def counted(work: Count):
 
 
 def measured(talk, window: int, device: str, slower: float = 2) -> Record:
-    """A profile whose scopes take `slower` times as long as at 1e12 MACs and bytes per second."""
+    """A scope takes `slower` times what a device of 1e12 MACs and bytes a second needs."""
     model = ModelConfig(communication=talk)
     made = record([process(1.0)], device=device, model=model, window=window)
     rates = Rates(macs_per_second=1e12, bytes_per_second=1e12)
