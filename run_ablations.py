@@ -1,11 +1,11 @@
 """The command line with the recipes of `ablations/`: `python run_ablations.py --help`."""
 
-if __name__ == "__main__":  # every worker process reads this file again, and needs none of it
+if __name__ == "__main__":  # every worker process imports this file, and needs none of it
     import signal
     import sys
 
     held = signal.getsignal(signal.SIGINT)
-    if held is signal.default_int_handler:  # Ctrl-C while modules are read: no traceback
+    if held is signal.default_int_handler:  # Ctrl-C during imports: no traceback
         signal.signal(signal.SIGINT, signal.SIG_DFL)
 
     from ablations import PRESETS, TABLES

@@ -1,4 +1,4 @@
-"""What to run: the tables of the paper and our own, and the presets that size them. No logic."""
+"""Recipes: the tables of the paper, our own tables, and the presets. No logic."""
 
 from ablations.clip_length import clip_length
 from ablations.decoder import decoder

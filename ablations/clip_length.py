@@ -5,7 +5,7 @@ from ifc_bench.recipe import Preset, Row, Table
 
 
 def clip_length(preset: Preset) -> Table:
-    """No Comm and IFC, trained on clips of 3, 5 and 8 frames, with as many clips a batch."""
+    """No Comm and IFC, trained on clips of 3, 5 and 8 frames, with the same batch size."""
     near = preset.video.optimisation.sampling_range  # 8 different frames need 4 on either side
     return Table(
         name="clip_length",

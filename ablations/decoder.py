@@ -1,10 +1,10 @@
-"""Our own table: does the decoder have to see all frames at once?"""
+"""Our own table: must the decoder attend to all frames at once?"""
 
 from ifc_bench.recipe import Preset, Row, Table
 
 
 def decoder(preset: Preset) -> Table:
-    """The paper's unified decoder against one that reads each frame apart, both with IFC."""
+    """The paper's unified decoder against one that decodes each frame separately, both with IFC."""
     return Table(
         name="decoder",
         title="Decoder (ours): unified against decomposed",

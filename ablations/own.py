@@ -1,4 +1,4 @@
-"""Our own table: does a module of yours beat no communication, and IFC? (`--own`)"""
+"""Our own table: is your module better than no communication, and than IFC? (`--own`)"""
 
 from ablations.variants import COMMUNICATIONS
 from ifc_bench.recipe import Preset, Row, Table

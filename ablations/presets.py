@@ -1,13 +1,14 @@
-"""Budgets. `smoke` is for tests, `quick` the default, `full` the embedded benchmark in earnest.
+"""Presets: model, data, schedule and seeds of all tables.
 
-`paper` and `released` are the real recipe, by the paper's text and by the released configuration;
-they need the data (`--data`) and GPUs.
+`smoke` is for tests, `quick` is the default, `full` is the full embedded benchmark. `paper` and
+`released` are the real recipe, after the paper's text and after the released configuration; they
+need the data (`--data`) and GPUs.
 
-The embedded model has the paper's structure at a size that trains on a processor in minutes:
-tokens at stride 8 of 64x96 frames, masks at stride 4. Trained from nothing for minutes, it learns
-masks long before it learns which queries hold an object, so its loss weighs classes more than the
-paper's does (lambda0 = lambda1 = 1, lambda2 = 5), and "no object" is not weighed down to 0.1, for
-it has 10 queries and not 100. A clip is five consecutive frames.
+The embedded model has the paper's structure at a size that trains on a CPU in minutes: tokens at
+stride 8 of 64x96 frames, masks at stride 4. Trained from scratch for minutes, it learns masks long
+before it learns which queries contain an object. Its loss therefore weights classes more than the
+paper's (lambda0 = lambda1 = 1, lambda2 = 5). The weight of "no object" is not as low as 0.1,
+because the model has 10 queries and not 100. A clip is five consecutive frames.
 """
 
 from ifc_bench.config import (
@@ -57,7 +58,7 @@ EMBEDDED_VIDEOS = Stage(
     seconds_per_iteration=0.25,
 )
 
-# One-frame videos stand for COCO's images: as many clips a batch as the video schedule has frames.
+# One-frame videos replace COCO's images. A batch has as many frames as in the video schedule.
 EMBEDDED_IMAGE_SCHEDULE = EMBEDDED_SCHEDULE.model_copy(
     update={"clips": 40, "clip_frames": 1, "curve_every": 0}
 )
@@ -74,7 +75,7 @@ QUICK = Preset(
     model=EMBEDDED_MODEL,
     video=EMBEDDED_VIDEOS,
     image=EMBEDDED_IMAGES,
-    box_weights=(0.5, 0.2),  # at DETR's (5, 2) its boxes decide all matches long before they fit
+    box_weights=(0.5, 0.2),  # with DETR's (5, 2), boxes decide all matches before they are accurate
     seeds=2,
     tables=("table1", "table3a"),
     profile_videos=1,
@@ -184,13 +185,13 @@ RELEASED = Preset(
     profile_videos=20,
     profile_protocol=Protocol(processes=4, scopes=False),  # the fewest that `compare` can judge
     seconds_per_evaluation=240,
-    timed="estimated from multiply-adds at 40% of a V100's float32 rate, not measured",
+    timed="estimated from MACs at 40% of a V100's float32 rate, not measured",
     checkpoint_bytes=470_000_000,
     gpus=8,
 )
 
-# The paper's text: 300 epochs of COCO, the rate dropped at 200, then 8 epochs of YouTube-VIS,
-# dropped at 5. What the text leaves open (crops, scales, the batch of images) is as released.
+# The paper's text: 300 epochs of COCO, learning rate dropped at 200, then 8 epochs of YouTube-VIS,
+# dropped at 5. The text omits crops, scales and the batch of images; they are as released.
 PAPER = RELEASED.model_copy(
     update={
         "name": "paper",

@@ -1,4 +1,4 @@
-"""Table 1: multiply-adds of the encoder, at the paper's sizes whatever the preset."""
+"""Table 1: MACs of the encoder, at the paper's sizes for every preset."""
 
 from ablations.variants import COMMUNICATIONS
 from ifc_bench.config import ModelConfig

@@ -1,10 +1,10 @@
-"""Table 2(d): how far may windows move at a time?"""
+"""Table 2(d): how large may the stride of windows be?"""
 
 from ifc_bench.recipe import Preset, Row, Table
 
 
 def table2d(preset: Preset) -> Table:
-    """IFC in windows of T frames at stride S; all rows are the same trainings."""
+    """IFC in windows of T frames at stride S; all rows share the same training runs."""
     return Table(
         name="table2d",
         title="Table 2(d): windows and strides",

@@ -1,4 +1,4 @@
-"""Table 3(d): which memory tokens talk to each other?"""
+"""Table 3(d): which memory tokens attend to each other?"""
 
 from ifc_bench.config import InterFrame
 from ifc_bench.recipe import Preset, Row, Table

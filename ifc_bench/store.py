@@ -1,6 +1,7 @@
-"""Where everything lies. This class owns every file name; records are written once, whole.
+"""File layout of the results and runs directories; reads and writes records.
 
-A record's file carries the hash of what it says, so that a change is noticed when it is read.
+`Store` defines every file name. A record is written once, atomically. Its file contains the hash of
+its content, so that a later change is detected when it is read.
 """
 
 from __future__ import annotations
@@ -31,13 +32,13 @@ _warned: set[str] = set()
 
 
 class StrayFileError(UserError):
-    """A file among the records that is none of them, whatever its name."""
+    """A file in a directory of records that is not one of them, whatever its name."""
 
 
 class Store:
-    """Records under `results`, everything large or temporary under `runs`.
+    """Records under `results`, large and temporary files under `runs`.
 
-    Work whose record has a status of `retry` counts as not done, and its record gives way.
+    Work whose record has a status in `retry` counts as not done, and its record is replaced.
     """
 
     def __init__(
@@ -53,7 +54,7 @@ class Store:
         return self.results / f"{work.kind}s" / f"{work.id}.json"
 
     def table_path(self, name: str) -> Path:
-        """A table in Markdown that a command keeps beside the records."""
+        """The Markdown file of a table that a command writes beside the records."""
         return self.results / "tables" / f"{name}.md"
 
     def pictures(self) -> list[Path]:
@@ -61,14 +62,14 @@ class Store:
         return sorted((self.results / "pictures").glob("**/*.png"))
 
     def holds(self, kind: str) -> bool:
-        """Whether there is a directory of records of a kind."""
+        """Return whether there is a directory of records of a kind."""
         return (self.results / f"{kind}s").is_dir()
 
     def prepare(self) -> None:
-        """Make the folders and try to write there: better now than after an hour's work.
+        """Create the directories and try to write there, before hours of work.
 
         Raises:
-            OSError: where that is not possible; it names the folder.
+            OSError: if that is not possible; it names the directory.
         """
         for folder in (self.results, self.runs):
             folder.mkdir(parents=True, exist_ok=True)
@@ -82,12 +83,12 @@ class Store:
         return self.runs / "checkpoints" / f"{training.id}.pt"
 
     def weights_path(self, weights: WeightsFile) -> Path:
-        """A link to the user's file that training runs start from, with the ending of its name."""
+        """The link to the user's file of initial weights; it has the suffix of that file."""
         found = sorted((self.runs / "weights").glob(f"{weights.sha256}*"))
         return found[0] if found else self.runs / "weights" / f"{weights.sha256}.pth"
 
     def link_weights(self, weights: WeightsFile, path: Path) -> None:
-        """Link the file `path` of the user, which holds `weights`, under `runs`."""
+        """Link the user's file `path`, which contains `weights`, under `runs`."""
         link = self.runs / "weights" / f"{weights.sha256}{path.suffix}"
         link.parent.mkdir(parents=True, exist_ok=True)
         if not link.exists():
@@ -102,13 +103,13 @@ class Store:
         return self.runs / "predictions" / f"{evaluation.id}.json"
 
     def samples_path(self, profile: Profile) -> Path:
-        """What an unfinished profile has measured so far."""
+        """The samples of an unfinished profile."""
         return self.runs / "samples" / f"{profile.id}.json"
 
     def data_path(self, data: Data) -> Path:
-        """The folder of a data set, with `train/` and `valid/`.
+        """The directory of a data set, with `train/` and `valid/`.
 
-        An embedded set's name tells its parameters; a user's set is a folder of links.
+        The name of an embedded set contains its parameters; a user's set is a directory of links.
         """
         if isinstance(data, FolderData):
             return self.runs / "data" / f"{data.name}-{data.train[:8]}-{data.valid[:8]}"
@@ -117,11 +118,11 @@ class Store:
         return self.runs / "data" / f"{data.kind}-{name}"
 
     def held_out_path(self, annotations_hash: str, part: str) -> Path:
-        """Annotations of a part of a training set of the user, split by us."""
+        """Annotations of one part of a user's training set, after holding out videos."""
         return self.runs / "data" / "splits" / f"{annotations_hash[:16]}-{part}.json"
 
     def lock(self, work: AnyWork) -> FileLock:
-        """Held while the work is done, so that two sweeps never do it twice at once."""
+        """A lock for the time of the work, so that two sweeps never do it at the same time."""
         folder = self.runs / "locks"
         folder.mkdir(parents=True, exist_ok=True)
         return FileLock(folder / f"{work.id}.lock")
@@ -132,37 +133,37 @@ class Store:
         return self._load_path(path) if path.exists() else None
 
     def done(self, work: AnyWork) -> bool:
-        """Whether `work` has a record that need not be made again."""
+        """Return whether `work` has a record that need not be made again."""
         record = self.load(work)
         return record is not None and record.status not in self.retry
 
     def save(self, record: Record) -> Path:
-        """Write a record aside, with its hash, and move it into place; one that is there stands.
+        """Write a record and its hash, atomically. It replaces only a record to be retried.
 
         Raises:
-            UserError: where it contradicts itself; nothing is written then.
+            UserError: if the record contradicts itself; nothing is written then.
         """
         path = self.record_path(record.work)
         if self.done(record.work):
             return path
         content = plain(record)
         try:
-            Record.model_validate(content)  # copies of a record may not have been
+            Record.model_validate(content)  # copies of a record may be unvalidated
         except ValidationError as error:
             raise UserError(
-                f"{path}: {_first(error)}; not a record, so it is not written"
+                f"{path}: {_first(error)}; not a valid record, so it is not written"
             ) from None
         content[_SEAL] = seal(content)
         write_text(path, json.dumps(content, separators=(",", ":"), allow_nan=False) + "\n")
         return path
 
     def records(self, *kinds: str, strict: bool = False) -> Iterator[Record]:
-        """Every record of some kinds (all, where none is named), by kind and id.
+        """Yield every record of some kinds (default: all), by kind and id.
 
-        What is no record at all (another name, empty, somebody else's) is left out with a warning.
+        Stray files (another name, empty, the record of other work) are skipped with a warning.
 
         Raises:
-            UserError: where a record is broken; with `strict`, at a stray file as well.
+            UserError: if a record is damaged; with `strict`, also for a stray file of a valid name.
         """
         for kind in kinds or _KINDS:
             for path in sorted((self.results / f"{kind}s").glob("*.json")):
@@ -180,7 +181,7 @@ class Store:
         """The record of an id, or None.
 
         Raises:
-            UserError: where its file is broken.
+            UserError: if its file is damaged.
         """
         name = f"{id}.json"
         path = self.results / f"{kind}s" / name
@@ -202,21 +203,21 @@ class Store:
 
 
 def seal(content: dict[str, Any]) -> str:
-    """The SHA-256 of a record's JSON object without its own: keys sorted, no spaces."""
+    """Return the SHA-256 of a record's JSON object without the hash: keys sorted, no spaces."""
     rest = {key: value for key, value in content.items() if key != _SEAL}
     canonical = json.dumps(rest, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 
 def _parsed(path: Path) -> Record:
-    """The record in a file."""
+    """Read the record in a file."""
     text = path.read_bytes()
     if not text.strip():
         raise StrayFileError(f"{path}: is empty; {_MEND}")
     try:
         content = from_json(text)
         known = content.get(_SEAL) if isinstance(content, dict) else None
-        intact = known is None or known == seal(content)  # versions before this one wrote none
+        intact = known is None or known == seal(content)  # earlier versions wrote no hash
     except ValueError as error:
         reason = " ".join(str(error).split())[:80]
         raise UserError(f"{path}: not JSON ({reason}); {_MEND}") from None
@@ -228,27 +229,27 @@ def _parsed(path: Path) -> Record:
         record = Record.model_validate(content)
     except ValidationError as error:
         raise UserError(
-            f"{path}: {_first(error)}; not a record of this version, or changed by hand; {_MEND}"
+            f"{path}: {_first(error)}; not a record of this version, or edited by hand; {_MEND}"
         ) from None
-    place = Path(f"{record.work.kind}s") / f"{record.id}.json"
-    if path.parts[-2:] != place.parts:
+    expected = Path(f"{record.work.kind}s") / f"{record.id}.json"
+    if path.parts[-2:] != expected.parts:
         raise StrayFileError(
-            f"{path}: holds the record that belongs in {place}; move it there, or away"
+            f"{path}: holds the record that belongs in {expected}; move it there, or delete it"
         )
     return record
 
 
 def _first(error: ValidationError) -> str:
-    """The first fault, with its field."""
+    """Describe the first error, with its field."""
     first = error.errors(include_url=False)[0]
     field = ".".join(str(part) for part in first["loc"]) or "record"
     return f"{field[:60]}: {first['msg'].removeprefix('Value error, ')}"
 
 
 def _warn(message: str) -> None:
-    """Tell a person once in this process, on stderr.
+    """Print a warning on stderr, once per process.
 
-    Not by Python's `warnings`: those carry a line of code, and whether they show is up to filters.
+    Python's `warnings` would add a line of code, and filters may hide them.
     """
     if message not in _warned:
         _warned.add(message)

@@ -1,4 +1,4 @@
-"""Records are whole, immutable and refused when they were changed by hand."""
+"""Records are written whole, never change, and are refused after an edit by hand."""
 
 import errno
 import json
@@ -52,15 +52,15 @@ def test_a_failure_is_not_done(store):
     assert store.done(WORK)
 
 
-def test_a_record_that_is_there_stands(store):
-    """Another runner that did the same work meanwhile writes over nothing."""
+def test_an_existing_record_is_kept(store):
+    """A second runner that did the same work does not overwrite the record."""
     store.save(record(macs=7))
     store.save(record(macs=8))
     assert store.load(WORK).result == CountResult(encoder_macs=7)
 
 
 @pytest.mark.parametrize("status", ["out_of_memory", "diverged"])
-def test_what_is_to_be_tried_again_gives_way(store, status):
+def test_a_record_to_be_retried_is_replaced(store, status):
     store.save(record(status=status))
     assert store.done(WORK)
     again = Store(store.results, store.runs, retry=("failed", status))
@@ -82,7 +82,7 @@ CHANGES = [
 
 @pytest.mark.parametrize(("change", "message"), CHANGES)
 def test_a_record_that_was_changed_is_refused(store, change, message):
-    """By its hash; one of an earlier version has none, and is held against itself."""
+    """The hash detects it. Without a hash, as in earlier versions, the fields are validated."""
     path = store.save(record())
     content = json.loads(path.read_text())
     change(content)
@@ -105,7 +105,7 @@ def test_a_changed_number_is_noticed(store):
         store.load(WORK)
 
 
-def test_the_hash_is_of_what_a_record_says_and_not_of_how(store):
+def test_the_hash_depends_on_the_content_and_not_on_the_layout(store):
     saved = record()
     path = store.save(saved)
     content = json.loads(path.read_text())
@@ -132,7 +132,7 @@ def test_a_record_without_a_hash_is_read(store):
         ({"work": WORK.model_copy(update={"frames": 0})}, "work.count.frames: Input should be"),
     ],
 )
-def test_what_could_not_be_read_again_is_not_written(store, changes, message):
+def test_an_invalid_record_is_not_written(store, changes, message):
     with pytest.raises(UserError, match=message):
         store.save(record().model_copy(update=changes))
     assert not list(store.results.rglob("*.json"))
@@ -151,7 +151,7 @@ def test_a_file_that_is_no_record_is_one_line(store, content):
     assert "\n" not in str(caught.value)
 
 
-def test_a_listing_passes_over_what_is_no_record_and_says_so_once(store, capsys):
+def test_a_listing_skips_stray_files_and_warns_once(store, capsys):
     saved = record()
     path = store.save(saved)
     folder = path.parent
@@ -163,20 +163,20 @@ def test_a_listing_passes_over_what_is_no_record_and_says_so_once(store, capsys)
     (folder / f"{'c' * 16}.json").mkdir()
     for _ in range(2):
         assert list(store.records()) == [saved]
-    told = capsys.readouterr().err.splitlines()
-    assert all(line.startswith(f"warning: {folder}/") for line in told)
-    assert [line.endswith("json: not a record's name; skipped") for line in told].count(True) == 4
-    assert f"warning: {folder}/{'a' * 16}.json: is empty" in "\n".join(told)
-    assert f"{'b' * 16}.json: holds the record that belongs in counts/{WORK.id}.json" in str(told)
-    assert f"{'c' * 16}.json: cannot be read (Is a directory)" in str(told)
-    assert len(told) == 7
+    lines = capsys.readouterr().err.splitlines()
+    assert all(line.startswith(f"warning: {folder}/") for line in lines)
+    assert [line.endswith("json: not a record's name; skipped") for line in lines].count(True) == 4
+    assert f"warning: {folder}/{'a' * 16}.json: is empty" in "\n".join(lines)
+    assert f"{'b' * 16}.json: holds the record that belongs in counts/{WORK.id}.json" in str(lines)
+    assert f"{'c' * 16}.json: cannot be read (Is a directory)" in str(lines)
+    assert len(lines) == 7
     with pytest.raises(UserError, match="is empty"):
         list(store.records(strict=True))
 
 
 @pytest.mark.parametrize("change", [lambda text: text[:-20], lambda text: text.replace("7", "8")])
 def test_a_listing_stops_at_a_broken_record(store, change):
-    """A number that is missing from a table without a word would be worse."""
+    """To skip it would silently remove a number from a table."""
     path = store.save(record())
     path.write_text(change(path.read_text()))
     with pytest.raises(UserError, match=r"not JSON|was changed after it was written"):
@@ -209,7 +209,7 @@ COMMITTED = sorted(
 )
 
 
-def test_every_committed_record_is_what_its_hash_says():
+def test_every_committed_record_matches_its_hash():
     folders = {path.parent.parent for path in COMMITTED}
     records = [r for folder in folders for r in Store(folder, folder).records(strict=True)]
     assert len(records) == len(COMMITTED) > 600
@@ -235,12 +235,12 @@ def test_an_interrupted_write_leaves_the_old_file(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_provenance_says_where_it_comes_from():
-    told = provenance("cpu", 1)
-    assert told.device.kind == "cpu"
-    assert told.device.name
-    assert "torch" in told.packages
-    assert told.git_revision is None or len(told.git_revision) == 40
+def test_provenance_has_device_packages_and_revision():
+    here = provenance("cpu", 1)
+    assert here.device.kind == "cpu"
+    assert here.device.name
+    assert "torch" in here.packages
+    assert here.git_revision is None or len(here.git_revision) == 40
 
 
 @pytest.mark.parametrize("name", ["gpu", "cuda:x", "cuda:97"])
@@ -249,14 +249,14 @@ def test_a_device_that_is_not_there_is_refused(name):
         resolve_device(name)
 
 
-def test_the_processor_has_a_name():
+def test_the_cpu_has_a_name():
     device = describe_device("cpu", 2)
     assert device.threads == 2
     assert device.memory_bytes
     assert "cores" in device.name
 
 
-def test_a_full_disk_is_told_by_the_file_and_leaves_nothing(tmp_path, monkeypatch):
+def test_a_full_disk_is_reported_with_the_file_and_leaves_nothing(tmp_path, monkeypatch):
     def full(*arguments: object) -> None:
         raise OSError(28, "No space left on device")
 
@@ -272,7 +272,7 @@ def test_a_full_disk_is_told_by_the_file_and_leaves_nothing(tmp_path, monkeypatc
     assert kept.read_text() == "before"
 
 
-def test_a_folder_that_cannot_be_written_is_named(store, monkeypatch):
+def test_a_directory_that_cannot_be_written_is_named(store, monkeypatch):
     def refuse(dir):
         raise OSError(errno.EROFS, "Read-only file system", f"{dir}/tmp3ayc1owe")
 
@@ -283,7 +283,7 @@ def test_a_folder_that_cannot_be_written_is_named(store, monkeypatch):
 
 
 def test_a_device_is_not_replaced_by_a_file(tmp_path):
-    """What `--out /dev/full` would do, for a user who may."""
+    """As with `--out /dev/full`, for a user with the permission."""
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     with pytest.raises(OSError, match="is no regular file") as caught:

@@ -1,1 +1,1 @@
-"""Speed, memory and MACs: how each is measured, counted or predicted."""
+"""Measures, counts or predicts speed, memory and MACs."""

@@ -1,4 +1,4 @@
-"""Clocks for scopes: marks are dropped while code runs, and read when all of it is done."""
+"""Clocks that time scopes: marks are recorded while code runs, and read when it has finished."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ class Clock(Protocol):
     """Marks points in time without waiting for the device."""
 
     def mark(self) -> Any:
-        """A point in time, in the order of the device's work."""
+        """Record a point in time, in the order of the device's work."""
 
     def finish(self) -> None:
-        """Wait until all marks can be read; once, at the end."""
+        """Wait until all marks can be read. Called once, at the end."""
 
     def seconds(self, start: Any, end: Any) -> float:
-        """Between two marks."""
+        """Return the time between two marks."""
 
 
 class HostClock:
-    """A processor's own clock."""
+    """The clock of the CPU."""
 
     def mark(self) -> float:
         return time.perf_counter()
 
     def finish(self) -> None:
-        """Nothing to wait for."""
+        """Return at once: marks of the host can always be read."""
 
     def seconds(self, start: float, end: float) -> float:
         return end - start
@@ -56,15 +56,15 @@ class EventClock:
 
 
 def clock_for(device: torch.device) -> Clock:
-    """The clock of a device's own work."""
+    """Return the clock that times the work of `device`."""
     return EventClock(device) if device.type == "cuda" else HostClock()
 
 
 class Tape:
-    """Time by scope; a scope that opens within another stops the outer one's time.
+    """Time per scope. A nested scope pauses the time of the outer one.
 
-    So every moment belongs to one scope, and the scopes sum up to the whole. What no scope holds
-    is "other".
+    Every moment belongs to exactly one scope, so the scopes sum to the whole. Time outside all
+    scopes is "other".
     """
 
     def __init__(self, clock: Clock) -> None:
@@ -74,7 +74,7 @@ class Tape:
 
     @contextmanager
     def watch(self, scope: str) -> Iterator[None]:
-        """A `Watch`."""
+        """Open a scope. This method is a `Watch`."""
         self._mark(scope)
         self._open.append(scope)
         try:
@@ -85,7 +85,7 @@ class Tape:
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """The whole that is measured."""
+        """Mark the start and the end of the whole measurement."""
         self._mark("other")
         try:
             yield
@@ -93,7 +93,7 @@ class Tape:
             self._mark("end")
 
     def seconds(self) -> dict[str, float]:
-        """Waits for the device, then gives the time of every scope that opened."""
+        """Wait for the device, then return the time of every scope that opened."""
         self._clock.finish()
         taken: dict[str, float] = {}
         for (scope, start), (_, end) in pairwise(self._marks):

@@ -1,8 +1,8 @@
-"""Peak memory of code that runs on fake tensors: nothing is allocated, everything is counted.
+"""Peak memory of code that runs on fake tensors: nothing is allocated, every storage counts.
 
-A fake tensor lives exactly as long as the real one would, so the sum of the live storages, followed
-through every operation, is what an allocator would hold. Memory that kernels allocate internally
-does not show.
+A fake tensor lives exactly as long as the real one would. The sum of the live storages after each
+operation is therefore what an allocator would hold. Memory that kernels allocate internally is not
+counted.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from torch.utils._pytree import tree_leaves
 
 @dataclass
 class Peak:
-    """The largest sum of live bytes, and the operation at which it stood."""
+    """The largest sum of live bytes, and the operation that reached it."""
 
     bytes: int = 0
     at: str = ""
 
 
 class LiveBytes(TorchDispatchMode):
-    """Follows storages that are made inside it, or that `hold` names, until they die.
+    """Tracks storages that are created inside it or passed to `hold`, until they are freed.
 
-    A storage that was made before, and is not held, counts from its first use on.
+    A storage that was created earlier and not passed to `hold` counts from its first use on.
     """
 
     def __init__(self) -> None:
@@ -54,7 +54,7 @@ class LiveBytes(TorchDispatchMode):
         kwargs: dict[str, Any] | None = None,
     ) -> Any:
         if func.namespace == "aten":
-            with self:  # a composite operation shows what it is made of
+            with self:  # count the parts of a composite operation
                 parts = func.decompose(*args, **(kwargs or {}))
             if parts is not NotImplemented:
                 return parts

@@ -1,7 +1,7 @@
 """Peak memory of a clip: predicted on fake tensors, or measured on a device.
 
-Both run the same real modules through the same windows, or the same training step; a prediction
-only takes the tensors' content away.
+Both run the same modules over the same windows, or the same training step. A prediction differs
+only in its tensors, which have no content.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ from ifc_bench.store import Store
 from ifc_bench.structures import Target, Track
 from ifc_bench.tracking import ClipTracker, track_video
 
-Tell = Callable[[int, int], None]  # done, total
+Progress = Callable[[int, int], None]  # done, total
 _CPU = torch.device("cpu")
 _LOSS = LossConfig()
 
 
 class _NoTracker(ClipTracker):
-    """Takes windows and forgets them: what a tracker keeps is little, and depends on content."""
+    """Discards the windows: a tracker's state is small and depends on the content."""
 
     def update(
         self, frame_indices: object, class_probabilities: Tensor, mask_logits: Tensor
@@ -47,8 +47,8 @@ class _NoTracker(ClipTracker):
 
 
 def predict_footprint(work: Footprint) -> FootprintResult:
-    """The peak that an allocator would reach, without allocating."""
-    # It logs a traceback of every error that it raises as well.
+    """Predict the peak of an allocator, without allocating memory."""
+    # It raises its errors, and logs a traceback of each as well.
     logging.getLogger("torch._subclasses.fake_tensor").setLevel(logging.CRITICAL)
     with FakeTensorMode():
         network = _fake_network(work.model)
@@ -67,13 +67,15 @@ def predict_footprint(work: Footprint) -> FootprintResult:
 
 
 def measure_footprint(work: Footprint, device: str) -> FootprintResult:
-    """Measure the peak of torch's allocations on `device`; best in a process of its own."""
-    place = torch.device(device)
+    """Measure the peak of torch's allocations on `device`; run it in a fresh process."""
+    torch_device = torch.device(device)
     torch.set_num_threads(work.threads)
     weights = 0
     try:
-        action, weights = _real_action(work, place)
-        return FootprintResult(weights_bytes=weights, peak_bytes=_peak(place, action, weights))
+        action, weights = _real_action(work, torch_device)
+        return FootprintResult(
+            weights_bytes=weights, peak_bytes=_peak(torch_device, action, weights)
+        )
     except Exception as error:
         if not out_of_memory(error):
             raise
@@ -82,27 +84,27 @@ def measure_footprint(work: Footprint, device: str) -> FootprintResult:
         )
 
 
-def _real_action(work: Footprint, place: torch.device) -> tuple[Callable[[], None], int]:
-    """What to measure, and the bytes of the network."""
+def _real_action(work: Footprint, device: torch.device) -> tuple[Callable[[], None], int]:
+    """Return the function to measure, and the size of the network in bytes."""
     if work.purpose == "training":
-        network = build_model(work.model).to(place).to(memory_format=torch.channels_last).train()
-        return lambda: _train_twice(network, work, place, None), network_bytes(network)
+        network = build_model(work.model).to(device).to(memory_format=torch.channels_last).train()
+        return lambda: _train_twice(network, work, device, None), network_bytes(network)
     clip = torch.randint(0, 256, _video_shape(work), dtype=torch.uint8)
     weights = RandomWeights(model=work.model, instances=work.instances)
-    network = random_network(weights, place, clip[: work.frames].to(place))
+    network = random_network(weights, device, clip[: work.frames].to(device))
     network = network.to(memory_format=torch.channels_last)
     tracker = ClipTracker((work.height, work.width))
     return lambda: _infer(network, clip, work, tracker), network_bytes(network)
 
 
-def _peak(place: torch.device, action: Callable[[], None], weights: int) -> int:
-    """Bytes of torch's allocator at the peak, `weights` included."""
-    if place.type == "cuda":
+def _peak(device: torch.device, action: Callable[[], None], weights: int) -> int:
+    """Run `action` and return torch's peak allocation in bytes, `weights` included."""
+    if device.type == "cuda":
         torch.cuda.empty_cache()
-        torch.cuda.reset_peak_memory_stats(place)
+        torch.cuda.reset_peak_memory_stats(device)
         action()
-        return int(torch.cuda.max_memory_allocated(place))
-    _, peaks = cpu_peaks(place, lambda watch: action())
+        return int(torch.cuda.max_memory_allocated(device))
+    _, peaks = cpu_peaks(device, lambda watch: action())
     return weights + max(peaks.values())
 
 
@@ -115,10 +117,10 @@ def _infer(network: IFC, clip: Tensor, work: Footprint, tracker: ClipTracker) ->
 def _train_twice(
     network: IFC,
     work: Footprint,
-    place: torch.device,
+    device: torch.device,
     update: Callable[[list[nn.Parameter]], Callable[[], None]] | None,
 ) -> None:
-    """Two steps, for the second has the optimiser's moments beside it."""
+    """Run two steps, because the optimiser's moments exist only from the second one on."""
     parameters = [p for p in network.parameters() if p.requires_grad]
     if update is None:
         optimiser = torch.optim.AdamW(parameters)
@@ -129,15 +131,15 @@ def _train_twice(
     stride = _LOSS.supervision_stride
     masks = (work.instances, work.frames, -(-work.height // stride), -(-work.width // stride))
     for _ in range(2):
-        clips = torch.zeros(shape, dtype=torch.uint8, device=place)
+        clips = torch.zeros(shape, dtype=torch.uint8, device=device)
         targets = [
             Target(
-                torch.zeros(work.instances, dtype=torch.int64, device=place),
-                torch.zeros(masks, device=place),
+                torch.zeros(work.instances, dtype=torch.int64, device=device),
+                torch.zeros(masks, device=device),
             )
             for _ in range(work.clips)
         ]
-        with arithmetic(place, work.precision):
+        with arithmetic(device, work.precision):
             prediction = network(clips)
         parts = losses(prediction, targets, _LOSS, assign=_in_order)
         for parameter in parameters:
@@ -149,7 +151,7 @@ def _train_twice(
 
 
 def _moments(parameters: list[nn.Parameter]) -> Callable[[], None]:
-    """AdamW's two moments; the real one reads its step count, which a fake tensor cannot tell."""
+    """Allocate AdamW's two moments; AdamW itself would read its step count from a fake tensor."""
     held: list[Tensor] = []
 
     def step() -> None:
@@ -160,21 +162,21 @@ def _moments(parameters: list[nn.Parameter]) -> Callable[[], None]:
 
 
 def _in_order(similarity: Tensor) -> tuple[Tensor, Tensor]:
-    """Pairs the first queries with the instances: which ones they are costs no memory."""
+    """Match the first queries to the instances: the choice of queries does not affect memory."""
     pairs = torch.arange(min(similarity.shape), device=similarity.device)
     return pairs, pairs
 
 
 def _video_shape(work: Footprint) -> tuple[int, int, int, int]:
-    """Two windows: the second has the frames of the first beside it."""
+    """Return the shape of two windows: frames of the first are still in memory at the second."""
     return (work.frames + work.stride, 3, work.height, work.width)
 
 
 def _fake_network(model: ModelConfig) -> IFC:
-    """Built under fake tensors, with weights in channels-last order.
+    """Build the network under fake tensors, with weights in channels-last order.
 
-    A processor's fused kernel stands for a card's, for both keep output and row sums alone; it
-    knows no dropout, of which a card keeps no more than a seed.
+    The CPU's fused kernel replaces the GPU's: both keep only the output and the row sums. The CPU
+    kernel has no dropout, so dropout is off; the GPU kernel keeps only a seed for it.
     """
     fused = model.attention in ("efficient", "flash")
     changes = {"attention": "flash"} if fused else {}
@@ -189,11 +191,11 @@ def _fake_network(model: ModelConfig) -> IFC:
     return network
 
 
-def predict_all(works: Sequence[Footprint], store: Store, tell: Tell) -> list[Record]:
-    """The record of each prediction, made where there is none."""
+def predict_all(works: Sequence[Footprint], store: Store, progress: Progress) -> list[Record]:
+    """Return the record of each prediction; missing ones are computed and saved."""
     records = []
     for done, work in enumerate(works):
-        tell(done, len(works))
+        progress(done, len(works))
         record = store.load(work)
         records.append(record or _save(work, predict_footprint(work), "cpu", store))
     return records
@@ -204,18 +206,18 @@ def check_all(
     store: Store,
     device: str,
     described: Device,
-    tell: Tell,
+    progress: Progress,
 ) -> list[tuple[Record, Record]]:
-    """Prediction and measurement of each, every measurement in a process of its own.
+    """Return the records of each prediction and its measurement, made in a fresh process.
 
     Raises:
-        UserError: where a measurement failed for another reason than memory.
+        UserError: if a measurement failed for a reason other than lack of memory.
     """
     here = _on_this_allocator(works, described)
     predicted = predict_all(here, store, lambda done, total: None)
     pairs = []
     for done, (work, prediction) in enumerate(zip(here, predicted, strict=True)):
-        tell(done, len(here))
+        progress(done, len(here))
         real = work.model_copy(update={"measured_on": described.name})
         record = store.load(real)
         if record is None or not store.done(real):
@@ -229,13 +231,13 @@ def check_all(
 
 
 def _on_this_allocator(works: Sequence[Footprint], device: Device) -> list[Footprint]:
-    """The same for the allocator that is here.
+    """Adapt the works to the allocator of `device`.
 
-    A processor's only fused kernel is called flash, and it knows no dropout, so no training.
+    The CPU's only fused kernel is called flash. It has no dropout, so it cannot train.
     """
     if device.kind == "cuda":
         return list(works)
-    found = []
+    adapted = []
     for work in works:
         model = work.model
         if model.attention == "efficient":
@@ -243,8 +245,8 @@ def _on_this_allocator(works: Sequence[Footprint], device: Device) -> list[Footp
         if model.attention == "flash" and work.purpose == "training":
             continue
         changes = {"model": model, "allocator": "cpu", "threads": device.threads or 1}
-        found.append(work.model_copy(update=changes))
-    return list(dict.fromkeys(found))
+        adapted.append(work.model_copy(update=changes))
+    return list(dict.fromkeys(adapted))
 
 
 def _save(work: Footprint, result: FootprintResult, device: str, store: Store) -> Record:

@@ -1,4 +1,4 @@
-"""How well a median is known. No torch."""
+"""The confidence interval of a median. Imports no torch."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ CONFIDENCE = 0.95
 
 
 def median_interval(samples: Sequence[float]) -> tuple[float, float] | None:
-    """A 95% interval of the median from order statistics, free of any distribution.
+    """Return a 95% interval of the median from order statistics, for any distribution.
 
-    The k-th smallest and k-th largest of n samples hold the median between them with probability
-    1 - 2 P(Binomial(n, 1/2) < k); the largest k that keeps 95% is taken. None below 6 samples,
-    where even smallest and largest do not reach 95%.
+    The median lies between the k-th smallest and k-th largest of n samples with probability
+    1 - 2 P(Binomial(n, 1/2) < k). The largest k that keeps 95% is used. None below 6 samples: even
+    the smallest and the largest do not reach 95%.
     """
     ordered = sorted(samples)
     outside = (1 - CONFIDENCE) / 2
-    rank = 0  # the largest k with P(Binomial < k) below what may lie outside
+    rank = 0  # the largest k with P(Binomial < k) <= outside
     while rank < len(ordered) // 2 and bdtr(rank, len(ordered), 0.5) <= outside:
         rank += 1
     if rank < 1:

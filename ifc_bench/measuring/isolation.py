@@ -1,9 +1,9 @@
-"""Fresh processes: how all of them are started, and what becomes of a function called in one.
+"""Spawns worker processes, and runs one function in a fresh process.
 
-On a processor the allocator of the C library gives large tensors back to the system when they are
-freed, and the next one is faulted in again page by page. At T = 20 that was more than half of the
-time of full attention, which a card's caching allocator never pays. So processes started here keep
-what they freed, where that library is glibc; others ignore the settings.
+On a CPU, the C library returns the memory of freed large tensors to the system, and the next one is
+faulted in again page by page. At T = 20 this took more than half of the time of full attention. A
+GPU's caching allocator has no such cost. Processes started here therefore keep freed memory if the
+C library is glibc; others ignore the settings.
 """
 
 from __future__ import annotations
@@ -31,25 +31,25 @@ CONTEXT = multiprocessing.get_context("spawn")
 _ENVIRONMENT = {
     "MALLOC_MMAP_MAX_": "0",  # large tensors come from the heap
     "MALLOC_TRIM_THRESHOLD_": str(1 << 40),  # which never shrinks
-    "KINETO_LOG_LEVEL": "99",  # torch's profiler reports its own starts
+    "KINETO_LOG_LEVEL": "99",  # torch's profiler would log its own starts
 }
 
 
 @dataclass(frozen=True)
 class Died:
-    """The process ended without an answer; `message` says how."""
+    """The process ended without a result; `message` is a traceback or its exit code."""
 
     message: str
 
 
 def in_process(function: Callable[..., Any], *arguments: Any) -> Any:
-    """What `function(*arguments)` gives in a process of its own.
+    """Run `function(*arguments)` in a fresh process and return its result.
 
-    An exception there comes back as `Died` with its traceback, a killed process as `Died` as well.
-    Ends with this process, however that ends.
+    An exception is returned as `Died` with its traceback, a killed process as `Died` as well. The
+    process ends with this one, however this one ends.
 
     Raises:
-        UserError: where `function` raised one.
+        UserError: if `function` raised one.
     """
     here, there = CONTEXT.Pipe(duplex=False)
     started: list[SpawnProcess] = []
@@ -72,16 +72,17 @@ def in_process(function: Callable[..., Any], *arguments: Any) -> Any:
 
 
 def start(body: Callable[..., None], *arguments: Any) -> SpawnProcess:
-    """A process that runs `body(*arguments)` and keeps its memory; what the user set stays.
+    """Start a process that runs `body(*arguments)` and keeps freed memory.
 
-    It ends with this one, for nobody would read its work. Interrupts are not for it: this process
-    decides what they mean. What of the user's own was named here may be imported there.
+    Environment variables that the user has set stay. The process ends with this one, because its
+    results would be lost. It ignores interrupts, which this process handles. It may import the same
+    modules of the user as this process.
     """
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)  # read when a process starts, so too late for this one
-    # No daemon, for a daemon may have no loader processes of its own.
+    # Not a daemon, because a daemon cannot start data loader processes.
     process = CONTEXT.Process(target=_begin, args=(body, arguments, named()))
-    # Inherited, so that an interrupt from the terminal cannot meet it before it ignores them.
+    # The process inherits the mask, so no interrupt reaches it before it ignores them.
     held = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         process.start()
@@ -91,7 +92,7 @@ def start(body: Callable[..., None], *arguments: Any) -> SpawnProcess:
 
 
 def ending(code: int | None) -> str:
-    """Say in words what the exit code of a process means that gave no report."""
+    """Describe the exit code of a process that ended without a report."""
     if code is None or code >= 0:
         return f"the process ended with exit code {code} before its work was done"
     name = signal.Signals(-code).name if -code in set(signal.Signals) else f"signal {-code}"
@@ -101,10 +102,10 @@ def ending(code: int | None) -> str:
 
 @contextmanager
 def measuring(waiting: Callable[[], None]) -> Iterator[None]:
-    """Hold this machine for measuring: whoever else wants to measure here waits.
+    """Lock this machine for measuring; other runners wait.
 
-    One lock for a user of the machine, whatever results folder and device, because two
-    measurements share its cores. `waiting` is called once where it must be waited for.
+    There is one lock per user of the machine, for all results directories and devices, because two
+    measurements share its cores. `waiting` is called once if another runner holds the lock.
     """
     folder = Path(tempfile.gettempdir()) / f"ifc-bench-{os.getuid()}"
     folder.mkdir(mode=0o700, exist_ok=True)
@@ -122,16 +123,16 @@ def measuring(waiting: Callable[[], None]) -> Iterator[None]:
 
 @contextmanager
 def uninterrupted() -> Iterator[None]:
-    """Let an interrupt wait until the block is over, so that what it starts is not lost half-way.
+    """Delay interrupts until the end of the block, so that a process that it starts is not lost.
 
-    Only the main thread is ever interrupted; elsewhere this does nothing.
+    Only the main thread receives interrupts; in other threads this does nothing.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    came: list[int] = []
+    received: list[int] = []
     usual = {
-        number: signal.signal(number, lambda number, _: came.append(number))
+        number: signal.signal(number, lambda number, _: received.append(number))
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     }
     try:
@@ -139,7 +140,7 @@ def uninterrupted() -> Iterator[None]:
     finally:
         for number, handler in usual.items():
             signal.signal(number, handler)
-        for late in came:
+        for late in received:
             signal.raise_signal(late)
 
 

@@ -1,9 +1,9 @@
-"""Multiply-adds of real modules, counted on the meta device: no memory, no time.
+"""MACs of the real modules, counted on the meta device: no memory, no time.
 
-The unit is the paper's (Table 1, after fvcore): one multiply-add of a matrix product or a
-convolution counts 1, a normalisation 5 for each element (2 with fixed statistics), elementwise
-work 0. Attention is counted in every implementation. An operation in neither list is an error,
-never a silent zero.
+The unit is that of the paper's Table 1, after fvcore: 1 for each multiply-accumulate of a matrix
+product or a convolution, 5 for each element of a normalisation (2 with fixed statistics), 0 for
+elementwise operations. Attention is counted in every implementation. An operation in neither list
+raises an error; it never counts as 0 silently.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def _frozen_norm(inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> int:
 
 
 def attention_macs(inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> int:
-    """Scores and mixing: q [B, heads, L, E] with k [B, heads, S, E] and v [B, heads, S, F]."""
+    """Scores and weighted sum for q [B, heads, L, E], k [B, heads, S, E], v [B, heads, S, F]."""
     query, key, value = inputs[:3]
     scores = query.numel() * key.shape[-2]
     mixing = prod(query.shape[:-1]) * key.shape[-2] * value.shape[-1]
@@ -76,7 +76,7 @@ _SHAPE_AND_MEMORY = """
     empty empty_like expand full lift_fresh linspace new_empty new_zeros ones permute select slice
     split split_with_sizes squeeze stack t transpose unbind unsqueeze view zeros zeros_like
 """
-# The paper's unit leaves out elementwise work, softmax and pooling.
+# Elementwise operations, softmax and pooling count 0 in the paper's unit.
 _ELEMENTWISE = """
     _safe_softmax _softmax add add_ bitwise_not bitwise_or cos cumsum div div_ dropout ge
     masked_fill max_pool2d_with_indices mean mul mul_ native_dropout pow relu relu_ rsqrt sigmoid
@@ -86,12 +86,12 @@ _FREE = frozenset(f"aten::{name}" for name in (_SHAPE_AND_MEMORY + _ELEMENTWISE)
 
 
 class MacCounter(TorchDispatchMode):
-    """Counts multiply-adds of everything that runs inside it.
+    """Counts the MACs of all operations that run inside it.
 
     `total` is the sum; `by_operation` splits it by operator.
 
     Raises:
-        NotImplementedError: from the model's own call, for an operator the counter does not know.
+        NotImplementedError: from the model's own call, for an operator in neither list.
     """
 
     def __init__(self) -> None:
@@ -116,22 +116,22 @@ class MacCounter(TorchDispatchMode):
             self.by_operation[name] = self.by_operation.get(name, 0) + macs
         elif name not in _FREE:
             raise NotImplementedError(
-                f"{name}: the counter does not know this operation; add it to the counted or the "
-                "free ones in ifc_bench/measuring/macs.py"
+                f"{name}: no MACs are defined for this operation; add it to _COUNTED, or to the "
+                "operations that count 0, in ifc_bench/measuring/macs.py"
             )
         return output
 
 
 def probed(model: ModelConfig) -> None:
-    """Try the attention kernel before counting begins: the trial's products are not the model's."""
+    """Try the attention kernel before counting, so that the MACs of the trial do not count."""
     require_kernel(model.attention, torch.device("meta"), torch.float32)
 
 
 def encoder_macs(model: ModelConfig, frames: int, height: int, width: int) -> int:
-    """Multiply-adds of the communication module for one clip (paper, Table 1).
+    """Return the MACs of the communication module for one clip (paper, Table 1).
 
-    `height` and `width` are those of the frame in pixels; tokens lie at the backbone's last
-    stride, rounded up.
+    `height` and `width` are the frame size in pixels. Tokens are at the backbone's last stride,
+    rounded up.
     """
     stride = model.backbone.strides[-1]
     tokens = -(-height // stride) * -(-width // stride)

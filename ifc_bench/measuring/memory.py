@@ -1,7 +1,7 @@
-"""Peak memory of one pass: torch's own count, scope by scope, and what the system sees.
+"""Peak memory of one pass: torch's allocations per scope, and the numbers of the system.
 
-On a card torch's allocator keeps the peak; on a processor its profiler reports every allocation.
-Counters are reset only where a scope opens or closes, never while they are read.
+On a GPU torch's allocator keeps the peak; on a CPU its profiler reports every allocation. Counters
+are reset only where a scope opens or closes, never while they are read.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from ifc_bench.tracking.watch import Watch
 
 _MARK = "scope:"
 _UNITS = {"GiB": 1 << 30, "MiB": 1 << 20, "KiB": 1 << 10, "GB": 1 << 30, "MB": 1 << 20, "bytes": 1}
-_FULL = (  # as the host's allocators, cuDNN and the driver say it
+_FULL = (  # messages of the host's allocators, cuDNN and the driver
     "can't allocate memory",
     "annot allocate memory",
     "not enough memory",
@@ -39,9 +39,9 @@ _ASKED = re.compile(r"ried to allocate ([\d.]+) (GiB|MiB|KiB|GB|MB|bytes)")
 
 
 def measure_memory(subject: Subject, card: Card | None) -> Memory:
-    """Peaks of one pass over the first video; allocations of torch, and the system's view."""
-    on_card = subject.device.type == "cuda"
-    peaks = _cuda_peaks if on_card else cpu_peaks
+    """Measure one pass over the first video: torch's peaks, and the numbers of the system."""
+    on_gpu = subject.device.type == "cuda"
+    peaks = _cuda_peaks if on_gpu else cpu_peaks
     watched = subject.network if subject.watchable else None
 
     def one_pass(watch: Watch) -> None:
@@ -49,12 +49,12 @@ def measure_memory(subject: Subject, card: Card | None) -> Memory:
             subject.run(0, watch)
 
     held, by_scope = peaks(subject.device, one_pass)
-    held = held if on_card else network_bytes(subject.network)
+    held = held if on_gpu else network_bytes(subject.network)
     processes = card.processes() if card else None
     return Memory(
         weights_bytes=held,
         peak_allocated_bytes=held + max(by_scope.values()),
-        peak_reserved_bytes=torch.cuda.max_memory_reserved(subject.device) if on_card else None,
+        peak_reserved_bytes=torch.cuda.max_memory_reserved(subject.device) if on_gpu else None,
         scope_increase_bytes=by_scope,
         process_bytes=_own(processes),
         device_used_bytes=card.used_bytes() if card else None,
@@ -63,7 +63,7 @@ def measure_memory(subject: Subject, card: Card | None) -> Memory:
 
 
 def network_bytes(network: torch.nn.Module) -> int:
-    """Parameters and buffers."""
+    """Return the size of all parameters and buffers."""
     held = [*network.parameters(), *network.buffers()]
     return sum(tensor.numel() * tensor.element_size() for tensor in held)
 
@@ -71,9 +71,9 @@ def network_bytes(network: torch.nn.Module) -> int:
 def cpu_peaks(
     device: torch.device, action: Callable[[Watch], object]
 ) -> tuple[int, dict[str, int]]:
-    """The largest increase of torch's allocations in each scope, from the profiler's trace.
+    """Return 0, and the largest increase of torch's allocations in each scope.
 
-    What was allocated before is not known to the profiler and counts 0.
+    The increases come from the profiler's trace. It does not see earlier allocations: they count 0.
     """
 
     @contextmanager
@@ -91,7 +91,7 @@ def cpu_peaks(
 
 
 def _peaks_of_trace(events: list[dict[str, Any]]) -> dict[str, int]:
-    """Walk allocations and scopes in order of time; a peak is what each rose to above the start."""
+    """Walk allocations and scopes in order of time; a peak is the highest level above the start."""
     steps: list[tuple[float, int, int | str]] = []  # time, order at equal times, what happened
     for event in events:
         name = str(event.get("name", ""))
@@ -117,13 +117,13 @@ def _peaks_of_trace(events: list[dict[str, Any]]) -> dict[str, int]:
 def _cuda_peaks(
     device: torch.device, action: Callable[[Watch], object]
 ) -> tuple[int, dict[str, int]]:
-    """The same from the CUDA allocator; its counters follow the host, so nothing must wait."""
+    """Do the same with the CUDA allocator. It counts on the host: no synchronisation is needed."""
     held = int(torch.cuda.memory_allocated(device))
     peaks: dict[str, int] = {}
     opened = ["other"]
 
     def turn() -> None:
-        """Read the peak of the scope that was open, then start anew."""
+        """Record the peak of the open scope, then reset the counter."""
         peak = int(torch.cuda.max_memory_allocated(device)) - held
         peaks[opened[-1]] = max(peaks.get(opened[-1], 0), peak)
         torch.cuda.reset_peak_memory_stats(device)
@@ -145,7 +145,7 @@ def _cuda_peaks(
 
 
 def out_of_memory(error: BaseException) -> bool:
-    """Whether `error` means that memory ran out, on a GPU or on the host."""
+    """Return whether `error` means that memory ran out, on a GPU or on the host."""
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
     if isinstance(error, OSError):
@@ -154,11 +154,11 @@ def out_of_memory(error: BaseException) -> bool:
 
 
 def asked_bytes(error: BaseException) -> int | None:
-    """The size that torch says it asked for when memory ran out."""
-    found = _ASKED.search(str(error))
-    return int(float(found[1]) * _UNITS[found[2]]) if found else None
+    """Return the size that torch requested when memory ran out; None if it is not reported."""
+    match = _ASKED.search(str(error))
+    return int(float(match[1]) * _UNITS[match[2]]) if match else None
 
 
 def _own(processes: dict[int, int | None] | None) -> int | None:
-    """NVML's count for this process; None in a container that numbers processes its own way."""
+    """Return NVML's count for this process; None in a container with its own process ids."""
     return None if processes is None else processes.get(os.getpid())

@@ -1,8 +1,8 @@
-"""Measure profiles: every measurement in its own process, all subjects taking turns.
+"""Measure profiles: every measurement in its own process, with all subjects in turn.
 
-Round by round each subject is measured once, in an order that rotates, so that a drift of the
-machine does not look like a difference between subjects. What was measured is kept under the runs
-folder after every process, so that an interrupted session goes on where it was.
+Each round measures every subject once, in an order that rotates, so that a drift of the machine
+does not look like a difference between subjects. Samples are saved under the runs directory after
+every process, so an interrupted session resumes from them.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from ifc_bench.records import ProcessSamples, ProfileResult, Record, Status
 from ifc_bench.store import Store
 
 _SPECIAL = ("efficient", "flash")  # attention kernels that not every device has
-# What comes next (None: the end of another runner's measuring), processes done, and in all.
-Tell = Callable[[Profile | None, int, int], None]
+# The next profile (None: waiting for another runner to finish), processes done, total.
+Progress = Callable[[Profile | None, int, int], None]
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class OutOfMemory:
 
 @dataclass(frozen=True)
 class Measured:
-    """The report of a process that measured."""
+    """The report of a process that has measured."""
 
     frames: list[int]
     samples: ProcessSamples
@@ -53,32 +53,33 @@ class _Kept(BaseModel):
 
 
 def measure_profiles(
-    profiles: Sequence[Profile], store: Store, device: str, tell: Tell
+    profiles: Sequence[Profile], store: Store, device: str, progress: Progress
 ) -> Iterator[Record]:
-    """Measure all of `profiles` on `device`; gives each record when its last process is done.
+    """Measure all of `profiles` on `device`; yield each record after its last process.
 
-    One runner of a machine measures at a time. What another measured meanwhile is not done again.
+    Only one runner measures on a machine at a time. A profile that another one has measured in the
+    meantime is not measured again.
 
     Raises:
-        UserError: where a checkpoint, data or an attention kernel is not there.
+        UserError: if a checkpoint, data or an attention kernel is missing.
     """
-    with measuring(lambda: tell(None, 0, len(profiles))):
+    with measuring(lambda: progress(None, 0, len(profiles))):
         left = [work for work in profiles if not store.done(work)]
-        yield from _measure_all(left, store, device, tell)
+        yield from _measure_all(left, store, device, progress)
 
 
 def _measure_all(
-    profiles: Sequence[Profile], store: Store, device: str, tell: Tell
+    profiles: Sequence[Profile], store: Store, device: str, progress: Progress
 ) -> Iterator[Record]:
     kept = {work.id: _kept(store, work) for work in profiles}
     ended: set[str] = set()
     turns = list(_turns(profiles))
-    for place, (number, work) in enumerate(turns):
-        tell(work, place, len(turns))
+    for position, (number, work) in enumerate(turns):
+        progress(work, position, len(turns))
         so_far = kept[work.id]
         if work.id in ended or len(so_far.processes) > number:
             continue
-        answer = in_process(measure_once, work, store, device, place)
+        answer = in_process(measure_once, work, store, device, position)
         if isinstance(answer, Measured):
             so_far.frames = answer.frames
             so_far.processes.append(answer.samples)
@@ -88,7 +89,7 @@ def _measure_all(
         ended.add(work.id)
         yield _record(store, work, device, so_far, answer)
         store.samples_path(work).unlink(missing_ok=True)
-    for work in profiles:  # all of whose processes were done before this session began
+    for work in profiles:  # all processes were done in an earlier session
         if work.id not in ended:
             yield _record(store, work, device, kept[work.id], None)
             store.samples_path(work).unlink(missing_ok=True)
@@ -97,10 +98,10 @@ def _measure_all(
 def require_kernels(works: Sequence[Profile], device: str) -> None:
     """Try every attention kernel once, before hours of other work.
 
-    In a process of its own: CUDA in this one would look like a stranger on the GPU.
+    Runs in a fresh process: CUDA in this one would count as another program on the GPU.
 
     Raises:
-        UserError: where one is not available.
+        UserError: if one is not available.
     """
     special = {(w.model.attention, w.precision) for w in works if w.model.attention in _SPECIAL}
     for kernel, precision in sorted(special):
@@ -116,16 +117,16 @@ def _try_kernel(kernel: AttentionKernel, precision: Arithmetic, device: str) -> 
     require_kernel(kernel, torch.device(device), DTYPES[precision])
 
 
-def measure_once(work: Profile, store: Store, device: str, place: int) -> Measured | OutOfMemory:
-    """One process's part of `work`, in this process."""
+def measure_once(work: Profile, store: Store, device: str, position: int) -> Measured | OutOfMemory:
+    """Measure one process's share of `work`, in this process."""
     sampler = None
-    if device != "cpu":  # before CUDA starts: whoever is on the card by now is not us
+    if device != "cpu":  # before CUDA starts: processes on the GPU by now are not ours
         sampler = Sampler(Card(int(device.partition(":")[2] or 0)))
     from ifc_bench.measuring.memory import asked_bytes, out_of_memory  # torch
 
     frames: list[int] = []
     try:
-        return _measure(work, store, device, place, sampler, frames)
+        return _measure(work, store, device, position, sampler, frames)
     except Exception as error:
         if not out_of_memory(error):
             raise
@@ -136,7 +137,7 @@ def _measure(
     work: Profile,
     store: Store,
     device: str,
-    place: int,
+    position: int,
     sampler: Sampler | None,
     frames: list[int],
 ) -> Measured:
@@ -154,7 +155,7 @@ def _measure(
         times = speed.end_to_end(subject, work.protocol)
     detailed, seconds = work.protocol.scopes, work.protocol.max_seconds / 4
     samples = ProcessSamples(
-        place=place,
+        place=position,
         warmup_wall_seconds=warmup,
         wall_seconds=times.wall,
         device_seconds=times.device,
@@ -163,14 +164,15 @@ def _measure(
         stopped=times.stopped,
         settings=speed.settings(subject.device),
         memory=memory.measure_memory(subject, sampler.card if sampler else None),
-        rates=speed.device_rates(subject.device, work.precision),  # last: its tensors are no one's
+        # Last, so that its tensors do not count as memory of the subject.
+        rates=speed.device_rates(subject.device, work.precision),
         card=sampler.log() if sampler else None,
     )
     return Measured(list(subject.frames), samples)
 
 
 def _turns(profiles: Sequence[Profile]) -> Iterator[tuple[int, Profile]]:
-    """Rounds over all profiles, each beginning one further."""
+    """Yield rounds over all profiles; each round starts one profile later."""
     rounds = max((work.protocol.processes for work in profiles), default=0)
     for number in range(rounds):
         first = number % len(profiles)
@@ -180,7 +182,7 @@ def _turns(profiles: Sequence[Profile]) -> Iterator[tuple[int, Profile]]:
 
 
 def _kept(store: Store, work: Profile) -> _Kept:
-    """What an interrupted session of the same code has measured."""
+    """Load the samples of an interrupted session of the same git revision."""
     revision = provenance("cpu", 1).git_revision
     path = store.samples_path(work)
     try:
@@ -213,7 +215,7 @@ def _record(
 
 
 def _split_hash(work: Profile, store: Store) -> str | None:
-    """That of the videos that were run over; None for noise."""
+    """Return the hash of the split of the input videos; None for noise frames."""
     data = work.footage or (work.weights.data if isinstance(work.weights, Training) else None)
     if data is None or isinstance(data, NoiseFrames):
         return None
@@ -222,7 +224,7 @@ def _split_hash(work: Profile, store: Store) -> str | None:
 
 @lru_cache
 def _digest(results: Path, runs: Path, data: Data) -> str:
-    """Read once for all profiles of a session."""
-    from ifc_bench.data.splits import Splits  # torch: only where there are videos
+    """Return the hash of a data set's splits; read once for all profiles of a session."""
+    from ifc_bench.data.splits import Splits  # imports torch, so only for videos
 
     return Splits(Store(results, runs), data).digest

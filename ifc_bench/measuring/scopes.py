@@ -1,6 +1,6 @@
 """MACs, parameters and bytes moved by each counted scope of the network, on the meta device.
 
-Bytes are those that separate kernels move: every operation reads its inputs (parameters too) and
+Bytes are those of separate kernels: every operation reads its inputs (parameters included) and
 writes its output once; views move nothing. Fusion and caches move less, so MACs per byte are a
 lower bound of the arithmetic intensity. Times and memory are not predicted from this alone.
 """
@@ -40,7 +40,7 @@ class Running:
 
 
 class ScopeCounter(MacCounter):
-    """Counts into the scope that is open; outside any, into "projection"."""
+    """Adds costs to the open scope; outside all scopes, to "projection"."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -63,13 +63,13 @@ class ScopeCounter(MacCounter):
         return output
 
     def add(self, macs: int, moved: int) -> None:
-        """Count what did not come through an operation of its own."""
+        """Add costs that were not dispatched as an operation."""
         self.costs[self.scope].macs += macs
         self.costs[self.scope].bytes_moved += moved
 
     @contextmanager
     def within(self, scope: str) -> Iterator[None]:
-        """Count into `scope` until the end of the block."""
+        """Add costs to `scope` until the end of the block."""
         outer, self.scope = self.scope, scope
         try:
             yield
@@ -78,7 +78,7 @@ class ScopeCounter(MacCounter):
 
 
 class FusedAttention(TorchFunctionMode):
-    """Counts attention as the one kernel that it is on a GPU; the meta device would unroll it."""
+    """Counts attention as one kernel, as on a GPU; the meta device would decompose it."""
 
     def __init__(self, counter: ScopeCounter) -> None:
         super().__init__()
@@ -98,7 +98,7 @@ class FusedAttention(TorchFunctionMode):
 
 
 def model_costs(model: ModelConfig, frames: int, height: int, width: int) -> dict[str, ScopeCost]:
-    """The cost of each scope for one clip of `frames` frames in float32, in evaluation mode."""
+    """Cost of each scope for one clip of `frames` frames in float32, in evaluation mode."""
     with torch.device("meta"), torch.no_grad():
         network = build_model(model).eval()
         clip = torch.empty(frames, 3, height, width)
@@ -106,7 +106,7 @@ def model_costs(model: ModelConfig, frames: int, height: int, width: int) -> dic
         with FusedAttention(ScopeCounter()) if fused else nullcontext():
             probed(model)
         with ScopeCounter() as counter, FusedAttention(counter) if fused else nullcontext():
-            with counter.within("backbone"):  # with the normalisation, which is no module
+            with counter.within("backbone"):  # includes the normalisation, which is not a module
                 maps = [m[None] for m in network.features(clip)]
             with watching(network, counter.within):
                 network.decode(maps)
@@ -131,7 +131,7 @@ def _modules(network: IFC) -> dict[str, list[nn.Module]]:
 
 @contextmanager
 def watching(network: IFC, watch: Watch) -> Iterator[None]:
-    """Open each part's scope whenever it runs; the spatial decoder is called by its own name."""
+    """Open each part's scope while it runs. The spatial decoder is called on its own."""
     called = {**_modules(network), "mask_head": [network.heads, network.heads.spatial]}
     hooks: list[Any] = []
     opened: list[Any] = []
@@ -158,14 +158,14 @@ def watching(network: IFC, watch: Watch) -> Iterator[None]:
 
 
 def _size(value: Any) -> int:
-    """Bytes of a tensor, a repeated one once; 0 for anything else."""
+    """Return the bytes of a tensor, expanded elements once; 0 for any other value."""
     if not isinstance(value, Tensor):
         return 0
     return min(value.numel() * value.element_size(), value.untyped_storage().nbytes())
 
 
 def counted(work: Count) -> CountResult:
-    """The encoder's MACs, or the cost of every scope."""
+    """Count the encoder's MACs, or the cost of every scope."""
     clip = work.model, work.frames, work.height, work.width
     if not work.scopes:
         return CountResult(encoder_macs=encoder_macs(*clip))
@@ -174,7 +174,7 @@ def counted(work: Count) -> CountResult:
 
 
 def count_all(works: Sequence[Count], store: Store) -> None:
-    """Write a record of each that has none."""
+    """Count the works that have no record, and save their records."""
     for work in works:
         if not store.done(work):
             store.save(Record.of(work, provenance("cpu", 1), counted(work)))

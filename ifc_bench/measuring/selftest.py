@@ -1,4 +1,4 @@
-"""How far the timer itself can be trusted on this machine, now."""
+"""The noise of the timer itself, measured on this machine."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ _SIDE = {"cpu": 256, "cuda": 2048}
 
 @dataclass(frozen=True)
 class Noise:
-    """What the timer reads of the same work, again and again.
+    """Statistics of repeated readings of the same work.
 
     Attributes:
         resolution_seconds: the smallest difference between two readings of the clock.
-        overhead_seconds: what a pair of marks around nothing reads, the median.
-        median_seconds: the work.
-        spread: distance of the 5th and 95th percentile over the median.
-        interval: half width of the 95% interval of the median, over the median.
-        drift: the last third's median over the first third's, less 1.
-        a_over_b: two halves of the same work that took turns, less 1: it ought to be 0.
-        samples: how many readings.
+        overhead_seconds: the median reading of two marks with nothing between them.
+        median_seconds: the median reading of the work.
+        spread: the 95th percentile minus the 5th, divided by the median.
+        interval: half width of the 95% interval of the median, divided by the median.
+        drift: the median of the last third, divided by that of the first third, minus 1.
+        a_over_b: the ratio of the medians of alternate readings, minus 1; ideally 0.
+        samples: the number of readings.
     """
 
     resolution_seconds: float

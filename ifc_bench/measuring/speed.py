@@ -1,7 +1,7 @@
-"""The speed of one subject in this process: end to end, with reading, and scope by scope.
+"""The speed of one subject in this process: end to end, with reading, and per scope.
 
-End to end is the paper's FPS: everything up to the final tracks of a video, frames decoded before.
-Nothing watches while end to end is measured; scopes have passes of their own.
+End to end is the paper's FPS: everything up to the final tracks of a video, with frames decoded
+beforehand. No hooks are active during end-to-end timing; scopes are timed in separate passes.
 """
 
 from __future__ import annotations
@@ -38,15 +38,15 @@ DTYPES = {
 
 @dataclass(frozen=True)
 class Subject:
-    """What is measured.
+    """A network and its videos, to be measured.
 
     Attributes:
-        network: the model; compiled ones cannot be watched inside.
-        frames: the length of each video.
+        network: the model; scopes of a compiled one cannot be watched.
+        frames: the number of frames of each video.
         device: the device that `run` works on.
-        run: takes a video, by its number, from frames in memory to its final tracks.
-        read_and_run: the same from files; None where there are none.
-        watchable: whether scopes of the network open when it runs.
+        run: processes a video, given by its index, from frames in memory to its final tracks.
+        read_and_run: the same from files; None if there are none.
+        watchable: whether scopes of the network open while it runs.
     """
 
     network: IFC
@@ -57,7 +57,7 @@ class Subject:
     watchable: bool = True
 
     def all_videos(self, watch: Watch = unwatched, reading: bool = False) -> None:
-        """One pass."""
+        """Run one pass over all videos."""
         run = self.read_and_run if reading and self.read_and_run else self.run
         for video in range(len(self.frames)):
             run(video, watch)
@@ -65,7 +65,7 @@ class Subject:
 
 @dataclass
 class Times:
-    """Seconds for each pass; `device` only where the device has a clock of its own."""
+    """Seconds of each pass; `device` is None if the device has no clock of its own."""
 
     wall: list[float]
     device: list[float] | None
@@ -73,12 +73,12 @@ class Times:
 
 
 def warm_up(subject: Subject) -> list[float]:
-    """The first passes, which choose kernels and fill caches; every shape of the videos occurs."""
+    """Time the first passes, which select kernels and fill caches for every input shape."""
     return [_wall(subject, subject.all_videos) for _ in range(_WARMUP_PASSES)]
 
 
 def end_to_end(subject: Subject, protocol: Protocol) -> Times:
-    """Passes until the median is known well enough, or time is over."""
+    """Time passes until the median is precise enough, or the time limit is reached."""
     clock = clock_for(subject.device)
     wall: list[float] = []
     marks: list[tuple[Any, Any]] = []
@@ -95,14 +95,14 @@ def end_to_end(subject: Subject, protocol: Protocol) -> Times:
 
 
 def with_reading(subject: Subject, seconds: float) -> list[float] | None:
-    """Passes that read their frames; None where there are no files."""
+    """Time passes that read their frames from files; None if there are no files."""
     if subject.read_and_run is None:
         return None
     return _for(seconds, lambda: _wall(subject, lambda: subject.all_videos(reading=True)))
 
 
 def by_scope(subject: Subject, seconds: float) -> dict[str, list[float]] | None:
-    """Time of each scope in passes that are watched; None for a network that cannot be."""
+    """Time each scope in passes with hooks; None if the network cannot be watched."""
     if not subject.watchable:
         return None
 
@@ -118,11 +118,11 @@ def by_scope(subject: Subject, seconds: float) -> dict[str, list[float]] | None:
 
 
 def device_rates(device: torch.device, precision: Arithmetic) -> Rates:
-    """What arithmetic and memory reach at their best, each the fastest of several tries.
+    """Measure the peak rates of arithmetic and memory, each the fastest of several tries.
 
-    Arithmetic is one large matrix product or, on a processor, one large 3x3 convolution if that is
-    faster: torch's two libraries need not use the same instructions. Memory is one large copy
-    between tensors that are there already, too large for caches.
+    Arithmetic is one large matrix product or, on a CPU, one large 3x3 convolution if that is
+    faster: torch's two libraries may use different instructions. Memory is one large copy between
+    existing tensors that are too large for caches.
     """
     large = device.type == "cuda"
     side, numbers = (4096, 1 << 26) if large else (768, 1 << 25)
@@ -146,9 +146,9 @@ def device_rates(device: torch.device, precision: Arithmetic) -> Rates:
 
 
 def settings(device: torch.device) -> dict[str, str | int | bool]:
-    """What else changes speed, as torch has it now."""
+    """Read the other settings of torch that affect speed."""
     backends = torch.backends
-    found: dict[str, str | int | bool] = {
+    values: dict[str, str | int | bool] = {
         "threads": torch.get_num_threads(),
         "interop_threads": torch.get_num_interop_threads(),
         "deterministic": torch.are_deterministic_algorithms_enabled(),
@@ -157,19 +157,19 @@ def settings(device: torch.device) -> dict[str, str | int | bool]:
         "cudnn_benchmark": backends.cudnn.benchmark,
     }
     if device.type == "cuda":
-        found["cudnn"] = backends.cudnn.version() or 0
-        found["cuda"] = torch.version.cuda or ""
+        values["cudnn"] = backends.cudnn.version() or 0
+        values["cuda"] = torch.version.cuda or ""
     else:
-        found["cpu_capability"] = backends.cpu.get_cpu_capability()
+        values["cpu_capability"] = backends.cpu.get_cpu_capability()
         kept = os.environ.get("MALLOC_MMAP_MAX_") == "0" and platform.libc_ver()[0] == "glibc"
-        found["keeps_memory"] = kept  # freed tensors stay with the process (sweep/isolation.py)
+        values["keeps_memory"] = kept  # freed memory stays (measuring/isolation.py)
         preloaded = os.environ.get("LD_PRELOAD", "").split()
-        found["preloaded"] = " ".join(Path(library).name for library in preloaded)
-    return found
+        values["preloaded"] = " ".join(Path(library).name for library in preloaded)
+    return values
 
 
 def _enough(wall: list[float], protocol: Protocol) -> Literal["precise", "cap", ""]:
-    """Whether to stop, and why."""
+    """Return the reason to stop, or an empty string to continue."""
     total = sum(wall)
     if len(wall) >= protocol.min_passes and total >= protocol.min_seconds:
         interval = median_interval(wall)
@@ -182,12 +182,12 @@ def _enough(wall: list[float], protocol: Protocol) -> Literal["precise", "cap", 
 
 
 def _for(seconds: float, one: Callable[[], Any]) -> list[Any]:
-    """What `one` gives, again and again for about that long; at least once."""
+    """Call `one` for about `seconds`, at least once, and return all its results."""
     begun = time.perf_counter()
-    found = [one()]
+    results = [one()]
     while time.perf_counter() - begun < seconds:
-        found.append(one())
-    return found
+        results.append(one())
+    return results
 
 
 def _between(clock: Clock, marks: list[tuple[Any, Any]]) -> list[float]:
@@ -200,7 +200,7 @@ def _wall(subject: Subject, action: Callable[[], object]) -> float:
 
 
 def _timed(device: torch.device, action: Callable[[], object]) -> float:
-    """Seconds until the device has done what `action` asked of it."""
+    """Return the seconds until the device has finished the work of `action`."""
     synchronise(device)
     begun = time.perf_counter()
     action()
@@ -209,6 +209,6 @@ def _timed(device: torch.device, action: Callable[[], object]) -> float:
 
 
 def synchronise(device: torch.device) -> None:
-    """Wait for a card; a processor is never behind."""
+    """Wait for a GPU; work on a CPU is already finished."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)

@@ -1,4 +1,4 @@
-"""From a profile's configuration to what is measured: a network on a device, and its videos."""
+"""Builds the subject of a profile: a network on a device, and its videos."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Reader = Callable[[list[int]], Tensor]
 
 
 def settle(work: Profile) -> None:
-    """Everything of `work` that torch holds for a whole process."""
+    """Apply the settings of `work` that torch keeps for a whole process."""
     torch.set_num_threads(work.threads)
     torch.backends.cuda.matmul.allow_tf32 = work.precision == "tf32"
     torch.backends.cudnn.allow_tf32 = work.precision == "tf32"
@@ -35,24 +35,24 @@ def settle(work: Profile) -> None:
 
 
 def make_subject(work: Profile, store: Store, device: str) -> Subject:
-    """The network of `work` on `device`, and the videos that it runs over.
+    """Build the network of `work` on `device`, and load its input videos.
 
     Raises:
-        UserError: where its checkpoint or its data is not there.
+        UserError: if its checkpoint or its data is missing.
     """
-    place = torch.device(device)
-    if place.type == "cuda":
-        torch.cuda.set_device(place)  # events are recorded on the current device
+    torch_device = torch.device(device)
+    if torch_device.type == "cuda":
+        torch.cuda.set_device(torch_device)  # events are recorded on the current device
     lengths, sizes, from_memory, from_files = _videos(work, store)
-    first = from_memory[0](list(range(min(work.window or lengths[0], lengths[0])))).to(place)
-    network = _network(work, store, place, first)
+    first = from_memory[0](list(range(min(work.window or lengths[0], lengths[0])))).to(torch_device)
+    network = _network(work, store, torch_device, first)
     if work.compiled:
         network.features = torch.compile(network.features)  # type: ignore[method-assign]
         network.decode = torch.compile(network.decode)  # type: ignore[method-assign]
 
     def run(read: Reader, video: int, watch: Watch) -> None:
         tracker = ClipTracker(sizes[video], watch=watch)
-        with arithmetic(place, work.precision):
+        with arithmetic(torch_device, work.precision):
             track_video(network, read, lengths[video], tracker, work.window, work.stride, watch)
 
     def read_and_run(video: int, watch: Watch) -> None:
@@ -61,7 +61,7 @@ def make_subject(work: Profile, store: Store, device: str) -> Subject:
     return Subject(
         network=network,
         frames=lengths,
-        device=place,
+        device=torch_device,
         run=lambda video, watch: run(from_memory[video], video, watch),
         read_and_run=read_and_run if from_files else None,
         watchable=not work.compiled,
@@ -69,14 +69,14 @@ def make_subject(work: Profile, store: Store, device: str) -> Subject:
 
 
 def arithmetic(device: torch.device, precision: Arithmetic) -> AbstractContextManager[object]:
-    """Automatic mixed precision where it is asked for."""
+    """Enable automatic mixed precision for bf16 and fp16; do nothing for fp32 and tf32."""
     if precision in ("fp32", "tf32"):
         return nullcontext()
     return torch.autocast(device.type, DTYPES[precision])
 
 
 def random_network(weights: RandomWeights, device: torch.device, clip: Tensor) -> IFC:
-    """Fresh weights with `instances` objects on `clip` [T, 3, H, W] (see `RandomWeights`)."""
+    """A network that finds `instances` objects on `clip` [T, 3, H, W] (see `RandomWeights`)."""
     torch.manual_seed(0)
     network = build_model(weights.model).to(device).eval()
     with torch.inference_mode():
@@ -103,7 +103,7 @@ def _network(work: Profile, store: Store, device: torch.device, clip: Tensor) ->
 def _videos(
     work: Profile, store: Store
 ) -> tuple[list[int], list[tuple[int, int]], list[Reader], list[Reader]]:
-    """Lengths, sizes of the masks to give, and readers from memory and from files."""
+    """Return lengths, sizes of the output masks, and readers from memory and from files."""
     if isinstance(work.footage, NoiseFrames):
         noise = work.footage
         generator = torch.Generator().manual_seed(0)
@@ -112,7 +112,7 @@ def _videos(
         return [noise.frames], [(noise.height, noise.width)], [lambda i: video[i]], []
     footage = work.footage
     if footage is None:
-        assert isinstance(work.weights, Training), "random weights need footage of their own"
+        assert isinstance(work.weights, Training), "random weights need input videos of their own"
         footage = work.weights.data
     data = VideoDataset(Splits(store, footage).folder / "valid", unannotated=True)  # no cache
     chosen = data.videos[: work.videos]

@@ -1,1 +1,1 @@
-"""From tables to work, and from work to records."""
+"""Plans the work of tables, runs it, and writes its records."""

@@ -1,7 +1,7 @@
-"""Runs a plan with all processes that torchrun started on one training at a time.
+"""Runs a plan under torchrun: all processes work on one training run at a time.
 
-The first process plans, evaluates, measures and writes records; the others train with it. All
-must see the same runs folder, for a stopped training goes on from the checkpoint there.
+The first process plans, evaluates, measures and writes records; the others only train. All must
+see the same runs directory, because a stopped training run resumes from its checkpoint there.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ from ifc_bench.training.processes import join
 
 
 def first_process() -> bool:
-    """Whether this process is the one that speaks and writes."""
+    """Return whether this process is the one that prints and writes records."""
     return os.environ.get("RANK", "0") == "0"
 
 
 def run_together(
-    plan: Plan, store: Store, settings: Settings, tell: Callable[[Task, Event], None]
+    plan: Plan, store: Store, settings: Settings, progress: Callable[[Task, Event], None]
 ) -> Outcome:
-    """Do all that `plan` still needs, each training on all processes.
+    """Do the remaining work of `plan`, each training run on all processes.
 
-    A failure ends every process (torchrun sees to that); what has a record is kept, and the same
-    command goes on.
+    On a failure torchrun ends every process. Existing records are kept, and the same command
+    resumes.
     """
     processes, device = join(settings.device)
     outcome = Outcome()
@@ -37,13 +37,14 @@ def run_together(
 
     def report(stage: str, done: int, total: int) -> None:
         if processes.first:
-            tell(current[0], Event(0, stage, done, total))
+            progress(current[0], Event(0, stage, done, total))
 
     worker = Worker(store, device, settings.threads, report, settings.tensorboard, processes)
     worker.prepare()
     for stage in stages(plan, store):
         shared: list[list[Task]] = [stage()]
-        dist.broadcast_object_list(shared)  # one plan for all, whatever each sees of the store
+        # One plan for all processes, even if their views of the store differ.
+        dist.broadcast_object_list(shared)
         for number, task in enumerate(shared[0]):
             current[:] = [task]
             records = do(worker, task, store)
@@ -51,6 +52,6 @@ def run_together(
             if processes.first:
                 ended = Event(number, "end", records=tuple(records))
                 outcome.add(ended)
-                tell(task, ended)
+                progress(task, ended)
     dist.destroy_process_group()
     return outcome

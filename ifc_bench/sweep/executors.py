@@ -1,8 +1,8 @@
 """Runs a plan on this machine: one process for each job, `workers` of them at a time.
 
-A process that dies takes nothing with it but the piece that it was at: the failure is a record,
-the rest of its job is done by another process, and the sweep goes on. Profiles come last and
-alone, so that nothing else loads the machine.
+If a process dies, only its current piece of work fails. The failure is recorded, another process
+does the rest of the job, and the sweep continues. Profiles come last and alone, so that nothing
+else loads the machine.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ from ifc_bench.sweep.plan import Job, Plan, depth, label
 
 Task = Job | tuple[Profile, ...] | tuple[Count, ...]
 
-_GRACE_SECONDS = 20.0  # for a training that was asked to stop to write its checkpoint
-_END_SECONDS = 10.0  # for a process that has reported its end to be gone
+_GRACE_SECONDS = 20.0  # for a stopped training run to write its checkpoint
+_END_SECONDS = 10.0  # for a process to exit after it has reported its end
 
 
 @dataclass(frozen=True)
 class Settings:
-    """How to run: a resolved device, threads of a process, processes at a time."""
+    """A resolved device, threads per process, and processes at a time."""
 
     device: str
     threads: int
@@ -45,12 +45,12 @@ class Settings:
 
 @dataclass(frozen=True)
 class Event:
-    """What a running task reports.
+    """A report of a running task.
 
-    `stage` is what it is at, with `done` of `total`; or "begin", with the piece of `work` that it
-    goes to next; "again", where a process died and another does the rest; "kept", where it was
-    asked to stop, with what was kept in `error`; or "end". `fatal` errors are of the machine and
-    would befall every other task as well.
+    `stage` is the current step, with `done` of `total`; or "begin", with the next piece of `work`;
+    "again", if a process died and another does the rest; "kept", after a request to stop, with what
+    was kept in `error`; or "end". A `fatal` error concerns the machine and would stop every other
+    task as well.
     """
 
     task: int
@@ -65,13 +65,13 @@ class Event:
 
 @dataclass
 class Outcome:
-    """All records that a run made or found, and the bad input that stopped some of it."""
+    """All records that a run made or found, and the errors that stopped tasks."""
 
     records: list[Record] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
 
     def add(self, event: Event) -> None:
-        """Take what an event has of either; the same fault of several tasks is told once."""
+        """Add the records and the error of an event; equal errors of several tasks count once."""
         self.records += event.records
         if event.stage == "end" and event.error and event.error not in self.errors:
             self.errors.append(event.error)
@@ -81,13 +81,13 @@ def title(task: Task) -> str:
     """A short name for progress displays."""
     if isinstance(task, Job):
         return label(task.training)
-    return "profiles" if isinstance(task[0], Profile) else "multiply-adds"
+    return "profiles" if isinstance(task[0], Profile) else "MACs"
 
 
 def run(
-    plan: Plan, store: Store, settings: Settings, tell: Callable[[Task, Event], None]
+    plan: Plan, store: Store, settings: Settings, progress: Callable[[Task, Event], None]
 ) -> Outcome:
-    """Do all that `plan` still needs.
+    """Do the remaining work of `plan`.
 
     Bad input stops only the tasks that need it; a full disk and an interrupt stop all of them.
     """
@@ -97,21 +97,22 @@ def run(
         try:
             with closing(pool.events()) as events:
                 for task, event in events:
-                    tell(task, event)
+                    progress(task, event)
                     outcome.add(event)
                     if event.fatal:
                         return outcome
         except KeyboardInterrupt:
             for task, event in pool.last_words():
-                tell(task, event)
+                progress(task, event)
             raise
     return outcome
 
 
 def stages(plan: Plan, store: Store) -> list[Callable[[], list[Task]]]:
-    """What can be done at the same time, stage by stage, each asked for when the last is done.
+    """Return the stages of `plan`, each to be called when the one before is done.
 
-    A training comes after the one that it starts from, and profiles come last and alone.
+    Tasks of one stage may run at the same time. A training run comes after the one that it starts
+    from. Profiles come last and alone.
     """
 
     def at(level: int) -> Callable[[], list[Task]]:
@@ -126,7 +127,7 @@ def stages(plan: Plan, store: Store) -> list[Callable[[], list[Task]]]:
 
 
 def _measurable(plan: Plan, store: Store) -> list[Profile]:
-    """Profiles whose weights exist; a diverged training leaves none."""
+    """Return profiles whose weights exist; a diverged training run leaves none."""
     left = plan.profiles_left(store)
     return [
         profile
@@ -138,17 +139,17 @@ def _measurable(plan: Plan, store: Store) -> list[Profile]:
 
 
 class _Pool:
-    """The processes of one stage, each with a pipe of its own: none can silence another."""
+    """The processes of one stage. Each has its own pipe, so none can block another."""
 
     def __init__(self, tasks: list[Task], store: Store, settings: Settings) -> None:
         self.tasks, self.store, self.settings = tasks, store, settings
         self.waiting = list(range(len(tasks)))
         self.running: dict[int, SpawnProcess] = {}
-        self.at: dict[int, AnyWork] = {}  # the piece that each process is at
+        self.at: dict[int, AnyWork] = {}  # the current piece of each process
         self.inbox: queue.Queue[tuple[int, Event | None]] = queue.Queue()
 
     def events(self) -> Generator[tuple[Task, Event], None, None]:
-        """Events of all tasks; closing the generator stops what still runs."""
+        """Yield the events of all tasks; closing the generator stops the running processes."""
         try:
             while self.waiting or self.running:
                 while self.waiting and len(self.running) < self.settings.workers:
@@ -168,7 +169,7 @@ class _Pool:
             self._stop()
 
     def last_words(self) -> Iterator[tuple[Task, Event]]:
-        """Pass on what the stopped processes said of what they kept."""
+        """Yield the reports of stopped processes on what they kept."""
         while not self.inbox.empty():
             number, event = self.inbox.get()
             if event is not None and event.stage == "kept":
@@ -187,10 +188,10 @@ class _Pool:
         reader.start()
 
     def _read(self, number: int, channel: Connection, process: SpawnProcess) -> None:
-        """Pass on what a process reports; None at its death. A thread, so that no pipe blocks."""
+        """Forward the events of a process; None at its death. Runs in a thread: no pipe blocks."""
         ended = False
         with channel, suppress(EOFError, OSError):
-            # Its loader processes may hold the pipe of a dead process open, so ask for both.
+            # Data loader processes may keep the pipe of a dead process open, so wait for both.
             while channel in wait([channel, process.sentinel]):
                 event = channel.recv()
                 ended = ended or event.stage == "end"
@@ -205,7 +206,7 @@ class _Pool:
         process.join()
 
     def _death(self, number: int) -> Event:
-        """Write down the end of a process that gave no report; another does what is left."""
+        """Record the failure of a process that ended without a report; another does the rest."""
         process, task, work = self.running[number], self.tasks[number], self.at.get(number)
         process.join(timeout=_END_SECONDS)
         message = ending(process.exitcode)
@@ -224,7 +225,7 @@ class _Pool:
         return Event(number, "again", records=(record,))
 
     def _stop(self) -> None:
-        """Ask every process to stop, and let trainings write a checkpoint first."""
+        """Terminate every process, after training runs have written a checkpoint."""
         for process in self.running.values():
             process.terminate()
         deadline = time.monotonic() + _GRACE_SECONDS
@@ -235,14 +236,14 @@ class _Pool:
 
 
 def _rest(task: Task, died: AnyWork, store: Store) -> Task | None:
-    """The part of `task` that another process can still do after a death at the piece `died`."""
+    """Return the part of `task` that is left for another process after one died at `died`."""
     if isinstance(task, Job):
         left = [e for e in task.evaluations if e.id != died.id and not store.done(e)]
         known = store.load(task.training)
         trained = isinstance(died, Evaluation) and known is not None and known.status == "ok"
         return replace(task, evaluations=tuple(left)) if left and trained else None
     rest = tuple(work for work in task if work.id != died.id and not store.done(work))
-    return rest or None  # type: ignore[return-value]  # of the kind that `task` was
+    return rest or None  # type: ignore[return-value]  # of the same kind as `task`
 
 
 def _failed(work: AnyWork, message: str, settings: Settings) -> Record:
@@ -251,20 +252,20 @@ def _failed(work: AnyWork, message: str, settings: Settings) -> Record:
 
 
 def _work(number: int, task: Task, store: Store, settings: Settings, channel: Connection) -> None:
-    """The body of a process."""
+    """Run one task: the body of a spawned process."""
     from ifc_bench.sweep.worker import Worker
 
     def send(event: Event) -> None:
         held = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
-        channel.send(event)  # whole: a stop in the middle would leave half a message
+        channel.send(event)  # a stop in the middle would leave half a message
         signal.pthread_sigmask(signal.SIG_SETMASK, held)
 
-    def tell(stage: str, done: int, total: int) -> None:
+    def progress(stage: str, done: int, total: int) -> None:
         if total <= 200 or done % 10 == 0 or done == total:
             send(Event(number, stage, done, total))
 
     worker = Worker(
-        store, settings.device, settings.threads, tell, tensorboard=settings.tensorboard
+        store, settings.device, settings.threads, progress, tensorboard=settings.tensorboard
     )
     worker.begin = lambda work: send(Event(number, "begin", work=work))
     signal.signal(signal.SIGTERM, lambda *_: worker.stop())
@@ -283,7 +284,7 @@ def _work(number: int, task: Task, store: Store, settings: Settings, channel: Co
 
 
 def do(worker: Any, task: Task, store: Store) -> list[Record]:
-    """Let a `Worker` do one task; a training is locked, so that two sweeps do not do it at once."""
+    """Run one task; a training run is locked, so that two sweeps do not do it at the same time."""
     records: list[Record]
     if isinstance(task, Job):
         with store.lock(task.training) if worker.processes.first else nullcontext():

@@ -1,4 +1,4 @@
-"""Which work a set of tables needs, what of it exists, and what is shared. Starts nothing."""
+"""Plans the work of a set of tables: needed, existing and shared. Runs nothing."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from ifc_bench.recipe import AnyTable, Preset
 from ifc_bench.records import Device
 from ifc_bench.store import Store
 
-_CLIP_FRAMES = 5  # of nearly all trainings; not worth telling
+_CLIP_FRAMES = 5  # of nearly all training runs, so labels omit it
 _TYPICAL_VIDEOS = 220  # held out of a real training set, for estimates
-_PROCESS_START_SECONDS = 3  # of which most is importing torch; for estimates
+_PROCESS_START_SECONDS = 3  # mostly to import torch; for estimates
 
 
 @dataclass(frozen=True)
 class Job:
-    """A training to be made (or found) and the evaluations that wait for it."""
+    """A training run, new or existing, and the evaluations that need it."""
 
     training: Training
     evaluations: tuple[Evaluation, ...]
@@ -35,10 +35,10 @@ class Job:
 
 @dataclass(frozen=True)
 class Plan:
-    """All work behind some tables, each piece once, in the order it is done.
+    """All work of a set of tables, each piece once, in the order of execution.
 
     Attributes:
-        needed_by: the tables that ask for each piece of work, by id.
+        needed_by: the tables that need each piece of work, by id.
     """
 
     preset: Preset
@@ -49,7 +49,7 @@ class Plan:
     needed_by: dict[str, tuple[str, ...]]
 
     def missing(self, store: Store) -> list[str]:
-        """What the tables ask for and do not have, as "4 evaluations not run"; most first."""
+        """Describe the missing work, as in "4 evaluations not run"; the largest group first."""
         works: list[AnyWork] = [*self.counts, *self.trainings, *self.evaluations, *self.profiles]
         found: Counter[tuple[str, str]] = Counter()
         for work in works:
@@ -63,11 +63,11 @@ class Plan:
         ]
 
     def counts_left(self, store: Store) -> list[Count]:
-        """The multiply-adds that still have to be counted."""
+        """Return the MACs that still have to be counted."""
         return [count for count in self.counts if not store.done(count)]
 
     def jobs(self, store: Store) -> list[Job]:
-        """The trainings and evaluations that still have to be done."""
+        """Return the training runs and evaluations that still have to be done."""
         waiting: dict[str, list[Evaluation]] = defaultdict(list)
         for evaluation in self.evaluations:
             if not store.done(evaluation):
@@ -87,7 +87,7 @@ class Plan:
         return jobs
 
     def _starts_missing(self, store: Store) -> set[str]:
-        """Trainings that others still have to start from."""
+        """Return the ids of training runs that missing training runs start from."""
         return {
             training.start.id
             for training in self.trainings
@@ -98,15 +98,15 @@ class Plan:
         return not (store.done(training) and store.checkpoint_path(training).exists())
 
     def profiles_left(self, store: Store) -> list[Profile]:
-        """The profiles that still have to be measured."""
+        """Return the profiles that still have to be measured."""
         return [profile for profile in self.profiles if not store.done(profile)]
 
     def trains(self, job: Job, store: Store) -> bool:
-        """Whether `job` has iterations to run: no record yet, or its checkpoint is gone."""
+        """Return whether `job` has iterations to run: its record or its checkpoint is missing."""
         return self._to_train(job.training, store)
 
     def seconds(self, store: Store, workers: int) -> float:
-        """An estimate of the time that is left, from the preset's own timings."""
+        """Estimate the remaining time from the preset's own timings."""
         preset = self.preset
         jobs = self.jobs(store)
         evaluations = sum(len(job.evaluations) for job in jobs)
@@ -126,18 +126,18 @@ class Plan:
 
 
 def depth(training: Training) -> int:
-    """How many trainings must come before this one."""
+    """Return the number of training runs that must come before this one."""
     return 1 + depth(training.start) if isinstance(training.start, Training) else 0
 
 
-def _place(training: Training) -> tuple[int, int, bool]:
-    """The key of the order in which trainings are started."""
+def _start_order(training: Training) -> tuple[int, int, bool]:
+    """Return the sort key of the order in which training runs start."""
     longest = isinstance(training.model.communication, FullTHW)
     return depth(training), training.seed, not longest
 
 
 def label(training: Training) -> str:
-    """A training in a few words, for people."""
+    """Return a short name of a training run, for display."""
     model = training.model
     words = [spoken(model.communication)]
     if model.decoder != "unified":
@@ -150,10 +150,10 @@ def label(training: Training) -> str:
 
 
 def make_plan(tables: Iterable[AnyTable], preset: Preset, device: Device) -> Plan:
-    """The work behind `tables`; speeds are keyed by `device`.
+    """Plan the work of `tables`; profiles are keyed by `device`.
 
-    Seeds come first in the order, so that a sweep stopped early has all variants at n seeds; of a
-    seed the longest comes first, so that at the end no worker waits long for another.
+    The order is by seed, so that a sweep stopped early has all variants at n seeds. Within a seed
+    the longest training run comes first, so that no worker waits long for another at the end.
     """
     trainings: dict[str, Training] = {}
     evaluations: dict[str, Evaluation] = {}
@@ -175,7 +175,7 @@ def make_plan(tables: Iterable[AnyTable], preset: Preset, device: Device) -> Pla
     return Plan(
         preset=preset,
         counts=tuple(counts.values()),
-        trainings=tuple(sorted(trainings.values(), key=_place)),
+        trainings=tuple(sorted(trainings.values(), key=_start_order)),
         evaluations=tuple(evaluations.values()),
         profiles=tuple(profiles.values()),
         needed_by={key: tuple(dict.fromkeys(names)) for key, names in needed.items()},

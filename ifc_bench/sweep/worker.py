@@ -1,4 +1,4 @@
-"""Does one piece of work and writes its record. Runs in a process of its own."""
+"""Does one piece of work and writes its record. Runs in its own process."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ from ifc_bench.training.first_weights import start_model
 from ifc_bench.training.processes import ALONE, Processes
 from ifc_bench.training.trainer import Hooks, Trainer, trained_model
 
-Tell = Callable[[str, int, int], None]  # stage, done, total
+Progress = Callable[[str, int, int], None]  # stage, done, total
 
 
 class Worker:
@@ -53,42 +53,42 @@ class Worker:
         store: Store,
         device: str,
         threads: int,
-        tell: Tell,
+        progress: Progress,
         tensorboard: bool = False,
         processes: Processes = ALONE,
     ) -> None:
-        self.store, self.device, self.threads, self.tell = store, device, threads, tell
+        self.store, self.device, self.threads, self.progress = store, device, threads, progress
         self.tensorboard, self.processes = tensorboard, processes
-        self.begin: Callable[[AnyWork], None] = lambda work: None  # told of each piece before it
+        self.begin: Callable[[AnyWork], None] = lambda work: None  # called before each piece
         self._in_training = self._stopping = False
         self._known_splits: dict[Data, Splits] = {}
 
     def stop(self) -> None:
-        """Stop: a training after this iteration, with a checkpoint; anything else now.
+        """Stop a training run after this iteration, with a checkpoint; stop other work at once.
 
         Raises:
-            Stopped: outside of a training. Called from a signal's handler, so anywhere.
+            Stopped: outside of a training run. A signal handler raises it, so at any point.
         """
         self._stopping = True
         if not self._in_training:
-            raise Stopped("begins again")
+            raise Stopped("stopped; starts over in the next run")
 
     def prepare(self) -> None:
-        """Settings that hold for the whole process.
+        """Apply the settings of the whole process.
 
         Raises:
-            UserError: where torch cannot use the device that was asked for.
+            UserError: if torch cannot use the requested device.
         """
         if self.device != "cpu" and not torch.cuda.is_available():
             raise UserError(
-                f"--device: {self.device} is there, but torch {torch.__version__} cannot use it "
+                f"--device: {self.device} exists, but torch {torch.__version__} cannot use it "
                 "(built without CUDA, or for another driver); install a matching torch, or use cpu"
             )
         torch.set_num_threads(self.threads)
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
 
     def job(self, job: Job) -> list[Record]:
-        """Train (or find the checkpoint), then evaluate; every outcome becomes a record."""
+        """Train (or load the checkpoint), then evaluate; every outcome becomes a record."""
         data = self._splits(job.training.data)
         self.begin(job.training)
         record = self._train(job.training, data)
@@ -98,7 +98,7 @@ class Worker:
         return [record, *(self._evaluate(evaluation, data) for evaluation in left)]
 
     def counts(self, counts: list[Count]) -> list[Record]:
-        """Count multiply-adds on the meta device."""
+        """Count MACs on the meta device."""
         records: list[Record] = []
         if not self.processes.first:
             return records
@@ -108,17 +108,19 @@ class Worker:
         return records
 
     def profiles(self, profiles: list[Profile]) -> list[Record]:
-        """Measure, each in processes of its own, taking turns."""
+        """Measure profiles in turn, each in fresh processes."""
         if not self.processes.first:
             return []
 
-        def tell(work: Profile | None, done: int, total: int) -> None:
+        def progress(work: Profile | None, done: int, total: int) -> None:
             if work is None:
-                return self.tell("wait for another runner that measures here", done, total)
+                return self.progress("wait for another measurement on this machine", done, total)
             self.begin(work)
-            self.tell(f"profile {spoken(work.model.communication)} T={work.window}", done, total)
+            self.progress(
+                f"profile {spoken(work.model.communication)} T={work.window}", done, total
+            )
 
-        return list(measure_profiles(profiles, self.store, self.device, tell))
+        return list(measure_profiles(profiles, self.store, self.device, progress))
 
     def _splits(self, data: Data) -> Splits:
         if data not in self._known_splits:
@@ -133,11 +135,11 @@ class Worker:
         if known is not None and self.store.done(work) and path.exists():
             return known
         if known is not None and known.status == "diverged" and self.processes.first:
-            path.unlink(missing_ok=True)  # asked for again: its checkpoint holds the divergence
+            path.unlink(missing_ok=True)  # a retry: its checkpoint has diverged
         hooks = Hooks(
             start=lambda model: start_model(model, work, self.store),
             score=lambda model: self._curve_point(model, work, data),
-            progress=lambda done, loss: self.tell("train", done, work.optimisation.iterations),
+            progress=lambda done, loss: self.progress("train", done, work.optimisation.iterations),
             log=self._log(work),
             loaders=0 if data.embedded else loaders(),
             stopping=lambda: self._stopping,
@@ -168,11 +170,11 @@ class Worker:
         )
         status: Status = "ok" if curves.diverged_at is None else "diverged"
         if known is not None and self.store.done(work):
-            return known  # trained again for its weights alone: the record stands
+            return known  # trained again only for its weights: the record is kept
         return self._save(work, data.digest, status, result)
 
     def _log(self, work: Training) -> Callable[[int, dict[str, float]], None] | None:
-        """Curves for TensorBoard, where they are wanted; the first process writes them."""
+        """Return the logger of TensorBoard curves, if requested; only the first process logs."""
         if not (self.tensorboard and self.processes.first):
             return None
         try:
@@ -203,12 +205,12 @@ class Worker:
         return score_videos(data.valid.instances, found.tracks).summary()["AP"]
 
     def _evaluate(self, work: Evaluation, data: Splits) -> Record:
-        def tell(done: int, total: int) -> None:
-            self.tell(f"evaluate T={work.window or 'video'}", done, total)
+        def progress(done: int, total: int) -> None:
+            self.progress(f"evaluate T={work.window or 'video'}", done, total)
 
         self.begin(work)
         try:
-            found = predict(self._model(work.training), data.valid, work, tell)
+            found = predict(self._model(work.training), data.valid, work, progress)
             write_text(self.store.predictions_path(work), results_json(found))
             score = score_images if work.protocol == "image" else score_videos
             scores = score(data.valid.instances, found.tracks)
@@ -243,16 +245,16 @@ class Worker:
 
 
 def _refuse_full_disk(error: Exception) -> None:
-    """Raise `error` again where the disk is full: that is no failure of the work."""
+    """Raise `error` again if the disk is full: this is not a failure of the work."""
     if isinstance(error, OSError) and error.errno in NO_SPACE:
         raise error
 
 
 def loaders() -> int:
-    """How many processes read frames of real data ahead."""
+    """Return the number of processes that prefetch frames of real data."""
     return min(4, usable_cores())
 
 
 def _exact(value: float) -> float | None:
-    """A float32 in the nine digits that tell it apart; null where it is no number."""
+    """Round a float32 to nine digits, which identify it; None if it is not finite."""
     return float(f"{value:.9g}") if math.isfinite(value) else None

@@ -1,4 +1,4 @@
-"""Scopes on a tape, and CUDA events without a card."""
+"""Time per scope, and CUDA events without a GPU."""
 
 from contextlib import suppress
 
@@ -8,7 +8,7 @@ from ifc_bench.measuring.clocks import EventClock, HostClock, Tape
 
 
 class Steps:
-    """A clock that moves by hand."""
+    """A clock that tests set by hand."""
 
     def __init__(self):
         self.now = 0.0
@@ -39,7 +39,7 @@ def test_every_moment_belongs_to_one_scope():
         clock.now += 32
     clock.now += 64  # after the end
     assert tape.seconds() == {"other": 33, "tracker": 26, "output": 4}
-    assert clock.finished == 1, "one wait, at the end"
+    assert clock.finished == 1, "one synchronisation, at the end"
 
 
 def test_a_scope_closes_when_code_in_it_fails():
@@ -54,7 +54,7 @@ def test_a_scope_closes_when_code_in_it_fails():
 
 
 class FakeEvent:
-    """An event that knows when the stream would reach it, in milliseconds."""
+    """An event at the time when the stream would reach it, in milliseconds."""
 
     stream = 0.0
     waits = 0
@@ -67,7 +67,7 @@ class FakeEvent:
         self.at = FakeEvent.stream
 
     def elapsed_time(self, other):
-        assert FakeEvent.waits, "read before the device was waited for"
+        assert FakeEvent.waits, "read before synchronisation"
         return other.at - self.at
 
 

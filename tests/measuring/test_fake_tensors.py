@@ -1,4 +1,4 @@
-"""Bytes that are alive, followed through fake tensors, against the allocator."""
+"""Live bytes of fake tensors, compared with the allocator."""
 
 import pytest
 import torch
@@ -9,7 +9,7 @@ from ifc_bench.measuring.memory import cpu_peaks
 
 
 def live_peak(function, *shapes: tuple[int, ...]) -> int:
-    """Peak above the inputs."""
+    """Return the peak above the inputs."""
     with FakeTensorMode(), torch.no_grad():
         inputs = [torch.empty(shape) for shape in shapes]
         live = LiveBytes()

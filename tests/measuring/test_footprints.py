@@ -1,4 +1,4 @@
-"""Predicted peak memory against the processor's allocator, and the search for what fits."""
+"""Predicted peak memory, compared with the CPU's allocator."""
 
 import pytest
 
@@ -28,7 +28,7 @@ def clip(model: ModelConfig, frames: int, **changes: object) -> Footprint:
 @pytest.mark.parametrize("frames", [5, 20])
 @pytest.mark.parametrize("talk", VARIANTS, ids=lambda talk: talk.kind)
 def test_the_prediction_is_within_5_percent_of_the_allocators_peak(talk, frames, attention):
-    """Above the weights, which would hide an error."""
+    """Only the part above the weights is compared, because weights would hide an error."""
     model = ModelConfig(communication=talk, attention=attention)
     work = clip(model, frames, height=128, width=192)
     expected, measured = predict_footprint(work), measure_footprint(work, "cpu")
@@ -40,7 +40,7 @@ def test_the_prediction_is_within_5_percent_of_the_allocators_peak(talk, frames,
 
 
 def test_frames_so_small_that_copies_of_weights_count():
-    """oneDNN copies the weights of a convolution, and the prediction does not know that."""
+    """oneDNN copies the weights of a convolution, which the prediction leaves out."""
     work = clip(ModelConfig(), 5)
     expected, measured = predict_footprint(work), measure_footprint(work, "cpu")
     assert expected.peak_bytes == pytest.approx(measured.peak_bytes, rel=0.05)

@@ -1,4 +1,4 @@
-"""Table 1 to the printed digit, counted on the real modules."""
+"""MACs of Table 1 to the printed digit, counted on the real modules."""
 
 import csv
 import json

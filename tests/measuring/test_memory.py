@@ -1,4 +1,4 @@
-"""Peak memory by scope: on the processor for real, on a card with its allocator faked."""
+"""Peak memory by scope: measured on the CPU, and on a GPU with a fake allocator."""
 
 from contextlib import contextmanager
 
@@ -16,11 +16,11 @@ def megabytes(count: int) -> torch.Tensor:
     return torch.zeros(count * MEGA // 4)
 
 
-def test_the_processors_peaks_by_scope():
+def test_peaks_by_scope_on_a_cpu():
     def action(watch):
         kept = megabytes(1)
         with watch("encoder"):
-            megabytes(4)  # dropped at once
+            megabytes(4)  # freed at once
             with watch("output"):
                 also = megabytes(2)
         with watch("decoder"):
@@ -38,7 +38,7 @@ def test_the_processors_peaks_by_scope():
 
 
 class FakeAllocator:
-    """Counts as torch's CUDA allocator does; `waits` would count synchronisations."""
+    """Counts bytes as torch's CUDA allocator does."""
 
     def __init__(self, monkeypatch, held):
         self.now = self.peak = held
@@ -57,7 +57,7 @@ class FakeAllocator:
         self.now -= size
 
 
-def test_a_cards_peaks_by_scope(monkeypatch):
+def test_peaks_by_scope_on_a_gpu(monkeypatch):
     allocator = FakeAllocator(monkeypatch, held=100)
 
     def action(watch):
@@ -83,11 +83,11 @@ def test_a_cards_peaks_by_scope(monkeypatch):
         ("something else", None),
     ],
 )
-def test_the_size_that_was_asked_for(text, size):
+def test_the_requested_size(text, size):
     assert asked_bytes(RuntimeError(text)) == size
 
 
-def test_running_out_is_told_from_other_errors():
+def test_out_of_memory_is_distinguished_from_other_errors():
     assert out_of_memory(torch.OutOfMemoryError("x"))
     assert out_of_memory(RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"))
     assert not out_of_memory(RuntimeError("shapes do not match"))

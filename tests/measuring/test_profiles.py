@@ -1,4 +1,4 @@
-"""Profiles: taking turns, in processes, interrupted, out of memory; processes are faked here."""
+"""Profiles: order, processes, interrupts and lack of memory, mostly with fake processes."""
 
 import platform
 import resource
@@ -21,7 +21,7 @@ def profile(window: int = 5, processes: int = 3, **changes: object) -> Profile:
         weights=RandomWeights(model=tiny_model(NoComm()), instances=2),
         footage=NoiseFrames(frames=6, height=32, width=48),
         window=window,
-        device="a card",
+        device="a GPU",
         protocol=Protocol(
             processes=processes, min_passes=1, min_seconds=0.01, max_seconds=0.01, scopes=True
         ),
@@ -71,7 +71,7 @@ def turns(monkeypatch):
 
 
 def run(works, store):
-    return list(measure_profiles(works, store, "cpu", lambda *told: None))
+    return list(measure_profiles(works, store, "cpu", lambda *progress: None))
 
 
 def test_all_take_turns_and_every_round_begins_one_further(store, turns):
@@ -86,7 +86,7 @@ def test_all_take_turns_and_every_round_begins_one_further(store, turns):
 
 
 def test_what_another_runner_measured_meanwhile_is_not_measured_again(store, turns, monkeypatch):
-    """It measures while this one waits for the machine; its record stands."""
+    """The other runner measures while this one waits for the lock; its record is kept."""
     mine, shared = profile(2, processes=1), profile(3, processes=1)
 
     @contextmanager
@@ -97,11 +97,11 @@ def test_what_another_runner_measured_meanwhile_is_not_measured_again(store, tur
         yield
 
     monkeypatch.setattr(profiles, "measuring", after_the_other)
-    told = []
-    records = list(measure_profiles([mine, shared], store, "cpu", lambda *t: told.append(t[0])))
+    shown = []
+    records = list(measure_profiles([mine, shared], store, "cpu", lambda *t: shown.append(t[0])))
     assert [record.work for record in records] == [mine]
     assert [window for window, _ in turns] == [2]
-    assert told[0] is None, "that it waits is told first"
+    assert shown[0] is None, "waiting is reported first"
 
 
 def test_profiles_with_fewer_processes_drop_out(store, turns):
@@ -213,7 +213,7 @@ def _exits():
 
 
 def _faults_of_a_large_tensor() -> int:
-    """Pages faulted in by a tensor of 64 MiB, once there have been others.
+    """Return the pages faulted in by a tensor of 64 MiB after others of the same size.
 
     glibc keeps the ends of aligned blocks in short lists, and grows until these are full.
     """
@@ -239,7 +239,7 @@ def test_a_process_keeps_the_memory_of_large_tensors(monkeypatch):
 
 
 def test_measuring_imports_no_compiler(store):
-    """Torch's takes more than a second to import, in every process that measures."""
+    """Importing torch's compiler takes more than a second in every process that measures."""
     assert in_process(_modules_after_measuring, profile(2), store) == []
 
 
@@ -250,7 +250,7 @@ def _modules_after_measuring(work, store):
     return [name for name in ("torch._dynamo", "torch._inductor") if name in sys.modules]
 
 
-def test_what_becomes_of_a_process():
+def test_results_of_a_process():
     assert in_process(max, 3, 5) == 5
     failed, gone = in_process(_fails), in_process(_exits)
     assert isinstance(failed, Died)

@@ -1,4 +1,4 @@
-"""The parts of the network: they sum up, and the encoder's formulas in docs/measuring.md hold."""
+"""Scopes of the network: their sums, and the encoder's formulas in docs/measuring.md."""
 
 import json
 
@@ -35,7 +35,7 @@ FORMULAS = {
 
 @pytest.mark.parametrize("frames", [1, 5, 36])
 @pytest.mark.parametrize("name", FORMULAS)
-def test_the_documented_formulas_are_what_is_counted(name, frames):
+def test_counts_follow_the_documented_formulas(name, frames):
     communication, formula = FORMULAS[name]
     counted = encoder_macs(ModelConfig(communication=communication), frames, 360, 640)
     assert counted == formula(frames, 12 * 20)

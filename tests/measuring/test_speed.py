@@ -1,4 +1,4 @@
-"""Passes until the median is known, warm-up apart, and the statistics behind it."""
+"""Timed passes until the median is precise, warm-up, and the interval of the median."""
 
 import time
 
@@ -18,7 +18,7 @@ CPU = torch.device("cpu")
 
 
 def subject(durations, **changes) -> Subject:
-    """Whose passes take what `durations` says, one after the other."""
+    """Return a subject whose passes take `durations` seconds, one after the other."""
     left = iter(durations)
 
     def run(video, watch):
@@ -34,17 +34,17 @@ def test_it_goes_on_until_the_interval_is_narrow():
     times = speed.end_to_end(subject([0.01] * 50), protocol)
     assert times.stopped == "precise"
     assert 6 <= len(times.wall) < 50
-    assert times.device is None, "a processor has no second clock"
+    assert times.device is None, "a CPU has no second clock"
 
 
-def test_it_stops_at_the_cap_and_says_so():
+def test_it_stops_at_the_cap_and_reports_so():
     protocol = Protocol(min_passes=100, min_seconds=0.01, max_seconds=0.05, target=1e-9)
     times = speed.end_to_end(subject([0.02] * 100), protocol)
     assert times.stopped == "cap"
     assert 3 <= len(times.wall) <= 4
 
 
-def test_at_least_the_seconds_asked_for():
+def test_at_least_the_requested_seconds():
     protocol = Protocol(min_passes=1, min_seconds=0.2, max_seconds=10, target=100)
     assert sum(speed.end_to_end(subject([0.01] * 99), protocol).wall) >= 0.2
 

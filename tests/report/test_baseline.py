@@ -1,4 +1,4 @@
-"""The committed records are clean and whole, and the committed report is what they say."""
+"""The committed records are clean and complete, and the committed report is current."""
 
 import re
 import subprocess
@@ -36,7 +36,7 @@ def reported() -> list[str]:
 
 @pytest.fixture(scope="module")
 def again(tmp_path_factory):
-    """The report, made anew as `make report` makes it."""
+    """Make the report again, as `make report` does."""
     out = tmp_path_factory.mktemp("report")
     publish(
         read_all([TABLES[name](FULL) for name in reported()], FULL, STORE),
@@ -49,7 +49,7 @@ def again(tmp_path_factory):
 
 
 def alike(fresh: Path, committed: Path, remedy: str) -> None:
-    """To the eye: another matplotlib may place a letter elsewhere by a pixel."""
+    """Compare pixels with a tolerance: another matplotlib may move a letter by a pixel."""
     with Image.open(fresh) as a, Image.open(committed) as b:
         assert a.size == b.size
         difference = np.abs(np.asarray(a.convert("L"), int) - np.asarray(b.convert("L"), int))
@@ -98,8 +98,8 @@ def test_the_committed_page_is_current(again):
     assert without_pictures(again) == without_pictures(BASELINE / "report"), "run `make report`"
 
 
-def test_by_situation_the_control_shows():
-    """In lost frames only other frames tell what is there; the benchmark can show that."""
+def test_lost_frames_show_a_difference():
+    """In lost frames an object can only be found from other frames: a positive control."""
     found = Results.read(TABLES["table3a"](FULL), FULL, STORE).by_situation
     assert len(found) == 6 * 3 * 4
     assert all(one.free.p <= one.corrected for one in found)
@@ -114,7 +114,7 @@ def test_by_situation_the_control_shows():
     assert f"{len(showing)} of 72 differences exceed noise" in told
 
 
-def test_table_3a_has_five_seeds_and_stands_on_the_page_of_the_baseline():
+def test_table_3a_has_five_seeds_and_is_on_the_page_of_the_baseline():
     text = render(read_results(TABLES["table3a"](FULL), FULL, STORE))
     assert "n = 5 training runs" in text
     assert "incomplete" not in text
@@ -145,7 +145,7 @@ def test_the_other_tables_have_five_seeds_and_no_difference(name):
 
 
 def test_the_readme_claims_no_more_than_lost_frames_show():
-    """One variant at one window; IFC's differences stand beside it, as numbers."""
+    """It claims one variant at one window, and prints IFC's differences next to it."""
     found = [
         one
         for one in Results.read(TABLES["table3a"](FULL), FULL, STORE).by_situation
@@ -162,7 +162,7 @@ def test_the_readme_claims_no_more_than_lost_frames_show():
     assert f"IFC {-found[2].free.mean:.1f} below it, which is noise" in readme
 
 
-def test_the_table_of_the_readme_is_what_the_records_say():
+def test_the_table_of_the_readme_matches_the_records():
     results = Results.read(TABLES["table3a"](FULL), FULL, STORE)
     cells = {(cell.row, cell.window): cell for cell in results.cells}
     lost = {(cell.row, cell.window): cell for cell in results.cells_of("lost_frames")}

@@ -1,4 +1,4 @@
-"""Cells tell how many seeds are behind a mean, and which were lost."""
+"""Cells show the number of seeds of a mean, and failed seeds."""
 
 import pytest
 
@@ -21,7 +21,7 @@ def store(tmp_path):
 
 
 def fill(store: Store, row: int, values: list[float], lost: Status = "diverged") -> None:
-    """The first seeds of a row with these APs; the seeds that are left over are lost."""
+    """Save the first seeds of a row with these APs; the remaining seeds fail."""
     works = TABLE.evaluations(PRESET, TABLE.rows[row], 5)
     for work, value in zip(works, values, strict=False):
         save(store, work, accuracy(value))
@@ -37,7 +37,7 @@ def cells(text: str, row: str) -> list[str]:
     return [cell.strip() for cell in line.split("|")[2:-1]]
 
 
-def test_a_mean_over_seeds_that_are_left_says_so(store):
+def test_a_mean_after_failed_seeds_shows_its_n(store):
     fill(store, 0, [0.30, 0.31, 0.32, 0.33, 0.34])
     fill(store, 1, [0.30, 0.32, 0.37])
     fill(store, 2, [], "out_of_memory")
@@ -53,7 +53,7 @@ def test_a_mean_over_seeds_that_are_left_says_so(store):
     assert ",2 diverged" in render(read_results(TABLE, PRESET, store), "csv")
 
 
-def test_seeds_that_have_not_run_yet_are_no_loss(store):
+def test_seeds_that_have_not_run_are_not_failures(store):
     for row, count in ((0, 5), (1, 3)):
         works = TABLE.evaluations(PRESET, TABLE.rows[row], 5)
         for work in works[:count]:
@@ -78,7 +78,7 @@ def test_fewer_than_three_seeds_are_marked(store, count, shown):
 
 
 def test_few_processes_have_the_same_mark(store):
-    card = Device(kind="cuda", name="a card")
+    card = Device(kind="cuda", name="a GPU")
     for row, count in ((0, 2), (1, 3)):
         work = TABLE.profile(PRESET, TABLE.rows[row], 5, card)
         assert work is not None

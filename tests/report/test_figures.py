@@ -1,4 +1,4 @@
-"""Figures say no more than their numbers; each is drawn from frames or records made here."""
+"""Figures show no more than their numbers; each is drawn from frames or records made here."""
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -36,7 +36,7 @@ def store(tmp_path):
 
 
 def fill(store, table, shift: float, value: float = 0.3, situations: bool = False) -> None:
-    """Three seeds of every row and window; a row is `shift` above the one before."""
+    """Save three seeds of every row and window; a row is `shift` above the one before."""
     for index, row in enumerate(table.rows):
         for window in row.windows:
             for work in table.evaluations(PRESET, row, window):
@@ -61,7 +61,7 @@ def compared(difference: float, std: float = 2.0, n: int = 5, window: int = 5) -
 
 
 def colours(ax) -> dict[float, np.ndarray]:
-    """What each difference of a map is painted with, in RGB."""
+    """Return the RGB colour of each difference in a map."""
     found = {}
     for image in ax.images:
         values = np.ma.masked_invalid(image.get_array())
@@ -185,7 +185,7 @@ def test_no_training_curve_of_fewer_than_four_points(store):
     assert not {"ap", "loss"} & names(table_drawings(Results.read(TABLE, PRESET, store)))
 
 
-def test_the_curve_of_ap_tells_its_window_and_stride(store):
+def test_the_curve_of_ap_has_its_window_and_stride(store):
     fill(store, TABLE, shift=0.01)
     trained(store, points=4)
     found = {
@@ -210,7 +210,7 @@ def test_figures_of_equal_values_are_left_out(store):
 
 
 def profiled(store, kernels=("materialised", "efficient"), lost=()) -> None:
-    """Two variants at three windows with each kernel; `lost` (T, kernel) are out of memory."""
+    """Save two variants at three windows with each kernel; `lost` (T, kernel) run out of memory."""
     scopes = {scope: [0.1] for scope in (*ROOFED, "projection", "tracker", "output")}
     for talk in (NoComm(), InterFrame()):
         for index, kernel in enumerate(kernels):

@@ -1,4 +1,4 @@
-"""`compare` names rows that a side has lost, and numbers that must not be trusted."""
+"""`compare` reports rows that one side lacks, and numbers that are not trustworthy."""
 
 import json
 
@@ -17,7 +17,7 @@ FIVE = [1.00, 1.01, 0.99, 1.02, 0.98]
 
 @pytest.fixture
 def sides(tmp_path):
-    """Two folders of records: give the records of each."""
+    """Return a function that writes two directories, from the records of each."""
 
     def make(*groups):
         for name, records in zip("ab", groups, strict=True):
@@ -67,14 +67,14 @@ def test_all_rows_lost_is_a_regression_too(sides, capsys):
     assert "regression: out of memory in B" in said.out
 
 
-def test_a_row_that_b_has_gained_is_told_and_no_regression(sides, capsys):
+def test_a_row_that_only_b_has_is_reported_and_no_regression(sides, capsys):
     a, b = sides([measured(NONE), lost("failed")], [measured(NONE), measured()])
     code, said = run(capsys, a, b)
     assert code == 0, said.err
     assert "failed in A" in said.out
 
 
-def test_a_row_without_a_number_on_either_side_is_told(sides, capsys):
+def test_a_row_without_a_number_on_either_side_is_reported(sides, capsys):
     a, b = sides([measured(NONE), lost("failed")], [measured(NONE), lost("out_of_memory")])
     code, said = run(capsys, a, b)
     assert code == 0, said.err
@@ -88,7 +88,7 @@ def test_nothing_measured_on_both_sides_is_an_error(sides, capsys):
     assert "no row is measured on both sides" in said.err
 
 
-def test_a_number_not_to_be_trusted_is_marked_and_told(sides, capsys):
+def test_an_untrustworthy_number_is_marked_and_reported(sides, capsys):
     a, b = sides([measured()], [measured(log=card_log(foreign=2))])
     code, said = run(capsys, a, b)
     assert code == 0, said.err
@@ -99,8 +99,8 @@ def test_a_number_not_to_be_trusted_is_marked_and_told(sides, capsys):
     assert (cells[2][-1].isdigit(), cells[3][-1]) == (True, "!")
 
 
-def test_a_failure_beside_a_number_of_the_same_row_gives_way(sides):
-    """Two protocols, one of which failed."""
+def test_a_failure_is_ignored_if_the_same_row_has_a_number(sides):
+    """The row has two protocols, one of which failed."""
     again = lost("failed")
     work = again.work.model_copy(update={"protocol": again.work.protocol.model_copy(
         update={"processes": 9})})  # fmt: skip

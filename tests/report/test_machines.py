@@ -1,4 +1,4 @@
-"""The committed profiles and footprints: clean, labelled, and what the committed tables say."""
+"""The committed profiles and footprints are clean and labelled, and their tables current."""
 
 import shutil
 
@@ -16,7 +16,7 @@ MACHINES = sorted((ROOT / "results" / "machines").iterdir())
 
 
 def check_records(folder):
-    """That records are clean, each measured profile has its scopes, and the table is current."""
+    """Check that records are clean, measured profiles have scopes, and the table is current."""
     store = Store(folder, ROOT / "runs")
     records = list(store.records("profile", "footprint", "count"))
     assert records
@@ -37,11 +37,11 @@ def test_records_are_clean_and_tables_are_current(folder):
 
 
 def test_a_profile_that_ran_out_of_memory_may_be_committed(tmp_path):
-    """It has no scopes, and it is an answer."""
+    """Such a profile has no scopes, but is a valid result."""
     folder = shutil.copytree(MACHINES[0], tmp_path / "machine")
     store = Store(folder, ROOT / "runs")
     done = next(iter(store.records("profile")))
-    work = done.work.model_copy(update={"device": "a small card"})
+    work = done.work.model_copy(update={"device": "a small GPU"})
     lost = ProfileResult(frames=done.result.frames, processes=[], asked_bytes=2 << 30)
     changes = {"id": work.id, "work": work, "status": "out_of_memory", "result": lost}
     store.save(done.model_copy(update=changes))

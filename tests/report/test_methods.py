@@ -1,4 +1,4 @@
-"""Tables 2(a) and 2(b): published rows, others' results scored here, and ours."""
+"""Tables 2(a) and 2(b): published rows, results of other systems scored here, and ours."""
 
 import json
 
@@ -10,7 +10,7 @@ from tests.conftest import ROOT, run_cli
 
 @pytest.fixture
 def recorded(data_folder, tmp_path):
-    """A perfect system's results, scored and kept under a name."""
+    """Score the results of a perfect system, and record them under a name."""
     truth = data_folder / "valid" / "instances.json"
     content = json.loads(truth.read_text())
     found = [
@@ -32,7 +32,7 @@ def report(results, name: str, *options: str):
     return done.stdout
 
 
-def test_published_and_evaluated_rows_stand_together_with_their_data(recorded):
+def test_published_and_evaluated_rows_are_listed_with_their_data(recorded):
     text = report(recorded, "table2a")
     rows = [line for line in text.splitlines() if line.startswith("| ")]
     oracle = next(line for line in rows if "Oracle" in line)

@@ -1,4 +1,4 @@
-"""A table of records of several codes or packages says so in one line."""
+"""One line of a table warns about records of several code revisions or package versions."""
 
 import pytest
 
@@ -47,7 +47,7 @@ def test_other_packages_and_uncommitted_changes_are_a_warning():
         ({"git_dirty": True}, "warning: code with changes that no commit holds"),
     ],
 )
-def test_the_head_of_a_table_tells_what_its_records_mix(tmp_path, change, told):
+def test_the_head_of_a_table_names_mixed_origins(tmp_path, change, told):
     store = Store(tmp_path, tmp_path / "runs")
     works = TABLE.evaluations(PRESET, TABLE.rows[0], 5)
     for work, more in zip(works, ({}, change), strict=True):
@@ -67,7 +67,7 @@ def test_the_head_of_a_table_tells_what_its_records_mix(tmp_path, change, told):
     assert all(told in line for line in lines)
 
 
-def test_a_table_of_profiles_tells_it_too():
+def test_a_table_of_profiles_names_them_too():
     old, new = (record([process(1.0)], window=t, revision=letter * 40) for t, letter in
                 ((5, "a"), (10, "b")))  # fmt: skip
     line = "- records of 2 code revisions (aaaaaaa, bbbbbbb)"

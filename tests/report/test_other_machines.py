@@ -1,4 +1,4 @@
-"""Profiles of other machines in a report say so, and sections are named after devices."""
+"""A report marks profiles of other machines, and names sections after devices."""
 
 import pytest
 
@@ -17,7 +17,7 @@ TABLE = TABLES["own"](PRESET)
 
 @pytest.fixture
 def report(tmp_path):
-    """The page and the tables of a report on records of a device, with profiles in folders."""
+    """Make a report with profiles of other directories; return its page and tables."""
 
     def make(own, *others):
         store = Store(tmp_path / "results", tmp_path / "runs")
@@ -38,7 +38,7 @@ def report(tmp_path):
 
 
 def predicted() -> Record:
-    """A look-up of `fit`."""
+    """Return the record of a prediction of `fit`."""
     made = record([process(1.0)], device=TURING)
     work = Footprint(model=ModelConfig(), frames=5, height=360, width=640)
     result = FootprintResult(weights_bytes=1, peak_bytes=2)
@@ -55,7 +55,7 @@ def test_another_device_is_marked_in_title_table_and_warnings(report):
     assert f"Speed and memory: {line}" in page, "among the warnings"
 
 
-def test_a_device_of_the_same_name_is_told_and_no_warning(report):
+def test_a_device_of_the_same_name_is_named_without_a_warning(report):
     page, tables = report([], ("mine", TURING))
     assert "not measured here" not in page
     [table] = [text for name, text in tables.items() if name.endswith("-profile")]
@@ -72,7 +72,7 @@ def test_sections_are_named_after_devices_and_never_alike(report):
     assert page.count(f'id="{base}"') == 1
 
 
-def test_a_look_up_of_fit_is_named_for_what_it_is(report):
+def test_a_prediction_of_fit_is_labelled_as_one(report):
     page, tables = report([predicted()])
     assert "Memory, predicted for GPUs" in page
     assert "Speed and memory: results" not in page

@@ -1,4 +1,4 @@
-"""The whole report: every file, the same on every making, and the page in a real browser."""
+"""The whole report: all files, the same at every run, and the page in a real browser."""
 
 import re
 import resource
@@ -66,7 +66,7 @@ def test_the_page_needs_no_network(report):
     assert "AMD EPYC (2 cores), 1 thread" in page, "provenance"
 
 
-def test_a_figure_that_does_not_fit_on_the_disk_is_told_in_one_line(tmp_path, capsys, monkeypatch):
+def test_a_figure_that_does_not_fit_on_the_disk_is_one_line(tmp_path, capsys, monkeypatch):
     store, table = Store(tmp_path / "results", tmp_path / "runs"), TABLES["table3a"](FULL)
     for place, row in enumerate(table.rows):
         for window in row.windows:
@@ -90,7 +90,7 @@ def test_a_figure_that_does_not_fit_on_the_disk_is_told_in_one_line(tmp_path, ca
 
 
 def test_the_page_in_a_browser(report, tmp_path):
-    """Opens it, sorts a table by a click and by the keyboard, and takes a picture."""
+    """Open the page, sort a table by click and by keyboard, and take a screenshot."""
     webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
     from selenium.webdriver.chrome.service import Service
     from selenium.webdriver.common.by import By

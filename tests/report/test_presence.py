@@ -1,4 +1,4 @@
-"""Empty answers are errors that name what is there."""
+"""A report without results is an error that names the existing records."""
 
 import pytest
 
@@ -18,7 +18,7 @@ def store(tmp_path):
 
 @pytest.fixture
 def ask(store, capsys):
-    """Exit code, stdout and stderr of a command on these results."""
+    """Return a function that runs a command here: exit code, stdout and stderr."""
 
     def run(*arguments):
         folders = [f"--results={store.results}", f"--runs={store.runs}"]
@@ -41,7 +41,7 @@ def fill(store, name="table3a", preset="smoke", rows=None, situations=(), **chan
 
 
 def refused(answer) -> str:
-    """The one line of an answer that was refused."""
+    """Return the one line of stderr of a command that failed with exit code 2."""
     code, out, err = answer
     assert (code, out) == (2, "")
     [line] = err.strip().splitlines()
@@ -86,14 +86,14 @@ def test_records_of_other_tables_are_counted(store, ask):
     assert said.endswith("the 4 evaluations there are of other tables or options: smoke (n = 2)")
 
 
-def test_nothing_at_all_says_how_to_begin(ask):
+def test_without_records_the_error_names_the_first_command(ask):
     assert refused(ask("report", "table3a", "table3c", "--preset=full")).endswith(
         "do the work first: run table3a table3c --preset full"
     )
     assert refused(ask("report", "table1")).endswith("do it first: run table1")
 
 
-def test_a_failure_is_an_answer(store, ask):
+def test_a_failure_is_a_result(store, ask):
     preset = PRESETS["smoke"]
     table = TABLES["table3a"](preset)
     save(store, table.trainings(preset, table.rows[0])[0], None, "failed")
@@ -102,13 +102,13 @@ def test_a_failure_is_an_answer(store, ask):
     assert "– (1 failed)" in out
 
 
-def test_the_papers_numbers_are_an_answer(ask):
+def test_the_papers_numbers_are_a_result(ask):
     code, out, _ = ask("report", "table3a", "--compare=paper")
     assert code == 0
     assert "No Comm (paper)" in out
 
 
-def test_published_rows_are_an_answer(ask):
+def test_published_rows_are_a_result(ask):
     code, out, _ = ask("report", "table2a")
     assert code == 0
     assert "VisTR" in out

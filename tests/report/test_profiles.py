@@ -1,4 +1,4 @@
-"""Tables and comparisons of profiles, from records made here."""
+"""Tables and comparisons of profiles, from records that these tests make."""
 
 import json
 from functools import lru_cache
@@ -93,7 +93,7 @@ def record(
         device=device,
         protocol=Protocol(processes=5),
     )
-    on_card = device in (V100, TURING)
+    on_gpu = device in (V100, TURING)
     result = ProfileResult(
         frames=[20], processes=processes, asked_bytes=None if processes else 2 << 30
     )
@@ -111,7 +111,7 @@ def record(
             platform="x",
             packages={},
             device=Device(
-                kind="cuda" if on_card else "cpu", name=device, threads=None if on_card else 1
+                kind="cuda" if on_gpu else "cpu", name=device, threads=None if on_gpu else 1
             ),
         ),
         result=result,
@@ -119,7 +119,7 @@ def record(
 
 
 def test_the_spread_is_between_processes():
-    """Passes within a process agree to the last digit here; processes do not."""
+    """Passes within a process are equal here, but processes differ."""
     speed = speed_of(record([process(1.0), process(2.0)]))
     assert speed is not None
     assert (speed.fps, speed.n) == (15.0, 2)
@@ -148,7 +148,7 @@ def test_a_row_holds_everything_that_is_derived():
         (card_log(foreign=2), "2 other processes on the GPU"),
     ],
 )
-def test_a_row_not_to_be_trusted_is_marked_and_the_table_says_why(log, reason):
+def test_an_untrustworthy_row_is_marked_and_the_table_has_the_reason(log, reason):
     text = render_profiles([record([process(1.0), process(1.0, log)])])
     assert f"! not to be trusted: ifc M=8 T=5 on {TURING}: {reason}" in text
     assert "20.00±0.00!" in text
@@ -165,13 +165,13 @@ def test_a_power_cap_and_a_wide_interval_are_noted():
     assert "not to be trusted" not in text
 
 
-def test_out_of_memory_stands_in_the_table_with_its_size():
+def test_out_of_memory_is_in_the_table_with_the_requested_size():
     text = render_profiles([record([], status="out_of_memory"), record([process(1.0)], window=10)])
     assert "out of memory (requested 2147 MB)" in text
     assert "20.00" in text
 
 
-def test_each_line_is_of_one_card_and_a_processor_is_labelled():
+def test_each_line_is_of_one_gpu_and_a_cpu_is_labelled():
     text = render_profiles([record([process(1.0)]), record([process(0.5)], device=V100)])
     lines = [line for line in text.splitlines() if "ifc M=8" in line]
     assert len(lines) == 2
@@ -180,7 +180,7 @@ def test_each_line_is_of_one_card_and_a_processor_is_labelled():
     assert "measured on a CPU" in render_profiles([record([process(1.0)], device="a processor")])
 
 
-def test_published_speeds_stand_beside_their_own_card_only():
+def test_published_speeds_are_only_listed_for_their_own_gpu():
     """Table 3(a) was measured on a V100."""
     paper = PaperNumbers()
     here, there = record([process(1.0)], device=V100), record([process(1.0)])
@@ -199,7 +199,7 @@ def test_values_at_full_precision():
 
 @pytest.fixture
 def sides(tmp_path):
-    """Two folders of records; give (A's processes, B's processes)."""
+    """Return a function that writes two directories, from the processes of A and of B."""
 
     def make(a, b, **changes):
         for name, processes in (("a", a), ("b", b)):
@@ -257,7 +257,7 @@ def test_memory_needs_no_test(sides):
     assert compare(a, heavy, "memory")[0].regressed("memory", 0.05, 0.05)
 
 
-def test_variants_and_cards_are_compared_when_named(tmp_path):
+def test_variants_and_gpus_are_compared_when_named(tmp_path):
     store = Store(tmp_path / "r", tmp_path)
     for device in (V100, TURING):
         for talk, seconds in ((NoComm(), 1.0), (InterFrame(), 1.5)):
@@ -318,7 +318,7 @@ def measured(talk, window: int, device: str, slower: float = 2) -> Record:
     return made.model_copy(update={"result": result})
 
 
-def test_the_roofline_learns_efficiency_and_predicts_what_it_has_not_seen():
+def test_the_roofline_learns_efficiency_and_predicts_other_windows():
     records = [
         measured(talk, t, "a processor") for talk in (NoComm(), InterFrame()) for t in (5, 10)
     ]

@@ -97,7 +97,7 @@ def test_power_agrees_with_simulation():
 
 
 def test_the_seeds_needed_are_the_fewest():
-    """The textbook: 17 a side find one std with 80%."""
+    """Textbook value: 17 seeds per side detect one std with 80% power."""
     assert s.seeds_needed(1.0, 1.0) == 17
     for d in (0.3, 1.0, 2.5):
         n = s.seeds_needed(d, 1.0)

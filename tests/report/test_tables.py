@@ -1,4 +1,4 @@
-"""Tables derived from hand-made records: the arithmetic and the honesty of the head."""
+"""Tables from hand-made records: the arithmetic, and warnings in the head."""
 
 import json
 import statistics
@@ -51,7 +51,7 @@ def save(store, work, result, status: Status = "ok", device=None, split="a+b"):
         provenance=origin,
         result=result,
     )
-    store.record_path(work).unlink(missing_ok=True)  # a record that is there would stand
+    store.record_path(work).unlink(missing_ok=True)  # an existing record would be kept
     store.save(record)
 
 
@@ -74,9 +74,9 @@ def fill(store, row: int, values: list[float]) -> None:
 
 
 def test_sample_std_with_n():
-    told = summarise([1.0, 2.0, 4.0])
-    assert told is not None
-    assert told.std == pytest.approx(statistics.stdev([1, 2, 4]))
+    three = summarise([1.0, 2.0, 4.0])
+    assert three is not None
+    assert three.std == pytest.approx(statistics.stdev([1, 2, 4]))
     assert summarise([1.0]).std is None
     assert summarise([]) is None
 
@@ -98,7 +98,7 @@ def test_stds_alone_in_table_4(store):
     assert [cell.strip() for cell in line.split("|")[2:-1]] == ["3.6", "3.6"]
 
 
-def test_what_is_missing_is_said(store):
+def test_missing_work_is_reported(store):
     fill(store, 0, [0.3])
     training = TABLE.trainings(PRESET, TABLE.rows[1])[0]
     lost = TrainingResult(
@@ -123,7 +123,7 @@ def test_one_situation_alone(store):
         render(read_results(TABLE, PRESET, store), situation="fog")
 
 
-def test_mixed_splits_are_warned_of(store):
+def test_mixed_splits_are_a_warning(store):
     works = TABLE.evaluations(PRESET, TABLE.rows[0], 5)
     save(store, works[0], accuracy(0.3), split="a+b")
     save(store, works[1], accuracy(0.3), split="c+d")
@@ -143,7 +143,7 @@ def test_speeds_with_other_threads_are_other_devices(store):
 
 
 def speed(*seconds: float) -> ProfileResult:
-    """One process for each number, which all its passes over both videos take."""
+    """Return one process for each number, the seconds of all its passes over both videos."""
     return ProfileResult(frames=[10, 30], processes=[process(s) for s in seconds])
 
 
@@ -161,7 +161,7 @@ def test_speeds_of_two_devices_never_share_a_column(store):
     assert fps == {"card A": 20.0, "card B V100": 10.0}
 
 
-def test_the_papers_speeds_stand_beside_their_own_card_only(store):
+def test_the_papers_speeds_are_only_listed_for_their_own_gpu(store):
     paper = PaperNumbers()
     work = TABLE.profile(PRESET, TABLE.rows[0], 5, Device(kind="cuda", name="Tesla V100"))
     assert work is not None
@@ -180,7 +180,7 @@ def test_the_papers_speeds_stand_beside_their_own_card_only(store):
 
 
 def test_rows_may_differ_in_anything(store):
-    """Each has a line for each of its windows, and the head tells all schedules and data."""
+    """Each row has a line per window, and the head lists all schedules and data."""
     near = Row.of(PRESET, "near", tests=(HowTested(window=5), HowTested(window=7, stride=2)))
     other = SyntheticData(seed=1)
     far = Row.of(PRESET, "far", data=other, optimisation={"clips": 4}, testing={"window": None})

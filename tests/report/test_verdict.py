@@ -1,4 +1,4 @@
-"""The verdict below a table says what its records can tell, and no more."""
+"""The verdict below a table claims only what its records support."""
 
 import json
 
@@ -25,7 +25,7 @@ def store(tmp_path):
 
 
 def filled(store, seeds=5, preset="quick", shift=0.0, rows=(0, 1, 2, 3), **changes):
-    """Table 3(a) at T = 5: rows around 30 AP, and IFC `shift` away from them."""
+    """Save Table 3(a) at T = 5: rows around 30 AP, and IFC `shift` away from them."""
     made = PRESETS[preset].model_copy(update={"seeds": seeds, "windows": (5,), **changes})
     table = TABLES["table3a"](made)
     for row in rows:
@@ -63,7 +63,7 @@ def test_two_seeds_cannot_tell(store):
     )
 
 
-def test_two_seeds_that_differ_are_told_with_a_doubt(store):
+def test_two_seeds_that_differ_are_reported_with_a_caveat(store):
     said = told(*filled(store, seeds=2, shift=0.3), store)
     assert "1 of 3 differences to No Comm exceeds noise: IFC at T = 5 (+30.0 AP)" in said
     assert said.endswith(", but with n = 2 a std is hardly known.")
@@ -83,7 +83,7 @@ def test_a_row_of_one_seed_beside_others(store):
     assert said.endswith("1 more cannot be tested (a single seed).")
 
 
-def test_without_the_baseline_row_nothing_is_held_against_it(store):
+def test_without_the_baseline_row_there_is_no_verdict(store):
     said = told(*filled(store, rows=(1, 2, 3)), store)
     assert said == "Verdict: none; no row can be compared with No Comm yet."
 
@@ -98,7 +98,7 @@ def test_smoke_proves_only_that_it_runs(store):
     assert said == "Verdict: none; preset smoke proves only that it runs."
 
 
-def test_equal_seeds_make_no_promise_of_what_could_be_seen(store):
+def test_equal_seeds_give_no_smallest_detectable_difference(store):
     table, preset = filled(store, rows=())
     for row in table.rows:
         for work in table.evaluations(preset, row, 5):
@@ -136,7 +136,7 @@ def test_the_committed_baseline_is_not_quoted_where_it_adds_nothing(store):
 
 
 def test_a_situation_is_corrected_over_all_of_them():
-    """As `significance --by-situation` has it: 12 of its 72 tests."""
+    """The correction is that of `significance --by-situation`: 12 of its 72 tests."""
     there = committed()
     said = told(there.table, FULL, Store(BASELINE, ROOT / "runs"), "lost_frames")
     assert said.startswith(

@@ -1,4 +1,4 @@
-"""Windows stand beside FPS in every table, for FPS follow their number."""
+"""Every table with FPS has the number of windows, because FPS depends on it."""
 
 import json
 
@@ -14,7 +14,7 @@ from ifc_bench.store import Store
 from tests.report.test_profiles import process, record
 from tests.report.test_tables import save
 
-CARD = Device(kind="cuda", name="a card")
+CARD = Device(kind="cuda", name="a GPU")
 PRESET = PRESETS["full"].model_copy(update={"seeds": 1, "windows": (5, 20)})
 
 
@@ -23,7 +23,7 @@ def results(name, store):
 
 
 def measured(store: Store, name: str, *lengths: int) -> None:
-    """One profile for each cell of table `name`, of videos of these lengths."""
+    """Save one profile for each cell of table `name`, of videos of these lengths."""
     table = TABLES[name](PRESET)
     for row in table.rows:
         for window in row.windows:
@@ -47,7 +47,7 @@ def test_windows_of_a_video_follow_from_length_window_and_stride():
     assert Reading((3,), 5, 1).counts == (1,), "a short video is one window"
 
 
-def test_an_accuracy_table_tells_windows_beside_fps_and_in_its_head(store):
+def test_an_accuracy_table_has_windows_beside_fps_and_in_its_head(store):
     measured(store, "table3a", 24, 24)
     text = render(results("table3a", store))
     assert "T=5 FPS (20 windows)" in text
@@ -59,7 +59,7 @@ def test_an_accuracy_table_tells_windows_beside_fps_and_in_its_head(store):
     assert "T=20 FPS (5 windows)" in render(results("table3a", store), "latex")
 
 
-def test_values_tell_the_windows_of_each_fps_and_of_nothing_else(store):
+def test_values_have_the_windows_of_each_fps_and_of_nothing_else(store):
     measured(store, "table3a", 24, 24)
     values = json.loads(render(results("table3a", store), "json"))["values"]
     assert {(v["T"], v["windows"]) for v in values if v["metric"] == "FPS"} == {(5, 20), (20, 5)}
@@ -78,7 +78,7 @@ def test_rows_with_windows_of_their_own_get_a_column(store):
     assert "8, 4, 3 and 2 windows at (T, S) = (5, 3), (10, 5), (15, 8) and (20, 10)" in text
 
 
-def test_a_table_of_methods_tells_windows_too(store):
+def test_a_table_of_methods_has_windows_too(store):
     measured(store, "table2a", 24)
     text = render(results("table2a", store))
     rows = {line.split("|")[1].strip(): line for line in text.splitlines() if "| ours" in line}
@@ -87,7 +87,7 @@ def test_a_table_of_methods_tells_windows_too(store):
     assert "20 and 1 windows at T = 5 and video" in text
 
 
-def test_videos_of_several_lengths_are_told_as_a_range(store):
+def test_videos_of_several_lengths_are_a_range(store):
     measured(store, "table3a", 24, 36)
     text = render(results("table3a", store))
     assert "T=5 FPS (20 to 32 windows)" in text
@@ -95,7 +95,7 @@ def test_videos_of_several_lengths_are_told_as_a_range(store):
     assert len(reading_line([Reading((n,), 5, 1) for n in range(10, 20)])) == 1, "still one line"
 
 
-def test_one_window_length_is_told_without_the_warning():
+def test_one_window_length_has_no_warning():
     assert reading_line([Reading((24,), 20, 1)]) == [
         "windows: a video of 24 frames is read in 5 windows at T = 20"
     ]

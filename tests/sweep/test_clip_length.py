@@ -1,4 +1,4 @@
-"""A table of rows that train by schedules of their own, from the plan to the report."""
+"""A table whose rows have different training schedules, from the plan to the report."""
 
 import pytest
 
@@ -32,8 +32,8 @@ def test_it_is_planned_run_and_reported_like_any_other(tmp_path):
     places = (f"--results={tmp_path / 'results'}", f"--runs={tmp_path / 'runs'}")
     planned = run_cli("plan", *CHOSEN, *places).stdout
     assert "trainings: 6, 0 exist" in planned
-    for told in ("none T=3 seed 0", "none seed 0", "ifc M=8 T=8 seed 0"):
-        assert f"  {told}  " in planned
+    for label in ("none T=3 seed 0", "none seed 0", "ifc M=8 T=8 seed 0"):
+        assert f"  {label}  " in planned
     done = run_process("run", *CHOSEN, *places, "--device=cpu", "--workers=2")
     assert done.returncode == 0, done.stderr
     store = Store(tmp_path / "results", tmp_path / "runs")
@@ -52,11 +52,11 @@ def test_it_is_planned_run_and_reported_like_any_other(tmp_path):
 
 
 def test_records_of_a_schedule_of_a_row_are_known_by_their_preset(tmp_path):
-    """What another preset would show is named, though no preset has such a schedule."""
+    """The message names the preset of the records, although its own schedule is another."""
     from tests.report.test_presence import fill
 
     store = Store(tmp_path / "results", tmp_path / "runs")
     fill(store, "clip_length", rows=1, seeds=1, windows=(5,))
     places = (f"--results={store.results}", f"--runs={store.runs}")
-    said = run_cli("report", "clip_length", "--preset=quick", *places).stderr
-    assert "there are records of smoke (n = 1): add --preset smoke" in said
+    stderr = run_cli("report", "clip_length", "--preset=quick", *places).stderr
+    assert "there are records of smoke (n = 1): add --preset smoke" in stderr

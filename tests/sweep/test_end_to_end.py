@@ -1,4 +1,4 @@
-"""The whole way, in real processes: run, stop, go on, report."""
+"""End-to-end sweeps in real processes: run, stop, resume, report."""
 
 import json
 import re
@@ -151,7 +151,7 @@ def test_report_json_has_full_precision_and_the_paper_beside_it(finished):
     ifc = [v for v in printed if (v["communication"], v["T"], v["metric"]) == ("IFC", 5, "AP")]
     assert (ifc[0]["mean"], ifc[0]["std"]) == (39.0, 1.6)
     assert not [v for v in printed if v["metric"] == "FPS"], (
-        "another card's FPS must not stand here"
+        "FPS of another GPU must not appear here"
     )
 
 
@@ -208,7 +208,7 @@ def test_the_attention_of_a_finished_training_is_drawn(finished, data_folder, tm
 
 
 def test_a_window_and_offline_predict_without_annotations(finished, data_folder, tmp_path):
-    """A split whose annotations are not public, as it is downloaded, can be predicted on."""
+    """A downloaded split without public annotations can be predicted on."""
     folder, path = finished[0], tmp_path / "valid.json"
     shutil.copytree(data_folder / "valid" / "JPEGImages", tmp_path / "valid" / "JPEGImages")
     content = json.loads((data_folder / "valid" / "instances.json").read_text())
@@ -230,9 +230,9 @@ def test_a_window_and_offline_predict_without_annotations(finished, data_folder,
 
 
 def start(folder: Path, *options: str) -> subprocess.Popen[str]:
-    """A sweep of two trainings in the background, which hears an interrupt.
+    """Start a sweep of two training runs in the background, which receives interrupts.
 
-    A shell that starts the tests with "&" has them ignore it, and what they start inherits that.
+    A shell that starts the tests with "&" makes them and their child processes ignore interrupts.
     """
     command = [sys.executable, str(ROOT / "run_ablations.py"), "run", "table3d"]
     command += ["--preset=smoke", f"--results={folder / 'results'}", f"--runs={folder / 'runs'}"]
@@ -255,7 +255,7 @@ def wait_for(condition, seconds: float = 120) -> None:
 
 
 def test_a_killed_sweep_leaves_no_process_and_goes_on_where_it_was(tmp_path):
-    """The sweep is killed while it works; its processes end, and the same command finishes."""
+    """After a kill during work, all processes end, and the same command finishes the sweep."""
     process = start(tmp_path, "--seeds=1", "--workers=1")
     trainings = tmp_path / "results" / "trainings"
     wait_for(lambda: list(trainings.glob("*.json")))
@@ -285,7 +285,7 @@ def test_an_interrupt_says_how_to_go_on(sign, tmp_path):
 
 
 def test_a_training_that_is_interrupted_keeps_its_iterations(tmp_path):
-    """No checkpoint is due for 20 seconds; the interrupt has one written at once."""
+    """No checkpoint is due for 20 seconds; on the interrupt one is written at once."""
     process = start(tmp_path, "--seeds=1", "--workers=1", "--iterations=9000", "--tensorboard")
     wait_for(lambda: list((tmp_path / "runs" / "tensorboard").glob("*/events*")))
     process.send_signal(signal.SIGINT)
@@ -340,12 +340,12 @@ def test_a_failed_piece_is_a_record_and_is_tried_again(finished, tmp_path, monke
     assert len(plan.jobs(store)) == 2
 
 
-def test_a_card_that_torch_cannot_use_is_one_line(tmp_path, monkeypatch):
+def test_a_gpu_that_torch_cannot_use_is_one_line(tmp_path, monkeypatch):
     from ifc_bench.sweep.worker import Worker
 
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     worker = Worker(stores(tmp_path), "cuda:0", 1, lambda stage, done, total: None)
-    with pytest.raises(UserError, match="--device: cuda:0 is there, but torch"):
+    with pytest.raises(UserError, match="--device: cuda:0 exists, but torch"):
         worker.prepare()
 
 

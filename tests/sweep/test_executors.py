@@ -1,4 +1,4 @@
-"""Processes that are killed, stand still or meet bad input: nothing hangs and nothing is hidden."""
+"""Processes that are killed, hang or get bad input: the sweep never hangs and hides no failure."""
 
 import errno
 import os
@@ -37,15 +37,15 @@ def plan():
 
 
 def run(plan, store, body, monkeypatch, settings=SETTINGS):
-    """The outcome and the events of a plan whose processes run `body`."""
-    told: list[Event] = []
+    """Return the outcome and the events of a plan whose processes run `body`."""
+    events: list[Event] = []
     monkeypatch.setattr(executors, "_work", body)
-    outcome = executors.run(plan, store, settings, lambda task, event: told.append(event))
-    return outcome, told
+    outcome = executors.run(plan, store, settings, lambda task, event: events.append(event))
+    return outcome, events
 
 
 def done(work) -> Record:
-    """A record of work that was done, with the least that it must hold."""
+    """Return a record of successful work with only the required fields."""
     result = (
         EvaluationResult(
             metrics={"AP": 0.5}, by_class={}, by_situation={}, videos=1, frames=1, tracks=1,
@@ -72,10 +72,10 @@ def die_while_reporting(
 
 
 def test_a_process_killed_while_it_reports_hangs_nothing(plan, store, monkeypatch):
-    outcome, told = run(plan, store, die_while_reporting, monkeypatch)
+    outcome, events = run(plan, store, die_while_reporting, monkeypatch)
     assert [record.status for record in outcome.records] == ["failed"]
     assert "killed by SIGKILL, often for lack of memory" in (outcome.records[0].error or "")
-    assert sorted(event.task for event in told if event.stage == "end") == [0, 1]
+    assert sorted(event.task for event in events if event.stage == "end") == [0, 1]
     assert store.load(plan.jobs(store)[0].training).status == "failed"
 
 
@@ -98,12 +98,12 @@ def die_in_the_first_evaluation(
 def test_a_death_in_an_evaluation_is_that_evaluations_and_the_others_are_done(
     plan, store, monkeypatch
 ):
-    outcome, told = run(plan, store, die_in_the_first_evaluation, monkeypatch)
+    outcome, events = run(plan, store, die_in_the_first_evaluation, monkeypatch)
     failed = [record for record in outcome.records if record.status == "failed"]
     assert all(isinstance(record.work, Evaluation) for record in failed)
     assert [record.work.window for record in failed] == [5, 5]
     assert all("killed by SIGSEGV" in (record.error or "") for record in failed)
-    assert [event.stage for event in told if event.records] == ["again", "again", "end", "end"]
+    assert [event.stage for event in events if event.records] == ["again", "again", "end", "end"]
     assert {e.window for e in plan.evaluations if store.done(e)} == {10}
 
 
@@ -116,9 +116,9 @@ def bad_input_for_the_first(
 
 def test_bad_input_of_one_task_stops_only_that(plan, store, monkeypatch):
     one = Settings("cpu", threads=1, workers=1)
-    outcome, told = run(plan, store, bad_input_for_the_first, monkeypatch, one)
+    outcome, events = run(plan, store, bad_input_for_the_first, monkeypatch, one)
     assert outcome.errors == ["x.pt: not a readable checkpoint"]
-    assert [event.task for event in told if event.stage == "end"] == [0, 1]
+    assert [event.task for event in events if event.stage == "end"] == [0, 1]
 
 
 def full_disk(
@@ -129,9 +129,9 @@ def full_disk(
 
 def test_a_full_disk_stops_all(plan, store, monkeypatch):
     one = Settings("cpu", threads=1, workers=1)
-    outcome, told = run(plan, store, full_disk, monkeypatch, one)
+    outcome, events = run(plan, store, full_disk, monkeypatch, one)
     assert outcome.errors == ["x.pt: no space left on device"]
-    assert [event.task for event in told if event.stage == "end"] == [0]
+    assert [event.task for event in events if event.stage == "end"] == [0]
 
 
 class Channel(list):
@@ -199,16 +199,16 @@ def test_an_ending_is_named_by_its_signal(code, words):
 
 def test_two_runners_do_not_measure_at_the_same_time(tmp_path, monkeypatch):
     monkeypatch.setattr(isolation.tempfile, "gettempdir", lambda: str(tmp_path))
-    told, held = threading.Event(), threading.Event()
+    waiting, held = threading.Event(), threading.Event()
 
     def other():
-        with measuring(told.set):
+        with measuring(waiting.set):
             held.set()
 
-    with measuring(lambda: pytest.fail("nobody measures yet")):
+    with measuring(lambda: pytest.fail("no other runner measures yet")):
         thread = threading.Thread(target=other)
         thread.start()
-        assert told.wait(10), "the second runner says that it waits"
-        assert not held.wait(0.2), "and does"
+        assert waiting.wait(10), "the second runner reports that it waits"
+        assert not held.wait(0.2), "and waits"
     thread.join(10)
     assert held.is_set()

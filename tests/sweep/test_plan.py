@@ -1,4 +1,4 @@
-"""What is shared, what exists, and that planning stays light."""
+"""Plans: shared and existing work; planning imports no torch."""
 
 import subprocess
 import sys
@@ -20,7 +20,7 @@ def store(tmp_path):
 def plan_of(preset: str, *names: str):
     chosen = PRESETS[preset]
     return make_plan(
-        [TABLES[name](chosen) for name in names], chosen, Device(kind="cuda", name="a card")
+        [TABLES[name](chosen) for name in names], chosen, Device(kind="cuda", name="a GPU")
     )
 
 
@@ -51,7 +51,7 @@ def test_the_longest_training_of_a_seed_comes_first():
 
 
 def test_a_longer_schedule_is_other_work(tmp_path):
-    """`--iterations`, of a preset that has three times fewer."""
+    """`--iterations` on a preset with a third of the iterations."""
     longer = PRESETS["quick"].with_options(iterations=1000)
     assert longer.video.optimisation == PRESETS["full"].video.optimisation
     assert PRESETS["quick"].with_options() == PRESETS["quick"]
@@ -69,8 +69,8 @@ def test_all_of_it_is_left_in_an_empty_store(store):
     assert plan.seconds(store, 2) > 60
 
 
-def test_every_committed_run_is_asked_for_by_a_table():
-    """Tables that change keep the ids of their work, or its records are lost."""
+def test_every_committed_run_is_needed_by_a_table():
+    """If a table changes, the ids of its work must stay, or its records are lost."""
     folder = ROOT / "results" / "baseline"
     store = Store(folder, ROOT / "runs")
     devices = {(r.work.device, r.work.threads) for r in store.records("profile")}
@@ -134,7 +134,7 @@ def test_every_command_has_help_with_an_example(command):
 
 
 def test_an_embedded_model_starts_without_torchvision():
-    """It takes a second to import, and every training and every measurement is a new process."""
+    """torchvision takes a second to import, in every training and measuring process."""
     code = (
         "import sys; import ifc_bench.sweep.worker; from ablations import PRESETS; "
         "from ifc_bench.models.build import build_model; build_model(PRESETS['full'].model); "

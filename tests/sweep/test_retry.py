@@ -1,4 +1,4 @@
-"""What did not come out is told by the exit code, and can be tried again."""
+"""Failed work changes the exit code, and can be retried."""
 
 import errno
 
@@ -26,7 +26,7 @@ def plan():
 
 
 def put(store, plan, status):
-    """A record of each training that did not come out."""
+    """Save a record of each training run with a status other than ok."""
     for training in plan.trainings:
         record = _failed(training, "as it was", Settings("cpu", 1, 1))
         store.save(record.model_copy(update={"status": status}))
@@ -41,12 +41,12 @@ def command(store, *arguments):
 def test_a_table_with_holes_has_an_exit_code(status, store, plan, capsys):
     put(store, plan, status)
     assert command(store, "run", "--device=cpu") == 2
-    told = capsys.readouterr()
-    last = told.err.strip().splitlines()[-1]
+    printed = capsys.readouterr()
+    last = printed.err.strip().splitlines()[-1]
     words = status.replace("_", " ")
     assert last.startswith(f"error: incomplete: 4 evaluations not run, 2 trainings {words}; ")
     assert "--retry" in last
-    assert "Table 3(d)" in told.out, "what there is, is printed all the same"
+    assert "Table 3(d)" in printed.out, "the incomplete table is printed all the same"
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,7 @@ def test_retry_of_something_else_is_one_line(store, capsys):
 
 
 class Trained:
-    """A training that comes out, and notes what checkpoint it found."""
+    """A trainer that succeeds, and notes whether it found a checkpoint."""
 
     found: bool
 
@@ -87,7 +87,7 @@ class Trained:
 
 @pytest.mark.parametrize(("status", "kept"), [("out_of_memory", True), ("diverged", False)])
 def test_a_training_that_is_tried_again_has_a_new_record(status, kept, store, plan, monkeypatch):
-    """Out of memory goes on from its checkpoint; a diverged one would diverge again from there."""
+    """After lack of memory it resumes from its checkpoint; after divergence it starts anew."""
     put(store, plan, status)
     training = plan.trainings[0]
     checkpoint = store.checkpoint_path(training)
@@ -102,7 +102,7 @@ def test_a_training_that_is_tried_again_has_a_new_record(status, kept, store, pl
 
 
 def test_a_complete_run_prints_where_it_cannot_write(store, plan, capsys, monkeypatch):
-    """A results folder that somebody shares read-only."""
+    """A results directory that is mounted read-only."""
     put(store, plan, "diverged")
 
     def refuse(path, text):
@@ -111,6 +111,6 @@ def test_a_complete_run_prints_where_it_cannot_write(store, plan, capsys, monkey
     monkeypatch.setattr("ifc_bench.cli.answers.write_text", refuse)
     monkeypatch.setattr(Store, "prepare", lambda self: pytest.fail("there is nothing to do"))
     assert command(store, "run", "--device=cpu") == 2
-    told = capsys.readouterr()
-    assert "Table 3(d)" in told.out
-    assert "table3d-smoke.md: read-only file system" in told.err
+    printed = capsys.readouterr()
+    assert "Table 3(d)" in printed.out
+    assert "table3d-smoke.md: read-only file system" in printed.err
