@@ -39,7 +39,7 @@ def test_the_package_imports_nothing_heavy():
 
 def test_results_are_a_row_an_evaluation_and_compare_as_the_tables_do():
     results = ifc_bench.load_results(BASELINE)
-    with pytest.raises(UserError, match=r"data: rows of .* do not compare"):
+    with pytest.raises(UserError, match=r"data: rows of .* are not comparable"):
         ifc_bench.compare_rows(results, "none")
     plain = results.query("decoder == 'unified' and S == 1 and iterations == 1000")
     assert len(plain[(plain["variant"] == "ifc M=8") & (plain["T"] == 5)]) == 5

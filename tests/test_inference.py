@@ -175,6 +175,6 @@ def test_another_number_of_classes_is_a_fault_of_ours(track):
 def test_a_device_is_refused_before_any_video(tmp_path):
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
-    with pytest.raises(OSError, match="is no regular file"):
+    with pytest.raises(OSError, match="is not a regular file"):
         Partial(pipe, "request")
     assert list(tmp_path.iterdir()) == [pipe]

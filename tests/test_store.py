@@ -266,7 +266,7 @@ def test_a_full_disk_is_told_by_the_file_and_leaves_nothing(tmp_path, monkeypatc
     with pytest.raises(OSError, match="No space left") as caught:
         write_text(kept, "after")
     assert told(caught.value) == (
-        f"{kept}: no space left on device; mend that, or name another file or folder"
+        f"{kept}: no space left on device; fix that, or name another file or directory"
     )
     assert [path.name for path in tmp_path.iterdir()] == ["kept.json"]
     assert kept.read_text() == "before"
@@ -286,7 +286,7 @@ def test_a_device_is_not_replaced_by_a_file(tmp_path):
     """What `--out /dev/full` would do, for a user who may."""
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
-    with pytest.raises(OSError, match="is no regular file") as caught:
+    with pytest.raises(OSError, match="is not a regular file") as caught:
         write_text(pipe, "text")
     assert caught.value.filename == str(pipe)
     assert pipe.is_fifo()

@@ -46,7 +46,7 @@ class Answers:
         """Let tables pass that have something to show; the paper's numbers are something.
 
         Raises:
-            UserError: where there is no record, or no such situation; it names what is there.
+            UserError: if there is no record, or no such situation; it names what is there.
         """
         if self.situation is not None:
             self._refuse_situation(found, self.situation)
@@ -73,7 +73,7 @@ def print_and_keep(tables: Sequence[AnyTable], answers: Answers) -> None:
     """Write tables under the results, then print them: a closed output loses nothing.
 
     Raises:
-        OSError: where they cannot be written; they are printed all the same.
+        OSError: if they cannot be written; they are printed all the same.
     """
     texts = [answers.text(one) for one in read_all(tables, answers.preset, answers.store)]
     refused: OSError | None = None
@@ -93,7 +93,7 @@ def comparable(read: Sequence[AnyResults], folder: Path) -> list[Results]:
     """Those whose records, under `folder`, hold a row against the baseline row; others are told.
 
     Raises:
-        UserError: where there is none.
+        UserError: if there is none.
     """
     results = [one for one in read if comparing(one)]
     found = [one for one in results if one.differences]
@@ -114,7 +114,7 @@ def with_baseline(tables: Sequence[AnyTable], recipes: Recipes, preset: Preset) 
     """Those of `tables` whose rows are held against a baseline row; the others are told.
 
     Raises:
-        UserError: where there is none; it names the tables that have one.
+        UserError: if there is none; it names the tables that have one.
     """
     found = [table for table in tables if table.baseline is not None]
     others = ", ".join(table.name for table in tables if table not in found)

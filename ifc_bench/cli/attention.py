@@ -57,7 +57,7 @@ def require_png(out: Path) -> None:
     """Look at the name of the picture before hours of other work.
 
     Raises:
-        UserError: where it is not that of a PNG, or of a directory.
+        UserError: if it is not that of a PNG, or of a directory.
     """
     if out.suffix.lower() != ".png":
         raise UserError(f"--out: {str(out)!r} is no NAME.png; name the PNG to write")

@@ -114,7 +114,7 @@ def _profiles(folder: Path) -> list[Record]:
     """What `--forecast` learns from.
 
     Raises:
-        UserError: where the folder has no profile that was measured scope by scope.
+        UserError: if the folder has no profile that was measured scope by scope.
     """
     from ifc_bench.measuring.roofline import learn  # torch: only where it is needed
 

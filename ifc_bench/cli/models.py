@@ -63,7 +63,7 @@ def models(
     """Every model that the options ask for, each once.
 
     Raises:
-        UserError: where a kind of communication is not known.
+        UserError: if a kind of communication is not known.
     """
     found = []
     for attention in attentions:
@@ -78,7 +78,7 @@ def communication_of(kind: str, tokens: int) -> Communication:
     """The variant of that name, or a module "package.module:Class", without memory tokens.
 
     Raises:
-        UserError: where there is none.
+        UserError: if there is none.
     """
     if ":" in kind:
         return own_module(kind)
@@ -92,7 +92,7 @@ def parse_size(text: str) -> tuple[int, int]:
     """Height and width of "360x640".
 
     Raises:
-        UserError: where `text` is none.
+        UserError: if `text` is none.
     """
     height, _, width = text.partition("x")
     sides = [_pixels(side) for side in (height, width)]

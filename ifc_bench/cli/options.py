@@ -54,7 +54,7 @@ def _number(text: str, fraction: bool) -> float:
     """The number that `text` is; "1.5" and digits other than 0 to 9 are no whole numbers.
 
     Raises:
-        ValueError: where it is none.
+        ValueError: if it is none.
     """
     plain = text.removeprefix("-").removeprefix("+")
     if fraction and text.isascii() and "_" not in text:
@@ -107,7 +107,7 @@ def refuse_other_card(expected: str | None, name: str) -> None:
     """Let a device pass if it is the GPU that is `expected`, or none is.
 
     Raises:
-        UserError: where it is another.
+        UserError: if it is another.
     """
     if expected is not None and not same_card(expected, name):
         raise UserError(
@@ -183,7 +183,7 @@ class Choice:
         """The tables of `names` for `preset`, with a row for each module of `--own`.
 
         Raises:
-            UserError: where an option names what is not there.
+            UserError: if an option names what is not there.
         """
         return recipes.chosen(names, preset, self.own or ())
 
@@ -191,7 +191,7 @@ class Choice:
         """The preset with everything that the options change.
 
         Raises:
-            UserError: where an option names what is not there.
+            UserError: if an option names what is not there.
         """
         if self.dataset is not None and self.dataset not in LAYOUTS:
             raise UserError(f"--dataset: {self.dataset!r} is none of {', '.join(LAYOUTS)}")
@@ -220,7 +220,7 @@ class Machine:
         """With the device resolved, and as many processes as it can feed.
 
         Raises:
-            UserError: where the device is not there, or not the GPU that is expected.
+            UserError: if the device is not there, or not the GPU that is expected.
         """
         device = resolve_device(self.device)
         refuse_other_card(self.expect_gpu, describe_device(device, self.threads).name)

@@ -57,7 +57,7 @@ class Recipes:
         Tables of communication modules get a row for each of `own`, "package.module:Class".
 
         Raises:
-            UserError: where a name is not known, or no chosen table has a place for `own`.
+            UserError: if a name is not known, or no chosen table has a place for `own`.
         """
         self._refuse_none()
         found = []

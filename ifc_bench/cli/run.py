@@ -69,7 +69,7 @@ def run_tables(
     """The main job: plan, do, print the tables and write them.
 
     Raises:
-        UserError: where anything that the tables ask for is missing at the end.
+        UserError: if anything that the tables ask for is missing at the end.
     """
     preset = choice.resolved(recipes)
     tables = choice.tables(recipes, names, preset)

@@ -18,7 +18,7 @@ def with_data(preset: Preset, root: Path | None, name: str | None, store: Store)
     video shorter than a window is one window of its length, which is the paper's protocol.
 
     Raises:
-        UserError: where `root` is needed, or does not hold the data.
+        UserError: if `root` is needed, or does not hold the data.
     """
     data = preset.video.data
     own = data.name if isinstance(data, FolderData) else None
@@ -63,7 +63,7 @@ def with_start(preset: Preset, path: Path | None, store: Store) -> Preset:
     A released checkpoint of IFC replaces the training on images; ImageNet weights come before it.
 
     Raises:
-        UserError: where there is no such file.
+        UserError: if there is no such file.
     """
     if path is None:
         return preset

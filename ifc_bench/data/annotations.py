@@ -109,7 +109,7 @@ def outline(content: Any, path: Path) -> Outline:
     """The outline of a JSON value that came from `path`; masks, which take long, are not read.
 
     Raises:
-        UserError: where it has no videos (or images) or no categories.
+        UserError: if it has no videos (or images) or no categories.
     """
     if coco.is_coco(content):
         images = validated(_Images, content, path)
@@ -124,7 +124,7 @@ def refuse_unlike_categories(
     """Let two splits pass if both have the same categories, in whatever order.
 
     Raises:
-        UserError: where an id has another name in the other split, or is not there.
+        UserError: if an id has another name in the other split, or is not there.
     """
     names = {category.id: category.name for category in train}
     others = {category.id: category.name for category in valid}

@@ -68,7 +68,7 @@ def find(root: Path, name: str) -> dict[str, Files]:
     with `instances.json` and `JPEGImages` and no splits serves as both.
 
     Raises:
-        UserError: where no layout fits; it tells what was looked for.
+        UserError: if no layout fits; it tells what was looked for.
     """
     roots = [root, *(root / folder for folder in _FOLDERS.get(name, ()))]
     for base in roots:
@@ -113,7 +113,7 @@ def adopt(root: Path, name: str, store: Store) -> Adopted:
     OVIS never were public).
 
     Raises:
-        UserError: where the files are not there, not readable or empty, or the categories of the
+        UserError: if the files are not there, not readable or empty, or the categories of the
             two splits differ.
     """
     found = find(root, name)
@@ -147,7 +147,7 @@ def adopt_clips(folder: Path, store: Store) -> FolderData:
     For work that only looks at videos, such as a profile.
 
     Raises:
-        UserError: where there are no clips.
+        UserError: if there are no clips.
     """
     files = Files.at(folder)
     digest = file_hash(files.annotations)

@@ -33,7 +33,7 @@ def convert_davis(
     `Annotations/<resolution>`.
 
     Raises:
-        UserError: where a file is missing, broken or no indexed mask, a mask has another size than
+        UserError: if a file is missing, broken or no indexed mask, a mask has another size than
             its frame, or `out` is there already. Nothing is written then.
     """
     names = _listed(root, split)

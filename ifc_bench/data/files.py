@@ -29,7 +29,7 @@ class Files:
         beside it, unless `images` says where they are.
 
         Raises:
-            UserError: where there is no such file, or the frames are in none of these.
+            UserError: if there is no such file, or the frames are in none of these.
         """
         annotations = path / "instances.json" if path.is_dir() else path
         if not annotations.is_file():

@@ -42,7 +42,7 @@ def present_frame(images: Path, file_name: str, where: str) -> Path:
     """The file of a frame, which must be there.
 
     Raises:
-        UserError: where its name leads out of the image folder, or there is no such file.
+        UserError: if its name leads out of the image folder, or there is no such file.
     """
     path = frame_path(images, file_name, where)
     try:
@@ -61,7 +61,7 @@ def opened(path: Path, formats: Sequence[str], take: Callable[[Image.Image], T])
     """What `take` makes of the image in `path`, which is opened as one of `formats` and no other.
 
     Raises:
-        UserError: where it is no readable image of these formats, or `take` refuses it.
+        UserError: if it is no readable image of these formats, or `take` refuses it.
     """
     try:
         with Image.open(path, formats=tuple(formats)) as image:
@@ -78,7 +78,7 @@ def read_frame(path: Path, size: tuple[int, int]) -> NDArray[np.uint8]:
     """One frame as RGB [H, W, 3].
 
     Raises:
-        UserError: where it is no readable image of the annotated `size`.
+        UserError: if it is no readable image of the annotated `size`.
     """
 
     def pixels(image: Image.Image) -> NDArray[np.uint8]:

@@ -27,7 +27,7 @@ class VideoDataset:
     whose annotations are not public.
 
     Raises:
-        UserError: where the annotations are broken or a frame is missing.
+        UserError: if the annotations are broken or a frame is missing.
     """
 
     def __init__(

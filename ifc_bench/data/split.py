@@ -25,7 +25,7 @@ def split_videos(path: Path, share: float, seed: int) -> dict[str, str]:
     instances as it can, rare classes first. The same seed gives the same split.
 
     Raises:
-        UserError: where the annotations are broken or one side would be empty.
+        UserError: if the annotations are broken or one side would be empty.
     """
     if not 0 < share < 1:
         raise UserError(f"--share: {share} is not between 0 and 1")

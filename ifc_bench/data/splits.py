@@ -16,7 +16,7 @@ class Splits:
     """Training and validation videos; the embedded benchmark is written where it is missing.
 
     Raises:
-        UserError: where a user's data set is not linked under the runs folder.
+        UserError: if a user's data set is not linked under the runs folder.
     """
 
     def __init__(self, store: Store, data: Data) -> None:
@@ -39,7 +39,7 @@ class Splits:
         """Refuse data that no training should begin on.
 
         Raises:
-            UserError: where a split is empty or broken, the classes of the two differ, or the
+            UserError: if a split is empty or broken, the classes of the two differ, or the
                 embedded set is not what was written.
         """
         for split in (self.train, self.valid):

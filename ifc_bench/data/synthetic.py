@@ -112,7 +112,7 @@ def synthesize(config: SyntheticData, folder: Path, progress: _Progress = None) 
     from several processes. `progress` is told of videos done and their total.
 
     Raises:
-        OSError: where it cannot be written, also for want of space; it names the file. Nothing of
+        OSError: if it cannot be written (a full disk included); the error names the file. Nothing of
             it stays.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)

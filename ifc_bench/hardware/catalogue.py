@@ -78,7 +78,7 @@ def card(key: str) -> GpuModel:
     """The card of that key.
 
     Raises:
-        UserError: where the catalogue has none.
+        UserError: if the catalogue has none.
     """
     known = catalogue()
     if key not in known:

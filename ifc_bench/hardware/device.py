@@ -21,7 +21,7 @@ def resolve_device(asked: str) -> str:
     """ "auto" becomes the first CUDA device where the driver lists one, else the CPU.
 
     Raises:
-        UserError: where the device that was asked for by name is not there.
+        UserError: if the device that was asked for by name is not there.
     """
     if asked == "cpu":
         return "cpu"

@@ -84,7 +84,7 @@ def model_config(cfg: CfgNode) -> ModelConfig:
     """Our configuration of what `cfg` says; the backbone is detectron2's own.
 
     Raises:
-        UserError: where a key asks for what the paper's model is not.
+        UserError: if a key asks for what the paper's model is not.
     """
     ifc = cfg.MODEL.IFC
     for key, wanted in (("PRE_NORM", False), ("DEEP_SUPERVISION", True)):

@@ -82,7 +82,7 @@ def load_released_checkpoint(
             for ResNet-101.
 
     Raises:
-        UserError: where a key is missing, left over, of another shape or not finite; it is named.
+        UserError: if a key is missing, left over, of another shape or not finite; it is named.
     """
     where, released = _read(source)
     config = _infer(released, where, convention)
@@ -115,7 +115,7 @@ def start_from_released(model: IFC, source: str | Path | Mapping[str, Tensor]) -
     """Fill any variant with what fits of a released IFC checkpoint; the rest stays as it was.
 
     Raises:
-        UserError: where nothing fits, what fits is not finite, or the file is no checkpoint.
+        UserError: if nothing fits, what fits is not finite, or the file is no checkpoint.
     """
     where, released = _read(source)
     expected = model.state_dict()

@@ -80,7 +80,7 @@ def load_imagenet_weights(backbone: ResNet, path: Path) -> None:
     """Fill `backbone` from a file of torchvision, detectron2 or MSRA.
 
     Raises:
-        UserError: where a key is missing or of another shape, or the file is none of the three.
+        UserError: if a key is missing or of another shape, or the file is none of the three.
     """
     weights = read_weights(path)
     expected = backbone.body.state_dict()
@@ -101,7 +101,7 @@ def fitting(weights: Mapping[str, Tensor], key: str, wanted: Tensor, where: obje
     """`weights[key]`, which must be there, finite, and of the shape of `wanted`.
 
     Raises:
-        UserError: where it is not.
+        UserError: if it is not.
     """
     if key not in weights:
         raise UserError(f"{where}: {key}: missing; the file has no entry for it")
@@ -136,7 +136,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     """All tensors of a `.pth` or `.pkl` file by name; code in either is refused.
 
     Raises:
-        UserError: where the file is missing, broken or holds anything but arrays.
+        UserError: if the file is missing, broken or holds anything but arrays.
     """
     try:
         if Path(path).suffix == ".pkl":
@@ -164,7 +164,7 @@ def tensors(content: Any, path: object) -> dict[str, Tensor]:
     """The state dict in `content`, or under "model" or "blobs".
 
     Raises:
-        UserError: where it is none, or an entry is no dense tensor with all its numbers.
+        UserError: if it is none, or an entry is no dense tensor with all its numbers.
     """
     for key in ("model", "blobs"):
         if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):

@@ -31,7 +31,7 @@ def memory_attention(model: IFC, clip: Tensor, block: int = -1) -> Tensor:
         on frame tokens sum to 1 for each memory token and frame.
 
     Raises:
-        UserError: where the model has no memory tokens, or `block` is none of its layers.
+        UserError: if the model has no memory tokens, or `block` is none of its layers.
     """
     tokens = model.memory.shape[0]
     layers = len(model.communication.spatial)

@@ -36,7 +36,7 @@ def own_module(source: str, memory_tokens: int = 0) -> OwnModule:
     """The configuration of "package.module:Class", with the hash of its source as it is now.
 
     Raises:
-        UserError: where `source` is no such name, Python finds no such module, or the module has no
+        UserError: if `source` is no such name, Python finds no such module, or the module has no
             such class.
     """
     try:
@@ -65,7 +65,7 @@ def load_own(own: OwnModule) -> type[Communication]:
     """The class that `own` names.
 
     Raises:
-        UserError: where nobody named it in this process, it is not there, is no `Communication`, or
+        UserError: if nobody named it in this process, it is not there, is no `Communication`, or
             its code has changed since.
     """
     if own.source not in _NAMED:

@@ -25,9 +25,9 @@ def read_tensors(path: Path) -> Any:
     """What `torch.save` wrote, on the CPU; code in it is refused and not run.
 
     Raises:
-        UserError: where it is a device or a pipe.
-        DamagedError: where its checksums do not fit, or it is no such file.
-        OSError: where it cannot be read.
+        UserError: if it is a device or a pipe.
+        DamagedError: if its checksums do not fit, or it is no such file.
+        OSError: if it cannot be read.
     """
     refuse_irregular(path)
     try:
@@ -77,7 +77,7 @@ def write_tensors(state: dict[str, Any], path: Path) -> None:
     """Write a whole file aside, down to the disk, then move it into place.
 
     Raises:
-        OSError: where it cannot be written, also for want of space; it names the file.
+        OSError: if it cannot be written (a full disk included); the error names the file.
     """
     aside = path.with_suffix(".partial")
     try:

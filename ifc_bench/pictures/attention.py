@@ -37,7 +37,7 @@ def draw_attention(videos: VideoDataset, model: IFC, clip: Clip, out: Path, bloc
     """Draw the tokens with most and with least attention on instances; returns their shares.
 
     Raises:
-        UserError: where the clip is not in the video, or the model has no memory tokens.
+        UserError: if the clip is not in the video, or the model has no memory tokens.
     """
     video = video_of(videos, clip.video)
     if clip.first + clip.window > video.length:

@@ -19,7 +19,7 @@ def write_png(figure: Figure, path: Path, dpi: int, title: str = "") -> None:
     The same figure gives the same bytes. Written aside, then moved into place.
 
     Raises:
-        OSError: where it cannot be written, also for want of space; it names the file.
+        OSError: if it cannot be written (a full disk included); the error names the file.
     """
     buffer = BytesIO()
     figure.savefig(buffer, format="png", dpi=dpi)
@@ -37,7 +37,7 @@ def title_of(path: Path) -> str:
     """The title that `write_png` put into a file; the file's name where there is none.
 
     Raises:
-        UserError: where it is no PNG.
+        UserError: if it is no PNG.
     """
     try:
         with Image.open(path, formats=("PNG",)) as picture:

@@ -140,7 +140,7 @@ def _figure(size: tuple[int, ...], rows: int, columns: int) -> Figure:
     """An empty figure for rows of frames of `size` (height, width).
 
     Raises:
-        UserError: where it would be larger than matplotlib draws.
+        UserError: if it would be larger than matplotlib draws.
     """
     inches = (_TILE_INCHES * columns + 0.4, _TILE_INCHES * _tallness(size) * rows + 0.5)
     if max(inches) * _DPI >= 2**16:
@@ -167,7 +167,7 @@ def save(figure: Figure, path: Path) -> None:
     """Write a picture as a PNG of few colours; its title stands in the file, for the report.
 
     Raises:
-        OSError: where it cannot be written; it names the file.
+        OSError: if it cannot be written; it names the file.
     """
     suptitle = figure.get_suptitle() or figure.axes[0].get_title()
     write_png(figure, path, dpi=_DPI, title=suptitle)
@@ -177,7 +177,7 @@ def animate(frames: Frames, sources: Sequence[Source], path: Path, fps: float = 
     """Write a GIF of the whole video, the sources side by side; `frames` are all its frames.
 
     Raises:
-        OSError: where it cannot be written; it names the file.
+        OSError: if it cannot be written; it names the file.
     """
     pictures = []
     for index, frame in enumerate(frames):

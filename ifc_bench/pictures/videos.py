@@ -34,7 +34,7 @@ def draw_strips(
     """Write a strip for each chosen video (and a GIF), under a folder for its situation.
 
     Raises:
-        UserError: where a video or a situation is not there.
+        UserError: if a video or a situation is not there.
     """
     names = {category.id: category.name for category in data.instances.categories}
     found = {label: read_predictions(p, data.instances) for label, p in predictions.items()}
@@ -81,7 +81,7 @@ def video_of(data: VideoDataset, number: int) -> Video:
     """The video that `--video` names.
 
     Raises:
-        UserError: where it is not there.
+        UserError: if it is not there.
     """
     known = {video.id: video for video in data.videos}
     if number not in known:

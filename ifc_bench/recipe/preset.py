@@ -28,7 +28,7 @@ def varied(value: _Value, changes: Mapping[str, object]) -> _Value:
     """The same value with other fields, checked as a new one is.
 
     Raises:
-        pydantic.ValidationError: where there is no such field, or what it is given does not fit.
+        pydantic.ValidationError: if there is no such field, or what it is given does not fit.
     """
     return type(value).model_validate({**dict(value), **changes})
 

@@ -44,8 +44,8 @@ class Row(Strict):
         """The recipe of `stage` (the preset's videos) with some fields changed.
 
         Raises:
-            pydantic.ValidationError: where a change names no field, or does not fit it.
-            ValueError: where both `testing` and `tests` are given.
+            pydantic.ValidationError: if a change names no field, or does not fit it.
+            ValueError: if both `testing` and `tests` are given.
         """
         if "testing" in changes and "tests" in changes:
             raise ValueError(f"row {label}: testing and tests exclude each other; give one")
@@ -73,7 +73,7 @@ class Row(Strict):
         """The test at `window`.
 
         Raises:
-            ValueError: where there is none.
+            ValueError: if there is none.
         """
         if window not in self.windows:
             raise ValueError(f"{self.label}: has no test at T = {window}")

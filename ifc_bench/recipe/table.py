@@ -87,7 +87,7 @@ class Table(_AnyTable):
         """The same table with one more row: the preset's recipe with another module.
 
         Raises:
-            UserError: where a row has the module's name already; their cells would mix.
+            UserError: if a row has the module's name already; their cells would mix.
         """
         label = spoken(communication)
         if label in [row.label for row in self.rows]:

@@ -81,7 +81,7 @@ class ClipTracker:
             The track of each instance that counted, in their order.
 
         Raises:
-            UserError: where frames are out of order, or predictions are not finite.
+            UserError: if frames are out of order, or predictions are not finite.
         """
         frames = self._checked(frame_indices, mask_logits)
         if not class_probabilities.isfinite().all():

@@ -26,7 +26,7 @@ def start_model(model: IFC, work: Training, store: Store) -> list[str] | None:
     """Fill a fresh `model` as `work.start` says; gives what of it stays fresh.
 
     Raises:
-        UserError: where the weights are not there, or do not fit.
+        UserError: if the weights are not there, or do not fit.
     """
     match work.start:
         case None:
@@ -64,7 +64,7 @@ def fetched(backbone: ResNet) -> Path:
     """torchvision's ImageNet weights, fetched once into torch's own cache.
 
     Raises:
-        UserError: where they are neither there nor to be had, or are not torchvision's.
+        UserError: if they are neither there nor to be had, or are not torchvision's.
     """
     import torchvision  # a second to import
 
@@ -79,7 +79,7 @@ def fetched_file(url: str, folder: Path) -> Path:
     is held against it too.
 
     Raises:
-        UserError: where it is neither there nor to be had, or has another hash.
+        UserError: if it is neither there nor to be had, or has another hash.
     """
     path = folder / url.rpartition("/")[2]
     prefix = path.stem.rpartition("-")[2]

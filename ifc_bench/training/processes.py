@@ -56,7 +56,7 @@ def join(device: str) -> tuple[Processes, str]:
     NCCL on GPUs, gloo on CPUs. `device` "cuda:N" becomes the GPU of this process's local rank.
 
     Raises:
-        UserError: where a machine has fewer GPUs than processes.
+        UserError: if a machine has fewer GPUs than processes.
     """
     if not launched_by_torchrun():
         return ALONE, device

@@ -122,7 +122,7 @@ class Trainer:
         Leaves the final checkpoint.
 
         Raises:
-            Stopped: where `hooks.stopping` says so; the checkpoint of this moment is written.
+            Stopped: if `hooks.stopping` says so; the checkpoint of this moment is written.
         """
         schedule = self.work.optimisation
         saved = begun = time.monotonic()
@@ -318,7 +318,7 @@ def read_checkpoint(path: Path, work: Training) -> dict[str, Any]:
     """The state that `Trainer` saved for `work`.
 
     Raises:
-        UserError: where the file is broken or belongs to another training.
+        UserError: if the file is broken or belongs to another training.
     """
     try:
         state: dict[str, Any] = read_tensors(path)
@@ -359,7 +359,7 @@ def finished_weights(path: Path, work: Training) -> dict[str, Tensor]:
     """The weights that `work` ended with, on the CPU.
 
     Raises:
-        UserError: where the checkpoint is broken, another training's, not the last one, or holds
+        UserError: if the checkpoint is broken, another training's, not the last one, or holds
             weights that are not finite.
     """
     if not path.exists():

@@ -317,7 +317,7 @@ def test_a_window_longer_than_the_video_is_refused(data_folder):
         data=PRESETS["smoke"].video.data,
         seed=0,
     )
-    with pytest.raises(UserError, match=r"video 1: has 12 frames, the window is T = 20; ask for"):
+    with pytest.raises(UserError, match=r"video 1: has 12 frames, the window is T = 20; choose"):
         predict(build_model(training.model), data, Evaluation(training=training, window=20))
     shrunk = Evaluation(training=training, window=20, short_videos="shrink")
     assert predict(build_model(training.model).eval(), data, shrunk).seconds > 0
