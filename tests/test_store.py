@@ -72,10 +72,10 @@ def test_what_is_to_be_tried_again_gives_way(store, status):
 
 CHANGES = [
     (lambda r: r.update(schema_version=99), "schema_version"),
-    (lambda r: r["work"].update(frames=6), f"id: is {WORK.id}, its work hashes to"),
+    (lambda r: r["work"].update(frames=6), f"id: is {WORK.id}, but the work hashes to"),
     (lambda r: r.update(extra=1), "extra: Extra inputs"),
     (lambda r: r.pop("provenance"), "provenance: Field required"),
-    (lambda r: r.update(result=None), "result: is absent; status ok needs that of a count"),
+    (lambda r: r.update(result=None), "result: is absent; status ok needs one of kind count"),
     (lambda r: r["result"].update(encoder_macs="many"), "encoder_macs: Input should be a valid"),
 ]
 
@@ -126,9 +126,9 @@ def test_a_record_without_a_hash_is_read(store):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"id": "0" * 16}, "id: is 0000000000000000, its work hashes to"),
+        ({"id": "0" * 16}, "id: is 0000000000000000, but the work hashes to"),
         ({"result": None}, "result: is absent"),
-        ({"result": FootprintResult(weights_bytes=1, peak_bytes=1)}, "is that of a footprint"),
+        ({"result": FootprintResult(weights_bytes=1, peak_bytes=1)}, "has kind footprint"),
         ({"work": WORK.model_copy(update={"frames": 0})}, "work.count.frames: Input should be"),
     ],
 )
