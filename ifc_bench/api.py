@@ -44,7 +44,7 @@ def load_results(folder: str | Path) -> pd.DataFrame:
     store = Store(Path(folder), Path("runs"))
     rows = [row for record in store.records("evaluation") for row in _evaluation(record)]
     if not rows:
-        raise UserError(f"{folder}: holds no evaluations; name a results directory")
+        raise UserError(f"{folder}: has no evaluations; name a results directory")
     return pd.DataFrame(rows).sort_values(["variant", "decoder", "T", "seed"], ignore_index=True)
 
 

@@ -41,7 +41,7 @@ def told(error: OSError) -> str | None:
         return None
     why = (error.strerror or type(error).__name__).lower()
     if error.filename is None:
-        return f"a file or standard output: {why}; fix that, or write elsewhere"
+        return f"{why} (a file or standard output); fix that, or write elsewhere"
     return f"{error.filename}: {why}; fix that, or name another file or directory"
 
 

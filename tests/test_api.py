@@ -53,7 +53,7 @@ def test_results_are_a_row_an_evaluation_and_compare_as_the_tables_do():
 
 
 def test_an_empty_directory_is_told(tmp_path):
-    with pytest.raises(UserError, match="holds no evaluations"):
+    with pytest.raises(UserError, match="has no evaluations"):
         ifc_bench.load_results(tmp_path)
 
 

@@ -1,4 +1,4 @@
-"""`fit`: the peak memory of each variant, which GPUs have enough, and how fast they would be."""
+"""`fit`: predict the peak memory of each variant, which GPUs have enough, and their FPS."""
 
 from __future__ import annotations
 
@@ -33,16 +33,16 @@ from ifc_bench.report.layout import Format
 from ifc_bench.store import Store
 
 _MOST_CLIPS = 1024
-_CARDS = ["rtx-2080ti", "v100-16gb", "v100-32gb"]
+_GPUS = ["rtx-2080ti", "v100-16gb", "v100-32gb"]
 
 
 def command(
     *,
     gpu: Annotated[
-        list[str] | None, Parameter(help=f"GPUs of the catalogue. Default: {' '.join(_CARDS)}.")
+        list[str] | None, Parameter(help=f"GPUs of the catalogue. Default: {' '.join(_GPUS)}.")
     ] = None,
     purpose: Annotated[
-        Literal["inference", "training"], Parameter("--for", help="The work that has to fit.")
+        Literal["inference", "training"], Parameter("--for", help="The work to predict.")
     ] = "inference",
     communication: Kinds = None,
     tokens: Tokens = None,
@@ -52,7 +52,7 @@ def command(
     precision: Precisions = None,
     clips: Annotated[int, number("Clips of a training batch.", 1, _MOST_CLIPS)] = 2,
     check: Annotated[
-        bool, Parameter(help="Also measure each on --device, and print the error.")
+        bool, Parameter(help="Also measure each on --device, and print the prediction's error.")
     ] = False,
     forecast: Annotated[
         Path | None, Parameter(help="Also predict FPS from the profiles in this directory.")
@@ -66,29 +66,29 @@ def command(
 ) -> None:
     """Predict the peak memory of each variant, and which GPUs have enough.
 
-    The real modules run on fake tensors: no memory is used, and no GPU.
+    The real modules run on fake tensors, without a GPU and almost without memory.
 
     Example: python run_ablations.py fit --gpu v100-16gb v100-32gb --window 20 36
     --frame-size 720x1280
     """
-    cards = [card(key) for key in dict.fromkeys(gpu or _CARDS)]
+    gpus = [card(key) for key in dict.fromkeys(gpu or _GPUS)]
     chosen = models(communication, tokens, attention or ["materialised", "efficient"])
     types: list[Arithmetic] = precision or ["fp32"]
     sizes = [parse_size(text) for text in frame_size or ["360x640"]]
 
-    def work(model: ModelConfig, place: tuple[int, int], count: int, kind: Arithmetic) -> Footprint:
+    def work(model: ModelConfig, size: tuple[int, int], count: int, kind: Arithmetic) -> Footprint:
         return Footprint(
             model=model,
             purpose=purpose,
             frames=count,
-            height=place[0],
-            width=place[1],
+            height=size[0],
+            width=size[1],
             clips=clips if purpose == "training" else 1,
             precision=kind,
         )
 
     grid = product(chosen, sizes, window or DEFAULT_WINDOWS, types)
-    works = list(dict.fromkeys(work(*place) for place in grid))
+    works = list(dict.fromkeys(work(*cell) for cell in grid))
     described = describe_device(resolve_device(device), threads)
     profiles = _profiles(results_for(forecast, described)) if forecast else []
     results = results_for(results, described)
@@ -97,9 +97,9 @@ def command(
     from ifc_bench.measuring import footprints  # torch: only where it is needed
 
     with bar("predict") as tell:
-        shown = [render_fits(footprints.predict_all(works, store, tell), cards, style)]
+        shown = [render_fits(footprints.predict_all(works, store, tell), gpus, style)]
     if forecast:
-        shown.append(_forecast(works, cards, profiles, style))
+        shown.append(_forecast(works, gpus, profiles, style))
     if check:
         with bar("measure") as tell:
             pairs = footprints.check_all(works, store, resolve_device(device), described, tell)
@@ -111,10 +111,10 @@ def command(
 
 
 def _profiles(folder: Path) -> list[Record]:
-    """What `--forecast` learns from.
+    """Read the profiles that `--forecast` is fitted to.
 
     Raises:
-        UserError: if the folder has no profile that was measured scope by scope.
+        UserError: if the directory has no profile with scopes.
     """
     from ifc_bench.measuring.roofline import learn  # torch: only where it is needed
 
@@ -122,7 +122,7 @@ def _profiles(folder: Path) -> list[Record]:
     if learn(found) is None:
         raise UserError(
             f"--forecast: {folder}: has no profiles with scopes; run profile first, or name "
-            "another folder"
+            "another directory"
         )
     return found
 

@@ -1,4 +1,4 @@
-"""`flops`: MACs of the encoder, or of every part of the network."""
+"""`flops`: count MACs of the encoder, or of every part of the network."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def command(
         Literal["github", "json"], Parameter("--format", help="Format of the table.")
     ] = "github",
 ) -> None:
-    """Count MACs on the real modules: of the encoder (paper, Table 1), or of all parts.
+    """Count MACs of the real modules: of the encoder (paper, Table 1), or of all parts.
 
     Example: python run_ablations.py flops --communication ifc --window 36 --format json
     """
@@ -58,7 +58,7 @@ def _encoder_rows(model: ModelConfig, size: tuple[int, int], frames: int) -> lis
 
 
 def _scope_rows(model: ModelConfig, size: tuple[int, int], frames: int) -> list[dict[str, Any]]:
-    """One row for each part of the network, and one for all of it."""
+    """Count one row for each part of the network, and one for the whole."""
     from ifc_bench.measuring.scopes import model_costs  # torch: only where it is needed
 
     costs = model_costs(model, frames, *size)
@@ -78,7 +78,7 @@ def _place(model: ModelConfig, size: tuple[int, int], frames: int) -> dict[str, 
 
 
 def _readable(row: dict[str, Any]) -> dict[str, Any]:
-    """A row with units in its values, and the multiply-adds for each byte."""
+    """Format a row with units, and add MACs per byte."""
     shown = {**row, "macs": f"{row['macs'] / 1e9:.2f} G"}
     if "bytes_moved" in row:
         shown["parameters"] = f"{row['parameters'] / 1e6:.2f} M"
