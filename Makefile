@@ -1,4 +1,4 @@
-# Two commands for everyone: `make ablations` and `make test`. Needs Python 3.11 or newer, and make.
+# The two main commands are `make ablations` and `make test`. Needs Python 3.11 or newer, and make.
 
 PYTHON ?= python3
 VENV := .venv
@@ -28,7 +28,7 @@ BASELINE := results/baseline
 report: $(READY)
 	$(BIN)/python run_ablations.py report table1 table2d table3a table3c table3d decoder --preset full --results $(BASELINE) --out $(BASELINE)/report
 
-# The committed strips, from committed tracks of seed 0 (windows of 5, and of 20) over the scenes.
+# The committed strips, from committed tracks of seed 0 (windows of 5 and of 20) on generated scenes.
 PICTURES := $(BASELINE)/pictures
 TRACKS := $(BASELINE)/pictures/tracks
 SCENES := runs/scenes
@@ -42,8 +42,8 @@ pictures: $(SCENES)
 $(SCENES): | $(READY)
 	$(BIN)/python run_ablations.py data synthesize $(SCENES) --train 1
 
-# What a GPU's owner should run, about ten minutes (an estimate): leaves a folder of records to commit.
-# GPU="RTX 2080 Ti" refuses any other card.
+# Measure one GPU, about ten minutes (an estimate); writes a directory of records to commit.
+# GPU="RTX 2080 Ti" refuses any other GPU.
 MACHINES := results/machines/{device}
 GPU_ROWS := --frame-size 360x640 --video-length 36 --processes 4 --max-seconds 4 --device $(or $(DEVICE),cuda:0)
 profile-gpu: $(READY)
@@ -52,14 +52,14 @@ profile-gpu: $(READY)
 	$(BIN)/python run_ablations.py profile --communication full ifc --window 20 36 --attention efficient $(GPU_ROWS) --results '$(MACHINES)'
 	$(BIN)/python run_ablations.py fit --check --window 5 20 --device $(or $(DEVICE),cuda:0) --results '$(MACHINES)' --forecast '$(MACHINES)'
 
-# The same for a processor, at a size that it can do: about half an hour on two cores.
+# Measure the CPU, at a smaller size: about half an hour on two cores.
 CPU_ROWS := --frame-size 96x160 --video-length 20 --max-seconds 3 --device cpu
 profile-cpu: $(READY)
 	$(BIN)/python run_ablations.py doctor --device cpu --self-test --seconds 20 --results '$(MACHINES)'
 	$(BIN)/python run_ablations.py profile --window 5 10 15 20 $(CPU_ROWS) --results '$(MACHINES)'
 	$(BIN)/python run_ablations.py fit --check --window 5 10 15 20 --device cpu --results '$(MACHINES)' --forecast '$(MACHINES)'
 
-# torch and torchvision go in together, so that pip picks a pair that fits.
+# torch and torchvision are installed together, so that pip picks compatible versions.
 $(READY): pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "error: Python 3.11 or newer is needed, $(PYTHON) is " + sys.version.split()[0] + "; set PYTHON=python3.X")'
 	$(PYTHON) -m venv $(VENV)

@@ -14,7 +14,7 @@ __all__ = ["compare_rows", "evaluate", "load_model", "load_results", "profile"]
 
 
 def __getattr__(name: str) -> Any:
-    """Import what is asked for when it is asked for: `import ifc_bench` costs nothing."""
+    """Import `ifc_bench.api` on first use, so that `import ifc_bench` stays fast."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from ifc_bench import api

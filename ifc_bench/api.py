@@ -1,6 +1,6 @@
-"""The functions for notebooks and scripts; `ifc_bench` itself offers them by name.
+"""Functions for notebooks and scripts, importable from `ifc_bench` itself.
 
-They are an interface: a test holds their names and parameters.
+They are a public interface: a test pins their names and parameters.
 """
 
 from __future__ import annotations
@@ -32,19 +32,19 @@ _METRICS = ("AP", "AP50", "AP75", "AR1", "AR10")
 
 
 def load_results(folder: str | Path) -> pd.DataFrame:
-    """Read every evaluation under a results directory: one row each.
+    """Read every evaluation under a results directory, one row each.
 
-    Columns: `variant`, `decoder`, `seed`, `T` and `S` (frames; T missing: offline), `matching`,
-    `iterations` of training, `data` (the beginning of the hash of both splits), the metrics `AP`,
-    `AP50`, `AP75`, `AR1`, `AR10` as fractions, and the ids `training` and `evaluation`.
+    Columns: `variant`, `decoder`, `seed`, `T` and `S` (in frames; T is missing for offline),
+    `matching`, training `iterations`, `data` (first digits of the hash of both splits), the metrics
+    `AP`, `AP50`, `AP75`, `AR1`, `AR10` as fractions, and the ids `training` and `evaluation`.
 
     Raises:
-        UserError: where there is no evaluation, or a record is damaged.
+        UserError: if there is no evaluation, or a record is damaged.
     """
     store = Store(Path(folder), Path("runs"))
     rows = [row for record in store.records("evaluation") for row in _evaluation(record)]
     if not rows:
-        raise UserError(f"{folder}: holds no evaluations; name a results directory")
+        raise UserError(f"{folder}: has no evaluations; name a results directory")
     return pd.DataFrame(rows).sort_values(["variant", "decoder", "T", "seed"], ignore_index=True)
 
 
@@ -70,21 +70,21 @@ def _evaluation(record: Record) -> Iterator[dict[str, Any]]:
 def compare_rows(
     results: pd.DataFrame, baseline: str, metric: str = "AP", by: str = "variant"
 ) -> pd.DataFrame:
-    """Compare rows of `load_results` with a baseline: Welch's test over seeds, Holm over all.
+    """Compare rows of `load_results` with a baseline: Welch's test over seeds, Holm over all rows.
 
-    Keep rows that may be compared first: of one data set and one length of training, and one
+    Filter `results` first: all rows must have the same data set and number of iterations, and one
     result for each value of `by`, T and seed.
 
-    One row for each value of `by` but `baseline`, and each T: `n`, `difference` in points with its
-    95% interval `low` and `high`, `p`, and `p_holm` corrected over all rows.
+    Returns one row for each T and each value of `by` except `baseline`: `n`, `difference` in points
+    with its 95% interval `low` and `high`, `p`, and `p_holm` corrected over all rows.
 
     Raises:
-        UserError: where `baseline` is none of the values of `by`, or rows do not compare.
+        UserError: if `baseline` is not a value of `by`, or the rows are not comparable.
     """
     for column in ("data", "iterations"):
         if results[column].nunique() > 1:
-            there = ", ".join(map(str, results[column].unique()))
-            raise UserError(f"{column}: rows of {there} do not compare; keep those of one")
+            values = ", ".join(map(str, results[column].unique()))
+            raise UserError(f"{column}: rows of {values} are not comparable; keep one value")
     twice = results[results.duplicated([by, "T", "seed"], keep=False)]
     if not twice.empty:
         first = twice.iloc[0]
@@ -120,12 +120,12 @@ def _points(values: pd.Series) -> Summary | None:
 
 
 def evaluate(ground_truth: str | Path, predictions: str | Path) -> dict[str, float]:
-    """Score a results.json: the twelve numbers of the YouTube-VIS API, as fractions.
+    """Score a results.json: the twelve metrics of the YouTube-VIS API, as fractions.
 
-    A number that no ground truth defines is -1, as in the API.
+    A metric without any ground truth is -1, as in the API.
 
     Raises:
-        UserError: where a file is missing or damaged; one line with the entry and the value.
+        UserError: if a file is missing or damaged; one line with the entry and the value.
     """
     from ifc_bench.data.annotations import read_instances
     from ifc_bench.evaluation import read_predictions, score_videos
@@ -143,10 +143,10 @@ def load_model(
 ) -> IFC:
     """Load a trained model: by the id of a training run, or from a released checkpoint.
 
-    `own` are communication modules, "package.module:Class", that may be imported.
+    `own` names the communication modules, "package.module:Class", that may be imported.
 
     Raises:
-        UserError: where there is no such run or file, or it is damaged.
+        UserError: if there is no such training run or file, or it is damaged.
     """
     from ifc_bench.inference import load_model as load
 
@@ -165,14 +165,14 @@ def profile(
     runs: str | Path = "runs",
     **changes: Any,
 ) -> pd.Series:
-    """Measure FPS, latency and memory of a model with random weights, in processes of its own.
+    """Measure FPS, latency and memory of a model with random weights, in spawned processes.
 
     `frame_size` is height and width in pixels; `changes` are fields of `ifc_bench.config.Profile`,
-    such as `stride`, `precision`, `compiled` or `protocol`. What has a record is not measured
-    again. Returns the row of `profile_frame`.
+    such as `stride`, `precision`, `compiled` or `protocol`. A profile that has a record is not
+    measured again. Returns the row of `profile_frame`.
 
     Raises:
-        UserError: where the device or an attention kernel is not there, or a process failed.
+        UserError: if the device or an attention kernel is not available, or a process failed.
     """
     from ifc_bench.hardware.device import describe_device, resolve_device
     from ifc_bench.measuring.profiles import measure_profiles, require_kernels
@@ -200,6 +200,6 @@ def profile(
         list(measure_profiles([work], store, place, lambda *_: None))
     record = store.load(work)
     if record is None or record.status != "ok":
-        told = (record.error or record.status).strip().splitlines()[-1] if record else "no record"
-        raise UserError(f"profile: {told}")
+        reason = (record.error or record.status).strip().splitlines()[-1] if record else "no record"
+        raise UserError(f"profile: {reason}")
     return pd.Series(row_of(record))

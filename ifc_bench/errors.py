@@ -1,54 +1,54 @@
-"""The one exception that means "the user can mend this", and how such a message is printed."""
+"""Exceptions for errors that the user can fix, and the formatting of their messages."""
 
 from __future__ import annotations
 
 import errno
 from pathlib import Path
 
-# Of the disk, so every other piece of work would meet it as well.
+# Disk errors: every other piece of work would fail in the same way.
 NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
 
-_VALUE, _WORD, _MESSAGE = 60, 160, 480  # most characters; a word may be a long path
+_VALUE, _WORD, _MESSAGE = 60, 160, 480  # maximum characters; a word may be a long path
 
 
 class UserError(Exception):
-    """Bad input. The message is one line: the file or option, the field, the value and the mend.
+    """Bad input. The message is one line: the file or option, the field, the value and the fix.
 
     The command line prints it without a traceback and exits with code 2.
     """
 
 
-class Stopped(BaseException):  # not for `except Exception`: a stop is no failure
-    """Work that was asked to stop has done so; the message says what of it was kept."""
+class Stopped(BaseException):  # not an `Exception`, because a stop is not a failure
+    """Work stopped on request; the message says what was kept."""
 
 
 def refuse_irregular(path: Path) -> None:
-    """Refuse a device or a pipe, which may have no end, where a file is to be read.
+    """Refuse to read from a device or a pipe, which may never end.
 
     Raises:
-        UserError: where `path` is one.
+        UserError: if `path` is a device or a pipe.
     """
     if path.exists() and not (path.is_file() or path.is_dir()):
         raise UserError(f"{path}: is a device or a pipe; name a regular file")
 
 
 def told(error: OSError) -> str | None:
-    """One line for what the system refuses (full, not allowed, no folder).
+    """Format an error of the operating system (disk full, no permission, no directory) in one line.
 
-    None for an error that did not come from the system: it has no number.
+    Returns None for an error without an errno, which did not come from the operating system.
     """
     if error.filename is None and error.errno is None:
         return None
     why = (error.strerror or type(error).__name__).lower()
     if error.filename is None:
-        return f"{why}, of a file or of standard output; mend that, or write elsewhere"
-    return f"{error.filename}: {why}; mend that, or name another file or folder"
+        return f"{why} (a file or standard output); fix that, or write elsewhere"
+    return f"{error.filename}: {why}; fix that, or name another file or directory"
 
 
 def printable(text: str, most: int | None = None) -> str:
-    r"""`text` for a terminal: control characters as escapes (`\x1b`), all on one line.
+    r"""Escape control characters (`\x1b`) of `text`, so that a terminal shows it on one line.
 
-    What has more than `most` characters then loses its middle.
+    A text of more than `most` characters is shortened in the middle.
     """
     shown = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
     if most is None or len(shown) <= most:
@@ -58,7 +58,7 @@ def printable(text: str, most: int | None = None) -> str:
 
 
 def printable_message(message: str) -> str:
-    """A whole message for a terminal: long words and values shortened, and the message as well."""
+    """Escape a message for a terminal, and shorten its long words, long values and the whole."""
     words = [
         printable(word, _VALUE if word.startswith(("'", '"')) else _WORD)
         for word in message.split(" ")

@@ -1,4 +1,4 @@
-"""Write a file whole or not at all, and hash one."""
+"""Atomic writes and file hashes."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from pathlib import Path
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a whole text file aside, then move it into place.
+    """Write a text file atomically: to a temporary file first, then renamed.
 
     Raises:
-        OSError: where it cannot be written, also for want of space; it names the file.
+        OSError: if it cannot be written (a full disk included); the error names the file.
     """
     write_bytes(path, text.encode("utf-8"))
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Write a whole file aside, then move it into place.
+    """Write a file atomically: to a temporary file first, then renamed.
 
     Raises:
-        OSError: where it cannot be written, also for want of space; it names the file.
+        OSError: if it cannot be written (a full disk included); the error names the file.
     """
     with written_aside(path) as aside:
         aside.write_bytes(content)
@@ -32,10 +32,10 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 @contextmanager
 def written_aside(path: Path) -> Iterator[Path]:
-    """A file to write beside `path`; it takes its place when the block ends, else nothing is left.
+    """Yield a temporary file beside `path`, renamed to `path` at the end, or deleted on an error.
 
     Raises:
-        OSError: where it cannot be written, also for want of space; it names `path`.
+        OSError: if it cannot be written (a full disk included); the error names `path`.
     """
     refuse_special(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -55,16 +55,16 @@ def written_aside(path: Path) -> Iterator[Path]:
 
 
 def refuse_special(path: Path) -> None:
-    """Let a path pass that is free or a file: moving onto a device would replace the device.
+    """Refuse a path that exists and is not a file: a rename would replace a device.
 
     Raises:
-        OSError: where it is something else.
+        OSError: if it is a directory, a device or a pipe.
     """
     if path.exists() and not path.is_file():
-        raise OSError(errno.EINVAL, "is no regular file", str(path))
+        raise OSError(errno.EINVAL, "is not a regular file", str(path))
 
 
 def file_hash(path: Path) -> str:
-    """The SHA-256 of a file."""
+    """Return the SHA-256 of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,4 +1,4 @@
-"""A trained model over a split: tracks in the results format, kept video by video."""
+"""Runs a trained model over a split; saves tracks in the results format after every video."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from ifc_bench.training.trainer import trained_model
 
 @dataclass(frozen=True)
 class Predictions:
-    """Scored tubes, the number of tracks behind them, and the time it took."""
+    """Scored tracks in the results format, the number of raw tracks, and the time taken."""
 
     tracks: list[PredictedTrack]
     count: int
@@ -43,16 +43,16 @@ def load_model(
     device: str = "cpu",
     own: Sequence[str] = (),
 ) -> IFC:
-    """The model of a training run, by its id, or of a released checkpoint.
+    """Load the model of a training run, by its id, or of a released checkpoint.
 
-    `own` are the modules of the user's own, "package.module:Class", that may be imported.
+    `own` names the user's modules, "package.module:Class", that may be imported.
 
     Raises:
-        UserError: where both or none are given, or what is named is not there, or the training has
-            a module of the user's own that is not named.
+        UserError: if both or neither are given, the training run or file does not exist, or the
+            training run uses a module that `own` does not name.
     """
     if (checkpoint is None) == (training is None):
-        raise UserError("--checkpoint, --training: exactly one of the two says which model")
+        raise UserError("--checkpoint, --training: give exactly one of the two")
     if checkpoint is not None:
         model = load_released_checkpoint(checkpoint).to(device)
         return model.to(memory_format=torch.channels_last)
@@ -71,16 +71,16 @@ def predict(
     tell: Callable[[int, int], None] | None = None,
     kept: Partial | None = None,
 ) -> Predictions:
-    """Run `model` over every video of `data`, but those that are `kept` from an earlier try.
+    """Run `model` over every video of `data`, except those `kept` from an earlier run.
 
     Raises:
-        UserError: where a video is shorter than the window and `how` refuses such videos.
+        UserError: if a video is shorter than the window and `how` refuses such videos.
     """
     for video in data.videos:
         if how.short_videos == "refuse" and how.window and video.length < how.window:
             raise UserError(
                 f"{data.files.annotations}: video {video.id}: has {video.length} frames, "
-                f"the window is T = {how.window}; ask for T <= {video.length}, or set "
+                f"the window is T = {how.window}; choose T <= {video.length}, or set "
                 "short_videos to 'shrink'"
             )
     begun = time.monotonic()
@@ -104,7 +104,7 @@ def predict(
 
 
 def tracks_of(model: IFC, data: VideoDataset, video: Video, how: Testing) -> list[Track]:
-    """The tracks of one video."""
+    """Track the instances of one video."""
     tracker = ClipTracker((video.height, video.width), how.match_threshold)
     return track_video(
         model,
@@ -123,9 +123,9 @@ def scored(
     threshold: float,
     best_class: bool = False,
 ) -> list[PredictedTrack]:
-    """Every (track, class) whose probability exceeds `threshold`, as the released code gives.
+    """Return every (track, class) with a probability above `threshold`, as the released code does.
 
-    For images the released code gives each instance its `best_class` alone.
+    `best_class` keeps only the best class of each instance, as the released code does for images.
     """
     found = []
     for track in tracks:
@@ -143,7 +143,7 @@ def scored(
 
 
 def results_json(predictions: Predictions) -> str:
-    """The text of a results.json."""
+    """Format predictions as the text of a results.json."""
     return json.dumps([track.model_dump(mode="json") for track in predictions.tracks])
 
 
@@ -154,14 +154,14 @@ class _Finished(BaseModel):
 
 
 class Partial:
-    """One line of JSON for each finished video, after a line that says what was asked for.
+    """Partial results: a line that identifies the request, then one JSON line per finished video.
 
-    A file of another request is left out of account, and so are a line that was cut off or damaged
-    and those after it.
+    A file of another request is ignored, and so are a truncated or damaged line and all lines
+    after it.
 
     Raises:
-        OSError: where it cannot be read or written, also for want of space, or `out` is a device or
-            a folder; it names the file.
+        OSError: if it cannot be read or written (a full disk included), or `out` is a device or
+            a directory; the error names the file.
     """
 
     def __init__(self, out: Path, request: str) -> None:
@@ -170,7 +170,7 @@ class Partial:
         self.tracks: dict[int, list[PredictedTrack]] = {}
         self.counts: dict[int, int] = {}
         content = self.path.read_bytes() if self.path.exists() else b""
-        *whole, _ = content.split(b"\n")  # what follows the last end of line was cut off
+        *whole, _ = content.split(b"\n")  # text after the last newline is a truncated line
         kept: list[str] = []
         for line in whole[1:] if whole[:1] == [request.encode()] else []:
             try:
@@ -184,7 +184,7 @@ class Partial:
         write_text(self.path, "".join(f"{line}\n" for line in [request, *kept]))
 
     def add(self, video: int, count: int, tracks: list[PredictedTrack]) -> None:
-        """Keep what was found in one video."""
+        """Append the tracks of one video."""
         self.tracks[video], self.counts[video] = tracks, count
         plain = [track.model_dump(mode="json") for track in tracks]
         line = json.dumps({"tracks": plain, "video": video, "count": count})
@@ -200,10 +200,10 @@ class Partial:
         return self
 
     def __exit__(self, *error: object) -> None:
-        """Leave a file only where it holds what need not be done again."""
+        """Delete the file unless it holds a finished video."""
         if not self.tracks:
             self.done()
 
     def done(self) -> None:
-        """The results file is whole."""
+        """Delete the file, because the results file is complete."""
         self.path.unlink(missing_ok=True)

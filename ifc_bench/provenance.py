@@ -1,4 +1,4 @@
-"""Read where a record comes from: git, packages, device. No torch."""
+"""Provenance of a record: git revision, package versions, device. Imports no torch."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _PACKAGES = ("torch", "torchvision", "numpy", "scipy", "pillow", "pycocotools", 
 
 
 def provenance(device: str, threads: int) -> Provenance:
-    """The provenance of work that runs now, on `device` ("cpu" or "cuda:N")."""
+    """Collect the provenance of work that runs now, on `device` ("cpu" or "cuda:N")."""
     revision, dirty = _git()
     return Provenance(
         created=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -38,7 +38,7 @@ def _version(package: str) -> str | None:
 
 @lru_cache
 def _git() -> tuple[str | None, bool | None]:
-    """Revision and dirty flag of the code; results and notebooks do not make it dirty."""
+    """Return revision and dirty flag of the code; results and notebooks do not make it dirty."""
     root = Path(__file__).resolve().parent.parent
 
     def git(*arguments: str) -> str | None:

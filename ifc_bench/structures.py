@@ -1,4 +1,4 @@
-"""What flows between the parts: clips, targets, predictions and tracks."""
+"""Data structures passed between packages: targets, predictions and tracks."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Target:
         classes: int64 [I], contiguous from 0.
         masks: float32 [I, T, h, w] at the supervision stride; 0 where an instance is not visible.
         boxes: float32 [I, T, 4], centre, width and height as fractions of the clip's frame; all 0
-            where an instance is not visible. None where nothing asked for boxes.
+            where an instance is not visible. None unless boxes are needed.
     """
 
     classes: Tensor
@@ -26,19 +26,20 @@ class Target:
     boxes: Tensor | None = None
 
     def to(self, device: torch.device) -> Target:
-        """The same on `device`."""
+        """Copy to `device`."""
         boxes = None if self.boxes is None else self.boxes.to(device)
         return Target(self.classes.to(device), self.masks.to(device), boxes)
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """The network's answer for a batch of clips.
+    """Output of the network for a batch of clips.
 
     Attributes:
         class_logits: [B, Q, K + 1]; the last class is "no object".
         mask_logits: [B, Q, T, h, w] at the model's mask stride.
-        auxiliary: the same of the earlier decoder layers, first layer first; empty in evaluation.
+        auxiliary: predictions of the earlier decoder layers, first layer first; empty in
+            evaluation.
         boxes: [B, Q, T, 4], centre, width and height in 0..1; None without a box head, and in
             evaluation.
     """
@@ -54,7 +55,7 @@ class Track:
     """One instance over a video.
 
     Attributes:
-        class_probabilities: [K + 1], the mean over the windows that saw the track.
+        class_probabilities: [K + 1], the mean over the windows that contain the track.
         segmentations: one RLE for each frame, or None where the track has no mask.
     """
 

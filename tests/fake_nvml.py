@@ -34,12 +34,12 @@ class FakeNvml(ModuleType):
 
     def nvmlDeviceGetHandleByIndex(self, index: int) -> int:  # noqa: N802
         if index or not self.there:
-            raise FakeNVMLError("no such card")
+            raise FakeNVMLError("no such GPU")
         return 7
 
     def nvmlDeviceGetHandleByUUID(self, uuid: str) -> int:  # noqa: N802
         if uuid != "GPU-1":
-            raise FakeNVMLError("no such card")
+            raise FakeNVMLError("no such GPU")
         return 7
 
     def __getattr__(self, name: str) -> Any:

@@ -76,7 +76,7 @@ def test_predictions_that_are_not_finite_are_one_line_and_leave_nothing(
     assert main(TABLES, PRESETS, ["predict", f"--data={data_folder / 'valid'}", f"--out={out}",
                                   "--training=x"]) == 2  # fmt: skip
     told = capsys.readouterr().err.strip().splitlines()
-    assert told[-1].startswith("error: predictions: hold numbers that are not finite")
+    assert told[-1].startswith("error: predictions: not all finite")
     assert not [line for line in told if "Traceback" in line]
     assert not list(tmp_path.iterdir())
 
@@ -127,7 +127,7 @@ def test_a_full_disk_is_told_with_the_file(track, tmp_path):
 def test_a_place_for_results_that_is_no_file_is_refused_at_once(out, data_folder, tmp_path):
     given = ["--training=0123", f"--data={data_folder / 'valid'}"]
     line = one_line_error(run_cli("predict", *given, f"--out={out.format(folder=tmp_path)}"))
-    assert "names no file; name the results.json to write" in line
+    assert "is not a file; name the results.json to write" in line
 
 
 def test_a_file_stays_only_where_it_holds_a_video(track, tmp_path):
@@ -175,6 +175,6 @@ def test_another_number_of_classes_is_a_fault_of_ours(track):
 def test_a_device_is_refused_before_any_video(tmp_path):
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
-    with pytest.raises(OSError, match="is no regular file"):
+    with pytest.raises(OSError, match="is not a regular file"):
         Partial(pipe, "request")
     assert list(tmp_path.iterdir()) == [pipe]

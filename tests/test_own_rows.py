@@ -55,8 +55,8 @@ def test_it_is_trained_evaluated_and_measured_like_any_other(folder):
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (("table3c", "--own=silence:Silent"), "goes into tables of communication"),
-        (("own", "--own=silence"), "no package.module:Class"),
+        (("table3c", "--own=silence:Silent"), "needs a table of communication"),
+        (("own", "--own=silence"), "is not a package.module:Class"),
         (("own", "--own=absent:Silent"), "Python finds no module 'absent'"),
         (("own", "--own=silence:Silnt"), "the module silence has no class Silnt; it has: Silent"),
     ],
@@ -69,4 +69,4 @@ def test_a_module_with_the_name_of_a_row_is_refused(folder):
     """Cells are found by a row's label, so the two would share one."""
     (folder / "shadow.py").write_text(CODE.replace("class Silent", "class IFC"))
     told = one_line_error(run_cli("plan", "own", "--own=shadow:IFC"))
-    assert "--own: IFC: table own has a row of that name; rename the class" in told
+    assert "--own: IFC: table own has a row with that name; rename the class" in told

@@ -50,7 +50,7 @@ def test_profile_of_real_clips(tmp_path, data_folder):
     ("arguments", "message"),
     [
         (["--window", "9", "--video-length", "3"], "--window: T = 9 is longer than the video"),
-        (["--frame-size", "wide"], "--frame-size: 'wide' is no HEIGHTxWIDTH"),
+        (["--frame-size", "wide"], "--frame-size: 'wide' is not HEIGHTxWIDTH"),
         (
             ["--attention", "soft"],
             'Invalid value "soft" for --attention. Choose from: "materialised"',
@@ -92,7 +92,7 @@ def test_another_card_than_expected_is_refused(tmp_path, command):
         tmp_path, "NVIDIA GeForce RTX 3090", *command, "--expect-gpu", "RTX 2080 Ti"
     )
     message = one_line_error(done)
-    assert "'RTX 2080 Ti' is expected, 'NVIDIA GeForce RTX 3090' is here" in message
+    assert "'RTX 2080 Ti' is expected, but the device is 'NVIDIA GeForce RTX 3090'" in message
 
 
 def test_the_expected_card_passes(tmp_path):

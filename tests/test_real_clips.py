@@ -110,7 +110,7 @@ def test_another_number_of_classes_is_one_line(folder):
 
 def test_neither_or_both_models_is_one_line(folder):
     done = run_process("predict", f"--data={CLIPS}", f"--out={folder / 'x.json'}")
-    assert "exactly one of the two says which model" in one_line_error(done)
+    assert "give exactly one of the two" in one_line_error(done)
 
 
 def test_the_clips_have_no_faults():

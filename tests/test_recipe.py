@@ -81,9 +81,9 @@ def test_a_row_takes_its_seeds_from_the_preset():
     row = Row.of(SMOKE, "any")
     table = Table(name="t", title="T", factor="f", rows=(row,), metrics=("AP",))
     assert [one.seed for one in table.trainings(SMOKE, row)] == [0, 1]
-    with pytest.raises(ValidationError, match="none or two have the same window"):
+    with pytest.raises(ValidationError, match="has none, or two with the same window"):
         Row(label="untested", training=row.training, tests=())
-    with pytest.raises(ValidationError, match="of table t, two have the same label"):
+    with pytest.raises(ValidationError, match="table t has two with the same label"):
         Table(name="t", title="T", factor="f", rows=(row, row), metrics=("AP",))
 
 

@@ -72,10 +72,10 @@ def test_a_record_to_be_retried_is_replaced(store, status):
 
 CHANGES = [
     (lambda r: r.update(schema_version=99), "schema_version"),
-    (lambda r: r["work"].update(frames=6), f"id: is {WORK.id}, its work hashes to"),
+    (lambda r: r["work"].update(frames=6), f"id: is {WORK.id}, but the work hashes to"),
     (lambda r: r.update(extra=1), "extra: Extra inputs"),
     (lambda r: r.pop("provenance"), "provenance: Field required"),
-    (lambda r: r.update(result=None), "result: is absent; status ok needs that of a count"),
+    (lambda r: r.update(result=None), "result: is absent; status ok needs one of kind count"),
     (lambda r: r["result"].update(encoder_macs="many"), "encoder_macs: Input should be a valid"),
 ]
 
@@ -126,9 +126,9 @@ def test_a_record_without_a_hash_is_read(store):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"id": "0" * 16}, "id: is 0000000000000000, its work hashes to"),
+        ({"id": "0" * 16}, "id: is 0000000000000000, but the work hashes to"),
         ({"result": None}, "result: is absent"),
-        ({"result": FootprintResult(weights_bytes=1, peak_bytes=1)}, "is that of a footprint"),
+        ({"result": FootprintResult(weights_bytes=1, peak_bytes=1)}, "has kind footprint"),
         ({"work": WORK.model_copy(update={"frames": 0})}, "work.count.frames: Input should be"),
     ],
 )
@@ -266,7 +266,7 @@ def test_a_full_disk_is_reported_with_the_file_and_leaves_nothing(tmp_path, monk
     with pytest.raises(OSError, match="No space left") as caught:
         write_text(kept, "after")
     assert told(caught.value) == (
-        f"{kept}: no space left on device; mend that, or name another file or folder"
+        f"{kept}: no space left on device; fix that, or name another file or directory"
     )
     assert [path.name for path in tmp_path.iterdir()] == ["kept.json"]
     assert kept.read_text() == "before"
@@ -286,7 +286,7 @@ def test_a_device_is_not_replaced_by_a_file(tmp_path):
     """As with `--out /dev/full`, for a user with the permission."""
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
-    with pytest.raises(OSError, match="is no regular file") as caught:
+    with pytest.raises(OSError, match="is not a regular file") as caught:
         write_text(pipe, "text")
     assert caught.value.filename == str(pipe)
     assert pipe.is_fifo()

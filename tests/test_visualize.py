@@ -40,7 +40,7 @@ def test_rows_of_one_name_are_refused_for_one_would_be_lost(data_folder, predict
     given = [f"--data={data_folder / 'valid'}", f"--out={tmp_path / 'p'}", "--columns=1"]
     both = [f"--predictions={predictions}", f"--predictions={other}"]
     line = one_line_error(run_cli("visualize", *given, *both))
-    assert "two rows would be called 'results'" in line
+    assert "two rows have the label 'results'" in line
     assert not (tmp_path / "p").exists()
     assert (
         run_cli("visualize", *given, *both, "--label=a", "--label=b", "--video=1").returncode == 0

@@ -1,4 +1,4 @@
-"""The command line. Every command reads its options, calls one function and prints."""
+"""The command line. Every command reads its options, calls one function and prints the result."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from ifc_bench.cli.renamed import respelled
 from ifc_bench.errors import UserError, printable, printable_message, told
 from ifc_bench.recipe import Preset
 
-_INTERRUPTED = 130  # what shells expect after an interrupt
-_READER_GONE = 141  # what shells call the end by SIGPIPE
+_INTERRUPTED = 130  # the exit code of shells after an interrupt
+_READER_GONE = 141  # the exit code of shells after SIGPIPE
 
 
 def main(
@@ -29,14 +29,14 @@ def main(
 ) -> int:
     """Run the command line; returns the exit code.
 
-    2: bad input; 130: interrupted; 141: the reader of standard output has gone.
+    2: bad input; 130: interrupted; 141: standard output is a pipe that was closed.
     """
-    os.environ.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")  # so that CUDA counts as NVML does
+    os.environ.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")  # the order of NVML's indices
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="replace")  # a terminal that has no ± still gets its table
+        sys.stdout.reconfigure(errors="replace")  # so that a terminal without ± prints tables too
     given, notes = respelled(sys.argv[1:] if arguments is None else arguments)
     code = _flushed(_answer(build_app(given), Recipes(tables, presets), given, notes))
-    if notes and code in (0, 1):  # an error tells them in its own line
+    if notes and code in (0, 1):  # an error line has them already
         print("note:", "; ".join(notes), file=sys.stderr)
     return code
 
@@ -49,7 +49,7 @@ def _answer(app: App, recipes: Recipes, given: Sequence[str], notes: Sequence[st
         found = command(*bound.args, **bound.kwargs, **dict.fromkeys(injected, recipes))
         return found if isinstance(found, int) else 0
     except KeyboardInterrupt:
-        kept = "stopped; what was finished is kept, the same command goes on from here"
+        kept = "stopped; finished work is kept, run the same command again to continue"
         return _fail(kept, _INTERRUPTED)
     except CycloptsError as error:
         return _fail(_usage(error, given) + also, 2)
@@ -69,7 +69,7 @@ def _answer(app: App, recipes: Recipes, given: Sequence[str], notes: Sequence[st
 
 
 def _refused(error: OSError) -> int:
-    """The exit code where the system refuses; the reader of a pipe that has gone needs no word."""
+    """Print an operating-system error, but not that of a closed pipe; returns the exit code."""
     if isinstance(error, BrokenPipeError):
         _discard(sys.stdout)
         return _READER_GONE
@@ -82,7 +82,7 @@ def _refused(error: OSError) -> int:
 
 
 def _left(error: SystemExit, given: Sequence[str]) -> int:
-    """The exit code where something called sys.exit: rich, or a module of the user's."""
+    """Handle sys.exit, called by rich or by a module of the user; returns the exit code."""
     if isinstance(error.__context__, BrokenPipeError):
         _discard(sys.stdout)
         return _READER_GONE
@@ -92,41 +92,38 @@ def _left(error: SystemExit, given: Sequence[str]) -> int:
 
 
 def _usage(error: CycloptsError, given: Sequence[str]) -> str:
-    """The fault of the options, in one line."""
+    """Format an error of the options in one line."""
     if given[:1] == ["submit"]:
         return (
-            f"{' '.join(given)}: submit has gone, for the servers are closed; data validate "
-            "VIDEOS.json --predictions results.json checks a file"
+            f"{' '.join(given)}: submit was removed, because the servers are closed; check a file "
+            "with data validate VIDEOS.json --predictions results.json"
         )
     if isinstance(error, UnusedCliTokensError):
         names = [name for group in COMMANDS.values() for name in group]
         unknown = " ".join(error.unused_tokens or ())
-        return f"{unknown!r} is no command and no value of one; the commands: {', '.join(names)}"
+        return f"{unknown!r} is not a command or a value of one; the commands: {', '.join(names)}"
     message = " ".join(str(error).split())
     option = getattr(getattr(error, "argument", None), "name", "")
     return message if option in message else f"{option}: {message}"
 
 
 def _out_of_memory(error: Exception) -> str | None:
-    """What to say where memory ran out; None for any other error."""
+    """Format an out-of-memory error; None for any other error."""
     if isinstance(error, MemoryError):
-        return "memory is not enough for what was asked for; ask for less"
+        return "out of memory; reduce the size of the work"
     if "torch" not in sys.modules:
         return None
     from ifc_bench.measuring.memory import asked_bytes, out_of_memory
 
     if not out_of_memory(error):
         return None
-    asked = asked_bytes(error)
-    size = f" ({asked / 1e9:.1f} GB more)" if asked else ""
-    return (
-        f"memory is not enough for what was asked for{size}; ask for smaller frames, a shorter "
-        "window or another device"
-    )
+    requested = asked_bytes(error)
+    size = f" ({requested / 1e9:.1f} GB more requested)" if requested else ""
+    return f"out of memory{size}; use smaller frames, a shorter window or another device"
 
 
 def _refuse_empty(given: Sequence[str]) -> None:
-    """No argument is empty: as a directory it would be this one, as a name everything."""
+    """Refuse empty arguments: as a directory, one would mean the working directory."""
     for before, value in pairwise(["", *given]):
         name, equals, content = value.partition("=")
         if value.startswith("--") and equals:
@@ -135,7 +132,7 @@ def _refuse_empty(given: Sequence[str]) -> None:
             what = before if before.startswith("-") else "an argument"
             raise UserError(f"{what}: {value!r} is empty (an unset variable?); leave it out")
         if "\0" in value:
-            raise UserError(f"{value!r} holds a NUL character, which no name can")
+            raise UserError(f"{value!r} has a NUL character, which no name can have")
 
 
 def _fail(message: str, code: int) -> int:
@@ -145,13 +142,13 @@ def _fail(message: str, code: int) -> int:
         lines = [head, *map(printable, trace.splitlines())]
     try:
         print("error:", "\n".join(lines), file=sys.stderr)
-    except OSError:  # full or closed, so nobody can be told
+    except OSError:  # stderr is full or closed, so the message cannot be printed
         _discard(sys.stderr)
     return code
 
 
 def _flushed(code: int) -> int:
-    """`code`, or another where standard output cannot take what was printed."""
+    """Flush standard output; returns `code`, or another exit code if that fails."""
     if sys.stdout is None:  # closed on purpose: `>&-`
         return code
     try:
@@ -162,11 +159,11 @@ def _flushed(code: int) -> int:
     except OSError as error:
         _discard(sys.stdout)
         why = (error.strerror or type(error).__name__).lower()
-        return code or _fail(f"standard output: {why}; send it elsewhere", 2)
+        return code or _fail(f"standard output: {why}; redirect it elsewhere", 2)
     return code
 
 
 def _discard(stream: TextIO) -> None:
-    """Let Python's last flush of `stream` succeed: it would complain and change the exit code."""
+    """Redirect `stream` to the null device, so that Python's last flush does not fail at exit."""
     with contextlib.suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

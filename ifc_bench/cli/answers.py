@@ -1,4 +1,4 @@
-"""Tables as commands print them: each with its verdict, the same from `run` and from `report`."""
+"""Prints tables with their verdicts, in the same way for `run` and `report`."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _BASELINE_PRESET = "full"
 
 @dataclass(frozen=True)
 class Answers:
-    """Records to answer from, and how the answer is written."""
+    """Source of the records, and format of the printed tables."""
 
     recipes: Recipes
     preset: Preset
@@ -36,17 +36,17 @@ class Answers:
     situation: str | None = None
 
     def text(self, results: AnyResults) -> str:
-        """The table of `results` with its verdict below."""
+        """Format the table of `results`, with its verdict below."""
         grid = lay_out(results, self.paper, self.situation)
         committed = committed_results(results.table, self.recipes)
         grid.foot += verdict(results, self.situation, committed)
         return write(grid, self.style)
 
     def refuse_empty(self, found: Sequence[AnyResults]) -> None:
-        """Let tables pass that have something to show; the paper's numbers are something.
+        """Refuse tables that would be empty; with the paper's numbers, a table is not empty.
 
         Raises:
-            UserError: where there is no record, or no such situation; it names what is there.
+            UserError: if there is no record, or no such situation; it names those that exist.
         """
         if self.situation is not None:
             self._refuse_situation(found, self.situation)
@@ -65,15 +65,15 @@ class Answers:
 
             there = list(SITUATIONS)
         if there and situation not in there:
-            told = ", ".join(dict.fromkeys(there))
-            raise UserError(f"--situation: {situation[:60]!r} is none of {told}")
+            names = ", ".join(dict.fromkeys(there))
+            raise UserError(f"--situation: {situation[:60]!r} is none of {names}")
 
 
 def print_and_keep(tables: Sequence[AnyTable], answers: Answers) -> None:
-    """Write tables under the results, then print them: a closed output loses nothing.
+    """Write tables to the results directory, then print them, so that a closed pipe loses nothing.
 
     Raises:
-        OSError: where they cannot be written; they are printed all the same.
+        OSError: if they cannot be written; they are printed anyway.
     """
     texts = [answers.text(one) for one in read_all(tables, answers.preset, answers.store)]
     refused: OSError | None = None
@@ -90,16 +90,18 @@ def print_and_keep(tables: Sequence[AnyTable], answers: Answers) -> None:
 
 
 def comparable(read: Sequence[AnyResults], folder: Path) -> list[Results]:
-    """Those whose records, under `folder`, hold a row against the baseline row; others are told.
+    """Select results with a row that can be compared with the baseline row; report the others.
+
+    `folder` is the directory of the records, for messages.
 
     Raises:
-        UserError: where there is none.
+        UserError: if there are none.
     """
     results = [one for one in read if comparing(one)]
     found = [one for one in results if one.differences]
     lost = [
-        f"{one.table.name}: no row can be compared with {one.table.baseline}, for one of them has "
-        f"no records of preset {one.preset.name} under {folder}"
+        f"{one.table.name}: no row can be compared with {one.table.baseline}, because one of them "
+        f"has no records of preset {one.preset.name} under {folder}"
         for one in results
         if not one.differences
     ]
@@ -111,10 +113,10 @@ def comparable(read: Sequence[AnyResults], folder: Path) -> list[Results]:
 
 
 def with_baseline(tables: Sequence[AnyTable], recipes: Recipes, preset: Preset) -> list[AnyTable]:
-    """Those of `tables` whose rows are held against a baseline row; the others are told.
+    """Select the tables that have a baseline row; report the others.
 
     Raises:
-        UserError: where there is none; it names the tables that have one.
+        UserError: if there are none; it names the tables that have one.
     """
     found = [table for table in tables if table.baseline is not None]
     others = ", ".join(table.name for table in tables if table not in found)
@@ -122,20 +124,20 @@ def with_baseline(tables: Sequence[AnyTable], recipes: Recipes, preset: Preset) 
         made = {name: recipe(preset) for name, recipe in recipes.tables.items()}
         there = [n for n, t in made.items() if t.baseline is not None]
         raise UserError(
-            f"TABLE: {others}: no baseline row to hold others against; {', '.join(there)} have one"
+            f"TABLE: {others}: no baseline row to compare with; {', '.join(there)} have one"
         )
     if others:
-        tell(f"{others}: no baseline row to hold others against")
+        tell(f"{others}: no baseline row to compare with")
     return found
 
 
 def tell(note: str) -> None:
-    """A note beside the answer, on stderr."""
+    """Print a note on stderr."""
     print(f"note: {note}", file=sys.stderr)
 
 
 def committed_results(table: AnyTable, recipes: Recipes) -> Results | None:
-    """The same table of the committed baseline; None where this copy has none."""
+    """Read the same table of the committed baseline; None if this copy does not have it."""
     if not (BASELINE / "evaluations").is_dir() or _BASELINE_PRESET not in recipes.presets:
         return None
     preset = recipes.presets[_BASELINE_PRESET]

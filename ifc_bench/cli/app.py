@@ -1,4 +1,4 @@
-"""The commands by name, in the groups that `--help` shows; each is imported when it is called."""
+"""The commands by name, in the groups of `--help`; each is imported when it is called."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Without a command the default job runs: the tables of preset quick.
 Example: python run_ablations.py run table3a --preset quick --seeds 2
 """
 
-# Group, then command, the file of cli/ it is in, and its line in the list of commands.
+# Group, then command (also the name of its file in cli/), and its line in `--help`.
 COMMANDS: dict[str, dict[str, str]] = {
     "Run and report": {
         "run": "Train, evaluate and measure what tables need, then print them.",
@@ -46,7 +46,7 @@ COMMANDS: dict[str, dict[str, str]] = {
 
 
 def build_app(given: Sequence[str]) -> App:
-    """The whole command line; a command that is `given` shows its own help, the others a line."""
+    """Build the command line; only the command in `given` is imported, others show one line."""
     app = App(
         name="run_ablations.py",
         help=_HELP,

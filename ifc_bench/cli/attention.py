@@ -1,4 +1,4 @@
-"""`attention`: what memory tokens attend to over a clip."""
+"""`attention`: draw the attention of memory tokens over a clip."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def command(
     """Draw the attention of memory tokens over a clip (paper, Figure 2).
 
     Two tokens are drawn: those with the largest and with the smallest share of their attention on
-    instances. Instances are those of the ground truth or, without one, the model's own.
+    instances. Instances are those of the ground truth or, without one, of the model's predictions.
 
     Example: python run_ablations.py attention --checkpoint ifc_r50.pth --data clips --video 3
     --short-edge 360 --out attention.png
@@ -54,12 +54,12 @@ def command(
 
 
 def require_png(out: Path) -> None:
-    """Look at the name of the picture before hours of other work.
+    """Check the name of the picture, before hours of other work.
 
     Raises:
-        UserError: where it is not that of a PNG, or of a directory.
+        UserError: if it does not end in .png, or is a directory.
     """
     if out.suffix.lower() != ".png":
-        raise UserError(f"--out: {str(out)!r} is no NAME.png; name the PNG to write")
+        raise UserError(f"--out: {str(out)!r} does not end in .png; name the PNG to write")
     if out.is_dir():
         raise UserError(f"--out: {out}: is a directory; name the PNG to write")

@@ -1,4 +1,4 @@
-"""`compare`: two sets of profiles; guards speed in CI."""
+"""`compare`: compare two sets of profiles, for example to detect regressions in CI."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ def command(
 ) -> int:
     """Compare two sets of profiles, of two commits, GPUs or variants, row by row.
 
-    A DIRECTORY is one that `profile --results` wrote. Fields: device, variant, attention, T, S,
-    size, frames, precision, compiled, weights, commit. The exit code is 1 when B is slower (or
-    larger) by more than the margin and that exceeds noise, or when a row of A is missing in B,
-    failed there or ran out of memory.
+    DIRECTORY is one written by `profile --results`. Fields: device, variant, attention, T, S, size,
+    frames, precision, compiled, weights, commit. The exit code is 1 when B is slower (or larger) by
+    more than the margin and that exceeds noise, or when a row of A is missing in B, failed there or
+    ran out of memory.
 
     Example: python run_ablations.py compare results:variant=none results:variant=ifc
     """
@@ -38,5 +38,5 @@ def command(
     if lost or any(row.regressed(metric, margin, alpha) for row in rows):
         return 1
     if not rows:
-        raise UserError(f"compare: {a}, {b}: no row is measured on both sides; see the table")
+        raise UserError(f"compare: {a}, {b}: no row is measured in both; see the table")
     return 0

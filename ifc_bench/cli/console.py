@@ -1,4 +1,4 @@
-"""The console script `ifc-bench`: `run_ablations.py` where a clone is, and what needs no recipe."""
+"""The console script `ifc-bench`: like `run_ablations.py`; outside a clone, without recipes."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ _RECIPES = Path("ablations") / "__init__.py"
 
 
 def console() -> None:
-    """Run the command line with the recipes of the clone that is the working directory, if any."""
+    """Run the command line, with recipes if the working directory is a clone."""
     tables, presets = _recipes(Path.cwd())
     sys.exit(main(tables, presets))
 
 
 def _recipes(folder: Path) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
-    """Tables and presets of the clone in `folder`; empty outside of one.
+    """Import tables and presets of the clone in `folder`; empty if it is not a clone.
 
-    Nothing is imported from a directory that is no clone.
+    Nothing is imported from a directory that is not a clone.
     """
     if not ((folder / _RECIPES).is_file() and (folder / "run_ablations.py").is_file()):
         return {}, {}

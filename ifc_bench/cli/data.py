@@ -35,17 +35,15 @@ def validate(
     *,
     images: Annotated[
         Path | None,
-        Parameter(help="Directory of the frames. Default: the usual places beside the file."),
+        Parameter(help="Directory of the frames. Default: the usual directories beside the file."),
     ] = None,
     annotations_only: Annotated[bool, Parameter(help="Open no frames.")] = False,
     predictions: Annotated[
         Path | None,
-        Parameter(
-            help="Check this results.json against the file instead, whose annotations may be null."
-        ),
+        Parameter(help="Check this results.json against PATH, whose annotations may be null."),
     ] = None,
 ) -> None:
-    """List every fault: lengths, sizes, masks, ids, categories, frames. The exit code is 2 if any.
+    """List every fault: lengths, sizes, masks, ids, categories, frames. Exit code 2 if any.
 
     Example: python run_ablations.py data validate ytvis_2019/train.json
 
@@ -77,7 +75,7 @@ def split(
     share: Annotated[float, number("Share of the videos to hold out.", 0, 1)] = 0.1,
     seed: Annotated[int, number("Another seed, another split.", 0, _MOST_SEED)] = 0,
 ) -> None:
-    """Hold out part of the videos of a training set, each class by its share.
+    """Hold out part of the videos of a training set, the same share of each class.
 
     The validation annotations of YouTube-VIS and OVIS are not public and their servers are closed,
     so this is the only way to compute AP on them today.
@@ -88,7 +86,7 @@ def split(
     paths = {part: out / f"{part}.json" for part in parts}
     for path in paths.values():
         if path.exists():
-            raise UserError(f"{path}: is there already; choose another folder")
+            raise UserError(f"{path}: already exists; choose another directory")
     for part, text in parts.items():
         write_text(paths[part], text)
         print(paths[part])
@@ -109,7 +107,7 @@ def synthesize_scenes(
     Example: python run_ablations.py data synthesize scenes --train 20 --valid 5
     """
     if out.exists() or out.is_symlink():
-        raise UserError(f"{out}: is there already; choose another folder")
+        raise UserError(f"{out}: already exists; choose another directory")
     data = SyntheticData(
         seed=seed, train_videos=train, validation_videos=valid, frames=video_length
     )

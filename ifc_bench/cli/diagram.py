@@ -1,4 +1,4 @@
-"""`diagram`: the network with the shapes and parameters of its parts."""
+"""`diagram`: draw the network with the shapes and parameters of its parts."""
 
 from __future__ import annotations
 

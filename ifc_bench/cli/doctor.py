@@ -1,4 +1,4 @@
-"""`doctor`: what of this installation works, what is missing, and how noisy the timer is."""
+"""`doctor`: report what works in this installation, what is missing, and the timer's noise."""
 
 from __future__ import annotations
 
@@ -33,7 +33,9 @@ def command(
     seconds: Annotated[float, number("Seconds of the self-test.", 0.1, 86_400)] = 60,
     results: Annotated[
         Path | None,
-        Parameter(help="Also write the table there; {device} stands for the device's name."),
+        Parameter(
+            help="Also write the table to this directory; {device} stands for the device's name."
+        ),
     ] = None,
 ) -> None:
     """Report versions, devices, attention kernels and optional parts.
@@ -61,14 +63,14 @@ def _versions() -> Iterator[Row]:
 
 
 def _nvml() -> Iterator[Row]:
-    """NVML's bindings, and the retired distribution that ships a module of the same name."""
+    """Report NVML's bindings, and the retired distribution with a module of the same name."""
     ours, retired = _version("nvidia-ml-py"), _version("pynvml")
     yield "nvidia-ml-py", ours or "missing", "" if ours else "pip install nvidia-ml-py"
     if retired:
         yield (
             "pynvml (distribution)",
             retired,
-            "retired, and its module hides nvidia-ml-py's; pip uninstall pynvml, then "
+            "retired; its module hides that of nvidia-ml-py: pip uninstall pynvml, then "
             "pip install --force-reinstall nvidia-ml-py",
         )
 
@@ -86,9 +88,9 @@ def _device(place: str) -> Iterator[Row]:
 
 
 def architecture(capability: str | None, built_for: list[str]) -> Iterator[Row]:
-    """Whether this torch has kernels for the card."""
+    """Report whether this torch has kernels for the GPU."""
     if capability is None:
-        yield "compute capability", "not told", f"torch is built for {' '.join(built_for)}"
+        yield "compute capability", "unknown", f"torch is built for {' '.join(built_for)}"
         return
     wanted = capability.replace(".", "")
     major, minor = int(wanted[:-1]), int(wanted[-1])
@@ -112,16 +114,16 @@ def architecture(capability: str | None, built_for: list[str]) -> Iterator[Row]:
 def _threads() -> Iterator[Row]:
     import torch
 
-    asked = os.environ.get("OMP_NUM_THREADS")
-    note = f"OMP_NUM_THREADS={asked}" if asked else ""
+    requested = os.environ.get("OMP_NUM_THREADS")
+    note = f"OMP_NUM_THREADS={requested}" if requested else ""
     yield "threads", f"{torch.get_num_threads()} of {usable_cores()} cores", note
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
     busy = load > 0.5
-    yield "load", f"{load:.1f}", "something else is running; speeds will suffer" if busy else "idle"
+    yield "load", f"{load:.1f}", "other processes run; speeds will be lower" if busy else "idle"
 
 
 def _kernels(place: str) -> Iterator[Row]:
-    """Each attention implementation, tried on the device."""
+    """Test each attention implementation on the device."""
     import torch
 
     from ifc_bench.errors import UserError
@@ -147,13 +149,13 @@ def _self_test(place: str, seconds: float) -> Iterator[Row]:
     torch.set_num_threads(1)
     noise = timer_noise(torch.device(place), seconds)
     yield "timer resolution", f"{noise.resolution_seconds * 1e9:.0f} ns", ""
-    yield "timer overhead", f"{noise.overhead_seconds * 1e6:.2f} us", "a pair of marks, median"
+    yield "timer overhead", f"{noise.overhead_seconds * 1e6:.2f} us", "start and stop, median"
     work = f"{noise.median_seconds * 1e3:.3f} ms"
     yield "same work", work, f"median of {noise.samples}"
     yield "  p5 to p95", f"{noise.spread:.1%}", "of the median"
     yield "  95% interval", f"±{noise.interval:.2%}", "of the median"
-    yield "  drift", f"{noise.drift:+.2%}", "last third against first third"
-    yield "  A against A", f"{noise.a_over_b:+.2%}", "the same work taking turns with itself"
+    yield "  drift", f"{noise.drift:+.2%}", "last third relative to first third"
+    yield "  A/A", f"{noise.a_over_b:+.2%}", "the same work, interleaved with itself"
 
 
 def _version(name: str) -> str | None:

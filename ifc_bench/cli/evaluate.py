@@ -1,4 +1,4 @@
-"""`evaluate`: the scores of a results.json of any system."""
+"""`evaluate`: score a results.json of any system."""
 
 from __future__ import annotations
 
@@ -36,18 +36,18 @@ def command(
         Literal["github", "json"], Parameter("--format", help="Format of the scores.")
     ] = "github",
 ) -> None:
-    """Score predictions: the twelve numbers of the YouTube-VIS API, as fractions.
+    """Score predictions: the twelve metrics of the YouTube-VIS API, as fractions.
 
-    A number that no ground truth defines is -1, as in the API. Standard error says how many videos
-    the predictions cover.
+    A metric without any ground truth is -1, as in the API. The number of videos that the
+    predictions cover is printed on standard error.
 
     Example: python run_ablations.py evaluate --ground-truth GT.json --predictions PRED.json
     --method "VisTR (R50)"
     """
     if method is not None and not (method.isprintable() and len(method) <= _LONGEST_NAME):
         raise UserError(
-            f"--method: {method!r} is no name that a table can show: at most {_LONGEST_NAME} "
-            "characters, all printable"
+            f"--method: {method!r} is not a valid name: at most {_LONGEST_NAME} characters, all "
+            "printable"
         )
     begun = time.monotonic()
     truth = read_instances(ground_truth)

@@ -1,4 +1,4 @@
-"""`fit`: the peak memory of each variant, which GPUs have enough, and how fast they would be."""
+"""`fit`: predict the peak memory of each variant, which GPUs have enough, and their FPS."""
 
 from __future__ import annotations
 
@@ -33,16 +33,16 @@ from ifc_bench.report.roofline import counts_in, has_scope_times
 from ifc_bench.store import Store
 
 _MOST_CLIPS = 1024
-_CARDS = ["rtx-2080ti", "v100-16gb", "v100-32gb"]
+_GPUS = ["rtx-2080ti", "v100-16gb", "v100-32gb"]
 
 
 def command(
     *,
     gpu: Annotated[
-        list[str] | None, Parameter(help=f"GPUs of the catalogue. Default: {' '.join(_CARDS)}.")
+        list[str] | None, Parameter(help=f"GPUs of the catalogue. Default: {' '.join(_GPUS)}.")
     ] = None,
     purpose: Annotated[
-        Literal["inference", "training"], Parameter("--for", help="The work that has to fit.")
+        Literal["inference", "training"], Parameter("--for", help="The work to predict.")
     ] = "inference",
     communication: Kinds = None,
     tokens: Tokens = None,
@@ -52,7 +52,7 @@ def command(
     precision: Precisions = None,
     clips: Annotated[int, number("Clips of a training batch.", 1, _MOST_CLIPS)] = 2,
     check: Annotated[
-        bool, Parameter(help="Also measure each on --device, and print the error.")
+        bool, Parameter(help="Also measure each on --device, and print the prediction's error.")
     ] = False,
     forecast: Annotated[
         Path | None, Parameter(help="Also predict FPS from the profiles in this directory.")
@@ -66,29 +66,29 @@ def command(
 ) -> None:
     """Predict the peak memory of each variant, and which GPUs have enough.
 
-    The real modules run on fake tensors: no memory is used, and no GPU.
+    The real modules run on fake tensors, without a GPU and almost without memory.
 
     Example: python run_ablations.py fit --gpu v100-16gb v100-32gb --window 20 36
     --frame-size 720x1280
     """
-    cards = [card(key) for key in dict.fromkeys(gpu or _CARDS)]
+    gpus = [card(key) for key in dict.fromkeys(gpu or _GPUS)]
     chosen = models(communication, tokens, attention or ["materialised", "efficient"])
     types: list[Arithmetic] = precision or ["fp32"]
     sizes = [parse_size(text) for text in frame_size or ["360x640"]]
 
-    def work(model: ModelConfig, place: tuple[int, int], count: int, kind: Arithmetic) -> Footprint:
+    def work(model: ModelConfig, size: tuple[int, int], count: int, kind: Arithmetic) -> Footprint:
         return Footprint(
             model=model,
             purpose=purpose,
             frames=count,
-            height=place[0],
-            width=place[1],
+            height=size[0],
+            width=size[1],
             clips=clips if purpose == "training" else 1,
             precision=kind,
         )
 
     grid = product(chosen, sizes, window or DEFAULT_WINDOWS, types)
-    works = list(dict.fromkeys(work(*place) for place in grid))
+    works = list(dict.fromkeys(work(*cell) for cell in grid))
     described = describe_device(resolve_device(device), threads)
     learned_from = _learned_from(results_for(forecast, described)) if forecast else None
     results = results_for(results, described)
@@ -97,9 +97,9 @@ def command(
     from ifc_bench.measuring import footprints  # torch: only where it is needed
 
     with bar("predict") as tell:
-        shown = [render_fits(footprints.predict_all(works, store, tell), cards, style)]
+        shown = [render_fits(footprints.predict_all(works, store, tell), gpus, style)]
     if learned_from is not None:
-        shown.append(_forecast(works, cards, learned_from, store, style))
+        shown.append(_forecast(works, gpus, learned_from, store, style))
     if check:
         with bar("measure") as tell:
             pairs = footprints.check_all(works, store, resolve_device(device), described, tell)
@@ -111,16 +111,16 @@ def command(
 
 
 def _learned_from(folder: Path) -> Store:
-    """The records that `--forecast` learns from.
+    """The records that `--forecast` is fitted to.
 
     Raises:
-        UserError: where no profile of noise there has times of scopes.
+        UserError: if the directory has no profile of noise with times of scopes.
     """
     store = Store(folder, Path("runs"))
     if not any(has_scope_times(record) for record in store.records("profile")):
         raise UserError(
             f"--forecast: {folder}: has no profiles with scopes; run profile first, or name "
-            "another folder"
+            "another directory"
         )
     return store
 

@@ -1,4 +1,4 @@
-"""`flops`: MACs of the encoder, or of every part of the network."""
+"""`flops`: count MACs of the encoder, or of every part of the network."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def command(
         Literal["github", "json"], Parameter("--format", help="Format of the table.")
     ] = "github",
 ) -> None:
-    """Count MACs on the real modules: of the encoder (paper, Table 1), or of all parts.
+    """Count MACs of the real modules: of the encoder (paper, Table 1), or of all parts.
 
     Example: python run_ablations.py flops --communication ifc --window 36 --format json
     """
@@ -59,7 +59,7 @@ def _encoder_rows(model: ModelConfig, size: tuple[int, int], frames: int) -> lis
 
 
 def _scope_rows(model: ModelConfig, size: tuple[int, int], frames: int) -> list[dict[str, Any]]:
-    """One row for each part of the network, and one for all of it."""
+    """Count one row for each part of the network, and one for the whole."""
     from ifc_bench.measuring.scopes import model_costs  # torch: only where it is needed
 
     costs = model_costs(model, frames, *size)
@@ -79,7 +79,7 @@ def _place(model: ModelConfig, size: tuple[int, int], frames: int) -> dict[str, 
 
 
 def _readable(row: dict[str, Any]) -> dict[str, Any]:
-    """A row with units in its values, and the MACs for each byte."""
+    """Format a row with units, and add MACs per byte."""
     shown = {**row, "macs": GIGA_MACS.text(row["macs"])}
     if "bytes_moved" in row:
         shown["parameters"] = MEGA_PARAMETERS.text(row["parameters"])

@@ -1,4 +1,4 @@
-"""Models by the words of the command line: `--communication`, `--tokens`, `--frame-size` ..."""
+"""Options that choose models: `--communication`, `--tokens`, `--frame-size` ..."""
 
 from __future__ import annotations
 
@@ -52,10 +52,10 @@ def models(
     tokens: Sequence[int] | None,
     attentions: Sequence[AttentionKernel],
 ) -> list[ModelConfig]:
-    """Every model that the options ask for, each once.
+    """Return every model that the options select, each once.
 
     Raises:
-        UserError: where a kind of communication is not known.
+        UserError: if a kind of communication is unknown.
     """
     found = []
     for attention in attentions:
@@ -67,10 +67,10 @@ def models(
 
 
 def communication_of(kind: str, tokens: int) -> Communication:
-    """The variant of that name, or a module "package.module:Class", without memory tokens.
+    """Return the variant of that name, or a module "package.module:Class" without memory tokens.
 
     Raises:
-        UserError: where there is none.
+        UserError: if there is none.
     """
     if ":" in kind:
         return own_module(kind)
@@ -82,22 +82,22 @@ def communication_of(kind: str, tokens: int) -> Communication:
 
 
 def parse_size(text: str) -> tuple[int, int]:
-    """Height and width of "360x640".
+    """Parse "360x640" into height and width.
 
     Raises:
-        UserError: where `text` is none.
+        UserError: if `text` does not have this form, or a side is too large.
     """
     height, _, width = text.partition("x")
     sides = [_pixels(side) for side in (height, width)]
     if 0 in sides:
-        raise UserError(f"--frame-size: {text!r} is no HEIGHTxWIDTH such as 360x640")
+        raise UserError(f"--frame-size: {text!r} is not HEIGHTxWIDTH, such as 360x640")
     if max(sides) > MOST_SIDE:
         raise UserError(f"--frame-size: {text!r} has a side of more than {MOST_SIDE} pixels")
     return sides[0], sides[1]
 
 
 def _pixels(text: str) -> int:
-    """A whole number, at most one too many; 0 for other text."""
+    """Parse a whole number, limited to `MOST_SIDE` + 1; 0 for other text."""
     if not (text.isascii() and text.isdigit()):
         return 0
     return int(text) if len(text) <= len(str(MOST_SIDE)) else MOST_SIDE + 1

@@ -1,4 +1,4 @@
-"""Options that several commands share; each group is a dataclass that a command takes whole."""
+"""Options that several commands share; each group is a dataclass, a parameter of the command."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from ifc_bench.records import Device, Status
 from ifc_bench.store import Store
 from ifc_bench.sweep.executors import Settings
 
-MOST_FRAMES = 1024  # of a window, and of a video of noise
+MOST_FRAMES = 1024  # of a window, and of a noise video
 MOST_SIDE = 8192  # pixels
 MOST_TOKENS = 4096
 MOST_THREADS = 1024  # and processes
@@ -35,14 +35,14 @@ _MOST_DIGITS = 20  # a longer number is larger than any bound
 def number(
     text: str, least: float = 0, most: float = math.inf, name: str | None = None
 ) -> Parameter:
-    """A number, or several, from `least` to `most`, with `text` as its help."""
+    """Declare an option with one or more numbers from `least` to `most`, with help `text`."""
     bound = f"from {least:g} to {most:g}" if most < math.inf else f"{least:g} or more"
 
     def converted(kind: Any, tokens: Sequence[Token]) -> Any:
         found = []
         for token in tokens:
             value = _number(token.value, "float" in str(kind))
-            if not least <= value <= most:  # nan is in no range
+            if not least <= value <= most:  # True for nan
                 raise ValueError(f'"{token.value[:60]}" must be {bound}.')
             found.append(value)
         return found if "list" in str(kind) else found[0]
@@ -51,10 +51,10 @@ def number(
 
 
 def _number(text: str, fraction: bool) -> float:
-    """The number that `text` is; "1.5" and digits other than 0 to 9 are no whole numbers.
+    """Parse a number; "1.5" and digits other than 0 to 9 are not whole numbers.
 
     Raises:
-        ValueError: where it is none.
+        ValueError: if `text` is not a number.
     """
     plain = text.removeprefix("-").removeprefix("+")
     if fraction and text.isascii() and "_" not in text:
@@ -63,10 +63,10 @@ def _number(text: str, fraction: bool) -> float:
     if not fraction and plain.isascii() and plain.isdigit():
         return int(text) if len(text) <= _MOST_DIGITS else math.inf
     kind = "number" if fraction else "whole number"
-    raise ValueError(f'"{text[:60]}" is no {kind}.')
+    raise ValueError(f'"{text[:60]}" is not a {kind}.')
 
 
-Tables = Annotated[str, Parameter(help="Tables by name. Default: those of the preset.")]
+Tables = Annotated[str, Parameter(help="Names of tables. Default: those of the preset.")]
 Injected = Annotated[Recipes, Parameter(parse=False)]
 Style = Annotated[
     Literal["github", "latex", "csv", "json"], Parameter("--format", help="Format of the tables.")
@@ -79,7 +79,7 @@ ShortEdge = Annotated[
     int | None, number("Short edge of the frames in pixels (paper: 360).", 32, MOST_SIDE)
 ]
 ExpectGpu = Annotated[
-    str | None, Parameter(help='Refuse any other GPU than this, such as "RTX 2080 Ti".')
+    str | None, Parameter(help='Refuse any GPU but this one, such as "RTX 2080 Ti".')
 ]
 Compare = Annotated[
     Literal["paper"] | None, Parameter(help="Print the paper's numbers beside ours.")
@@ -89,8 +89,8 @@ RetryOption = Annotated[
     Retry | None,
     Parameter(
         "--retry",
-        help="Do again what ran out of memory (oom), what diverged, or both (all). What failed is "
-        "always done again.",
+        help="Repeat work that ran out of memory (oom), that diverged, or both (all). Failed work "
+        "is always repeated.",
     ),
 ]
 _RETRIED: dict[Retry, tuple[Status, ...]] = {
@@ -104,20 +104,20 @@ _PRECISIONS: dict[Arithmetic, Precision] = {
 
 
 def refuse_other_card(expected: str | None, name: str) -> None:
-    """Let a device pass if it is the GPU that is `expected`, or none is.
+    """Refuse a device that is not the `expected` GPU, if any.
 
     Raises:
-        UserError: where it is another.
+        UserError: if it is another device.
     """
     if expected is not None and not same_card(expected, name):
         raise UserError(
-            f"--expect-gpu: {expected!r} is expected, {name!r} is here; measure on that GPU, or "
-            "leave the option out"
+            f"--expect-gpu: {expected!r} is expected, but the device is {name!r}; measure on that "
+            "GPU, or leave the option out"
         )
 
 
 def results_for(results: Path, device: Device) -> Path:
-    """`results` with `{device}` replaced by the device's name, fit for a directory."""
+    """Replace `{device}` in `results` by the device's name, in a form safe for a directory."""
     name = "".join(c if c.isalnum() else "-" for c in device.name.lower())
     return Path(str(results).replace("{device}", "-".join(filter(None, name.split("-")))))
 
@@ -125,7 +125,7 @@ def results_for(results: Path, device: Device) -> Path:
 @Parameter(name="*")
 @dataclass(frozen=True)
 class Choice:
-    """The work: preset, data, initial weights, and the directories of records and checkpoints."""
+    """Options of the work: preset, data, initial weights, and directories for the results."""
 
     preset: Annotated[
         str, Parameter(help="smoke, quick or full; paper and released need --data.")
@@ -139,7 +139,7 @@ class Choice:
     ] = None
     data: Annotated[
         Path | None,
-        Parameter(help="Directory of your data, instead of the preset's; real presets need it."),
+        Parameter(help="Directory of your data; presets paper and released need it."),
     ] = None
     dataset: Annotated[
         str | None,
@@ -161,42 +161,42 @@ class Choice:
     ] = None
     iterations: Annotated[
         int | None,
-        number("Iterations on videos; the learning rate drops in proportion.", 1, _MOST_ITERATIONS),
+        number("Iterations on videos; learning-rate drops are scaled.", 1, _MOST_ITERATIONS),
     ] = None
     compiled: Annotated[bool, Parameter("--compile", help="Train with torch.compile.")] = False
     own: Annotated[
         list[str] | None,
         Parameter(
             consume_multiple=False,
-            help="Your communication module, package.module:Class, as a row; repeat it for more.",
+            help="Add a row for your communication module, package.module:Class; repeatable.",
         ),
     ] = None
     results: Annotated[Path, Parameter(help="Directory of records and tables.")] = Path("results")
     runs: RunsDirectory = Path("runs")
 
     def store(self, retry: Retry | None = None) -> Store:
-        """The records; those of what failed, or of what `retry` names, give way to new ones."""
+        """Open the records; those of failed work, or of work that `retry` names, are replaced."""
         more = _RETRIED[retry] if retry else ()
         return Store(self.results, self.runs, frozenset({"failed", *more}))
 
     def tables(self, recipes: Recipes, names: tuple[str, ...], preset: Preset) -> list[AnyTable]:
-        """The tables of `names` for `preset`, with a row for each module of `--own`.
+        """Return the tables in `names` for `preset`, with a row for each module of `--own`.
 
         Raises:
-            UserError: where an option names what is not there.
+            UserError: if an option has an unknown name.
         """
         return recipes.chosen(names, preset, self.own or ())
 
     def resolved(self, recipes: Recipes) -> Preset:
-        """The preset with everything that the options change.
+        """Return the preset, changed by the options.
 
         Raises:
-            UserError: where an option names what is not there.
+            UserError: if an option has an unknown name.
         """
         if self.dataset is not None and self.dataset not in LAYOUTS:
             raise UserError(f"--dataset: {self.dataset!r} is none of {', '.join(LAYOUTS)}")
         preset = recipes.preset(self.preset, self.seeds, self.window)
-        preset = with_start(preset, self.start, self.store())  # it may make images unnecessary
+        preset = with_start(preset, self.start, self.store())  # before data: images may be unneeded
         preset = with_data(preset, self.data, self.dataset, self.store())
         precision = _PRECISIONS[self.precision] if self.precision else None
         return preset.with_options(self.short_edge, precision, self.compiled, self.iterations)
@@ -205,22 +205,22 @@ class Choice:
 @Parameter(name="*")
 @dataclass(frozen=True)
 class Machine:
-    """The device and the processes that do the work."""
+    """Options of the device and of the worker processes."""
 
     device: DeviceName = "auto"
     workers: Annotated[
         int | None,
-        number("Processes at a time. Default: one a CPU core, or one on a GPU.", 1, MOST_THREADS),
+        number("Worker processes. Default: one per CPU core, or one on a GPU.", 1, MOST_THREADS),
     ] = None
     threads: Annotated[int, number("Threads of each process.", 1, MOST_THREADS)] = 1
     tensorboard: Annotated[bool, Parameter(help="Write TensorBoard curves under --runs.")] = False
     expect_gpu: ExpectGpu = None
 
     def settings(self) -> Settings:
-        """With the device resolved, and as many processes as it can feed.
+        """Resolve the device and the number of worker processes.
 
         Raises:
-            UserError: where the device is not there, or not the GPU that is expected.
+            UserError: if the device does not exist, or is not the expected GPU.
         """
         device = resolve_device(self.device)
         refuse_other_card(self.expect_gpu, describe_device(device, self.threads).name)

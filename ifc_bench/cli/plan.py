@@ -1,4 +1,4 @@
-"""`plan`: the work behind tables, and what it would take."""
+"""`plan`: list the work behind tables, and estimate its time and disk space."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def command(
     retry: RetryOption = None,
     recipes: Injected,
 ) -> None:
-    """List the work behind tables: what exists, what is shared, what the rest takes.
+    """List the work behind tables: what exists, what is shared, and the time for the rest.
 
     Starts nothing.
 
@@ -34,7 +34,7 @@ def command(
 
 def _print_plan(plan: Plan, store: Store, workers: int) -> None:
     kinds: dict[str, tuple[AnyWork, ...]] = {
-        "multiply-adds": plan.counts,
+        "MACs": plan.counts,
         "trainings": plan.trainings,
         "evaluations": plan.evaluations,
         "profiles": plan.profiles,

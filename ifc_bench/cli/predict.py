@@ -1,4 +1,4 @@
-"""`predict`: a trained model over real videos."""
+"""`predict`: run a trained model over videos."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ Videos = Annotated[
 ]
 Images = Annotated[
     Path | None,
-    Parameter(help="Directory of the frames. Default: the usual places beside the file."),
+    Parameter(help="Directory of the frames. Default: the usual directories beside the file."),
 ]
 Checkpoint = Annotated[Path | None, Parameter(help="A checkpoint of the released code.")]
 TrainingId = Annotated[
@@ -65,13 +65,13 @@ def command(
 ) -> None:
     """Find, segment and track the instances of every video.
 
-    After a stop, the same command goes on with the next video.
+    After an interruption, the same command continues with the next video.
 
     Example: python run_ablations.py predict --checkpoint ifc_r50.pth --data clips --short-edge 360
     --out results.json
     """
     if not out.name or out.is_dir():
-        raise UserError(f"--out: {str(out)!r} names no file; name the results.json to write")
+        raise UserError(f"--out: {str(out)!r} is not a file; name the results.json to write")
     from ifc_bench.data.loading import VideoDataset  # torch: only where it is needed
     from ifc_bench.inference import Partial, load_model, predict, results_json
 
@@ -81,7 +81,7 @@ def command(
     if model.classes != len(videos.category_ids):
         raise UserError(
             f"{videos.files.annotations}: categories: has {len(videos.category_ids)}, the "
-            f"model has {model.classes} classes; they must agree"
+            f"model has {model.classes} classes; they must be equal"
         )
     how = Testing(
         window=None if offline else window,

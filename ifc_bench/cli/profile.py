@@ -1,4 +1,4 @@
-"""`profile`: speed, memory and energy of every variant on this machine."""
+"""`profile`: measure speed, memory and energy of every variant on this machine."""
 
 from __future__ import annotations
 
@@ -58,44 +58,42 @@ _MOST_PROCESSES, _MOST_PASSES, _MOST_SECONDS, _MOST_CLIPS = 1000, 1_000_000, 86_
 @Parameter(name="*")
 @dataclass(frozen=True)
 class Passes:
-    """How long each row is measured."""
+    """Options for the duration of the measurement."""
 
-    processes: Annotated[int, number("Processes a row.", 1, _MOST_PROCESSES)] = _DEFAULT.processes
-    min_passes: Annotated[int, number("Passes of a process, at least.", 1, _MOST_PASSES)] = (
+    processes: Annotated[int, number("Processes per row.", 1, _MOST_PROCESSES)] = _DEFAULT.processes
+    min_passes: Annotated[int, number("Minimum passes of a process.", 1, _MOST_PASSES)] = (
         _DEFAULT.min_passes
     )
-    min_seconds: Annotated[
-        float, number("Seconds of a process, at least.", 0.001, _MOST_SECONDS)
-    ] = _DEFAULT.min_seconds
-    max_seconds: Annotated[
-        float, number("Seconds of a process, at most.", 0.001, _MOST_SECONDS)
-    ] = _DEFAULT.max_seconds
+    min_seconds: Annotated[float, number("Minimum seconds of a process.", 0.001, _MOST_SECONDS)] = (
+        _DEFAULT.min_seconds
+    )
+    max_seconds: Annotated[float, number("Maximum seconds of a process.", 0.001, _MOST_SECONDS)] = (
+        _DEFAULT.max_seconds
+    )
     target: Annotated[
         float,
-        number("Half width of the median's 95% interval to reach, as a share of it.", 1e-6, 1),
+        number("Target half width of the median's 95% interval, as a fraction of it.", 1e-6, 1),
     ] = _DEFAULT.target
 
 
 @Parameter(name="*")
 @dataclass(frozen=True)
 class Execution:
-    """How torch runs the network."""
+    """Options of torch for running the network."""
 
     compiled: Annotated[bool, Parameter("--compile", help="Run with torch.compile.")] = False
     channels_last: Annotated[
         bool,
-        Parameter(negative="--no-channels-last", help="Memory order of convolution tensors."),
+        Parameter(negative="--no-channels-last", help="Memory format of convolution tensors."),
     ] = True
-    cudnn_benchmark: Annotated[bool, Parameter(help="Let cuDNN choose among its algorithms.")] = (
-        False
-    )
-    deterministic: Annotated[bool, Parameter(help="Deterministic algorithms alone.")] = False
+    cudnn_benchmark: Annotated[bool, Parameter(help="Let cuDNN time its algorithms first.")] = False
+    deterministic: Annotated[bool, Parameter(help="Only deterministic algorithms.")] = False
 
 
 @Parameter(name="*")
 @dataclass(frozen=True)
 class Subjects:
-    """The videos and windows to measure."""
+    """Options for the videos and windows to measure."""
 
     frame_size: FrameSizes = None
     window: Windows = None
@@ -108,13 +106,11 @@ class Subjects:
         Path | None, Parameter(help="Real clips: a directory in the YouTube-VIS format.")
     ] = None
     videos: Annotated[int, number("Number of clips of --data.", 1, _MOST_CLIPS)] = 8
-    instances: Annotated[int, number("Objects that random weights find in a window.", 1, 10**6)] = (
-        10
-    )
+    instances: Annotated[int, number("Instances per window, for random weights.", 1, 10**6)] = 10
 
     @property
     def windows(self) -> list[int | None]:
-        """T of every row; None is the offline mode."""
+        """Return T of every row; None is the offline mode."""
         return [*(self.window or DEFAULT_WINDOWS), *([None] if self.offline else [])]
 
 
@@ -141,9 +137,9 @@ def command(
 ) -> None:
     """Measure FPS, latency, memory and energy, scope by scope; write records, print a table.
 
-    Every row is measured in several processes, and the rows take turns. A row that has a record is
-    not measured again; an interrupted session goes on where it was. The table in the results
-    directory shows everything that was measured into it.
+    Every row is measured in several processes, interleaved with the other rows. A row that has a
+    record is not measured again; an interrupted session can be continued. The table in the results
+    directory shows all profiles in it.
 
     Example: python run_ablations.py profile --communication none ifc --window 5 20
     --frame-size 96x160 --video-length 20 --processes 3
@@ -179,7 +175,7 @@ def _works(
     execution: Execution,
     protocol: Protocol,
 ) -> list[Profile]:
-    """One measurement for each model, frame size, window and precision, each once."""
+    """Create one profile for each model, frame size, window and precision, without duplicates."""
 
     def work(model: ModelConfig, place: str, window: int | None, precision: Arithmetic) -> Profile:
         height, width = parse_size(place)
@@ -203,7 +199,7 @@ def _works(
 
 
 def _measure(works: list[Profile], store: Store, device: str) -> None:
-    """Measure what has no record yet, with a bar; count what a clip of each costs."""
+    """Measure the profiles without a record, with a progress bar; count the MACs of each clip."""
     from ifc_bench.measuring.profiles import measure_profiles, require_kernels
     from ifc_bench.measuring.scopes import count_all
 
@@ -218,7 +214,7 @@ def _measure(works: list[Profile], store: Store, device: str) -> None:
 
         def show(work: Profile | None, done: int, total: int) -> None:
             if work is None:
-                console.print("another runner measures on this machine; waiting for its end")
+                console.print("another measurement runs on this machine; waiting for its end")
                 return
             tell(done, total)
             if not console.is_terminal and done % 10 == 0:
@@ -231,25 +227,25 @@ def _measure(works: list[Profile], store: Store, device: str) -> None:
 
 
 def _refuse_short(works: list[Profile], real: FolderData | None, length: int) -> None:
-    """A window that is longer than the synthetic video would measure a shorter one."""
+    """Refuse a window longer than the synthetic video: the measured window would be shorter."""
     longest = max((work.window or 0 for work in works), default=0)
     if real is None and longest > length:
         raise UserError(
             f"--window: T = {longest} is longer than the video of --video-length {length} frames; "
-            f"ask for --video-length {longest}"
+            f"use --video-length {longest}"
         )
 
 
 def _refuse_contradictions(works: list[Profile], instances: int, protocol: Protocol) -> None:
-    """More objects than queries can show would be fewer, and seconds at most are at most."""
+    """Refuse more instances than queries, and a minimum time above the maximum."""
     most = min(work.model.queries for work in works) - 1
     if instances > most:
         raise UserError(
             f"--instances: {instances} is more than random weights can find, {most} with "
-            f"{most + 1} queries; ask for at most that"
+            f"{most + 1} queries; use at most {most}"
         )
     least, longest = protocol.min_seconds, protocol.max_seconds
     if least > longest and least != _DEFAULT.min_seconds:
         raise UserError(
-            f"--min-seconds: {least:g} is more than the {longest:g} of --max-seconds; ask for less"
+            f"--min-seconds: {least:g} is more than the {longest:g} of --max-seconds; use less"
         )

@@ -1,4 +1,4 @@
-"""Shows a running sweep: live bars in a terminal, lines elsewhere, a word where nothing moves."""
+"""Progress of a sweep: bars in a terminal, lines elsewhere, and warnings about stalled tasks."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ _NOT_OWN = (*_LIBRARIES, str(Path(__file__).parents[1]), "<")
 
 
 class StallWatch:
-    """A context manager that speaks up when something has given no sign for `quiet` seconds.
+    """Context manager that warns if a task reports no progress for `quiet` seconds.
 
-    A process that stands still and one that takes long look the same from outside: the user
-    decides, so this one only speaks, again every `quiet` seconds.
+    A stalled process cannot be distinguished from a slow one, so it only warns, every `quiet`
+    seconds, and the user decides.
     """
 
     def __init__(self, say: Callable[[str], None], quiet: float = 300.0) -> None:
         self.say, self.quiet = say, quiet
-        self._last: dict[object, tuple[str, float, float]] = {}  # name, last sign, last word
+        self._last: dict[object, tuple[str, float, float]] = {}  # name, last progress, last warning
         self._changing, self._over = threading.Lock(), threading.Event()
         self._thread = threading.Thread(target=self._look, daemon=True)
 
@@ -45,12 +45,12 @@ class StallWatch:
         self._over.set()
 
     def heard(self, key: object, name: str) -> None:
-        """Note a sign of `key`, which is called `name` by now."""
+        """Record progress of task `key`, with its current `name`."""
         with self._changing:
             self._last[key] = (name, time.monotonic(), time.monotonic())
 
     def ended(self, key: object) -> None:
-        """Expect nothing more of `key`."""
+        """Stop watching task `key`."""
         with self._changing:
             self._last.pop(key, None)
 
@@ -61,15 +61,15 @@ class StallWatch:
                 for key, (name, sign, word) in self._last.items():
                     if now - word >= self.quiet:
                         self._last[key] = (name, sign, now)
-                        late.append(f"{name}: no sign for {_span(now - sign)}")
+                        late.append(f"{name}: no progress for {_span(now - sign)}")
             for line in late:
-                self.say(f"{line}; still waiting (Ctrl-C stops, the same command goes on)")
+                self.say(f"{line}; still waiting (Ctrl-C stops, the same command continues)")
 
 
 class SweepDisplay:
-    """A context manager; `tell` takes the events of `ifc_bench.sweep.executors.run`.
+    """Context manager whose `tell` takes the events of `ifc_bench.sweep.executors.run`.
 
-    Where the console is no terminal, a running task gets a line every `line_every` seconds.
+    If the console is not a terminal, a running task prints a line every `line_every` seconds.
     """
 
     def __init__(
@@ -111,7 +111,7 @@ class SweepDisplay:
         self.bars.stop()
 
     def tell(self, task: Task, event: Event) -> None:
-        """Move the bar of one task, or close it and say what came of it."""
+        """Update the bar of one task, or close it and print the outcome."""
         key = (title(task), event.task)
         name = f"{title(task)}: {event.stage}"
         if event.stage == "kept":
@@ -132,7 +132,7 @@ class SweepDisplay:
             )
 
     def _line(self, key: tuple[str, int], text: str) -> None:
-        """In a log file, a sign of life now and then."""
+        """Print a line about a running task now and then, if the output is not a terminal."""
         now = time.monotonic()
         if now - self.spoken.setdefault(key, now) > self.line_every:
             self.spoken[key] = now
@@ -160,17 +160,17 @@ class SweepDisplay:
             if isinstance(record.result, TrainingResult) and record.result.new_parameters:
                 new = record.result.new_parameters
                 parts = ", ".join(dict.fromkeys(key.rpartition(".")[0] or key for key in new))
-                self._say(f"    not in the weights it started from: {parts}")
+                self._say(f"    missing from its initial weights: {parts}")
         for record in bad:
             self._say(f"    {fault(record)} ({self.store.record_path(record.work)})")
 
 
 def fault(record: Record) -> str:
-    """Say in a line what went wrong; a bug in the user's own code with file, line and function."""
+    """Format an error in one line; an error in the user's code with file, line and function."""
     if not record.error:
         result = record.result
         at = result.diverged_at if isinstance(result, TrainingResult) else None
-        return "no error was told" if at is None else f"not finite at iteration {at}"
+        return "no error was reported" if at is None else f"not finite at iteration {at}"
     message = printable_message(record.error.strip().splitlines()[-1])
     frames = _FRAME.findall(record.error)
     own = [f for f in frames if not f[0].startswith(_NOT_OWN) and "-packages" not in f[0]]
@@ -186,7 +186,7 @@ def _span(seconds: float) -> str:
 
 @contextmanager
 def bar(title: str) -> Iterator[Callable[[int, int], None]]:
-    """One bar on stderr, in a terminal only; gives a function that takes (done, total)."""
+    """Show a progress bar on stderr if it is a terminal; yields a function of (done, total)."""
     console = Console(stderr=True)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as bars:
         task = bars.add_task(title, total=None)

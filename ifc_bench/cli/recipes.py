@@ -1,4 +1,4 @@
-"""The tables and presets that the commands know, by name."""
+"""Tables and presets by name, for the commands."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ Recipe = Callable[[Preset], AnyTable]
 
 @dataclass(frozen=True)
 class Recipes:
-    """What `run_ablations.py` hands in from `ablations/`."""
+    """Tables and presets that `run_ablations.py` passes in from `ablations/`."""
 
     tables: Mapping[str, Recipe]
     presets: Mapping[str, Preset]
 
     def _refuse_none(self) -> None:
-        """Say where the recipes are, where there are none.
+        """Refuse to run without recipes.
 
         Raises:
-            UserError: outside of a clone.
+            UserError: outside a clone.
         """
         if not self.presets:
             raise UserError(
-                "no recipes here: tables and presets are in ablations/ of the clone; run this "
+                "no recipes found: tables and presets are in ablations/ of the clone; run this "
                 "command in the clone's directory"
             )
 
     def preset(
         self, name: str, seeds: int | None = None, windows: list[int] | None = None
     ) -> Preset:
-        """A preset by name, with other seeds or windows where they are given."""
+        """Return a preset by name, with other seeds or windows if given."""
         self._refuse_none()
         if name not in self.presets:
             raise UserError(f"--preset: {name!r} is none of {', '.join(self.presets)}")
@@ -52,12 +52,12 @@ class Recipes:
     def chosen(
         self, names: Sequence[str], preset: Preset, own: Sequence[str] = ()
     ) -> list[AnyTable]:
-        """Tables by name, each once; the preset's own where no name is given.
+        """Return tables by name, each once; without names, the preset's tables.
 
         Tables of communication modules get a row for each of `own`, "package.module:Class".
 
         Raises:
-            UserError: where a name is not known, or no chosen table has a place for `own`.
+            UserError: if a name is unknown, or no chosen table can have rows for `own`.
         """
         self._refuse_none()
         found = []
@@ -69,12 +69,12 @@ class Recipes:
             return found
         modules = [own_module(source) for source in dict.fromkeys(own)]
         if not any(table.compares_modules for table in found):
-            raise UserError(f"--own: {own[0]}: goes into tables of communication, such as own")
+            raise UserError(f"--own: {own[0]}: needs a table of communication, such as own")
         return [_with_rows(table, preset, modules) for table in found]
 
 
 def _with_rows(table: AnyTable, preset: Preset, modules: Sequence[OwnModule]) -> AnyTable:
-    """`table` with a row for each module, where that is what it compares."""
+    """Add a row for each module, if the table compares communication modules."""
     if table.compares_modules:
         for module in modules:
             table = table.with_communication(preset, module)

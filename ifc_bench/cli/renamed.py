@@ -1,4 +1,4 @@
-"""Old spellings of options: they still work, and one line names the new one."""
+"""Old names of options, which still work; a note names the new one."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _VALUES = {"--precision": {"float32": "fp32", "bfloat16": "bf16", "float16": "fp
 
 
 def respelled(given: Sequence[str]) -> tuple[list[str], list[str]]:
-    """`given` in today's spelling, and a line for each old spelling in it."""
+    """Replace old names in `given`; returns the arguments, and a note for each old name."""
     options: dict[str, str] = {}
     for commands, renamed in _OPTIONS.items():
         if set(commands) & set(given[:2]):
@@ -28,13 +28,13 @@ def respelled(given: Sequence[str]) -> tuple[list[str], list[str]]:
     for text in given:
         name, equals, value = text.partition("=")
         if name in options:
-            notes.append(f"{name} is called {options[name]} now")
+            notes.append(f"{name} is now called {options[name]}")
             name = options[name]
         before = name if equals else (words[-1] if words else "")
         old = value if equals else text
         new = _VALUES.get(before, {}).get(old)
         if new is not None:
-            notes.append(f"{before} {old} is called {before} {new} now")
+            notes.append(f"{before} {old} is now called {before} {new}")
             name, value = (name, new) if equals else (new, value)
         words.append(f"{name}{equals}{value}")
     return words, list(dict.fromkeys(notes))

@@ -31,7 +31,7 @@ def command(
     style: Style = "github",
     compare: Compare = None,
     situation: Annotated[
-        str | None, Parameter(help="Accuracies on the videos of one situation alone.")
+        str | None, Parameter(help="Accuracies on the videos of one situation.")
     ] = None,
     expect_gpu: ExpectGpu = None,
     out: Annotated[
@@ -41,13 +41,13 @@ def command(
     machines: Annotated[
         Path | None,
         Parameter(
-            help="Directory of directories of profiles and footprints that --out adds. Default: "
+            help="Parent of directories with profiles and footprints, which --out adds. Default: "
             "results/machines, if it exists."
         ),
     ] = None,
     recipes: Injected,
 ) -> None:
-    """Print tables from records alone, or write a whole report.
+    """Print tables from records alone, or write a report with figures.
 
     Example: python run_ablations.py report table3a --preset full --compare paper
 

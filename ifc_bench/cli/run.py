@@ -40,8 +40,8 @@ def command(
 ) -> None:
     """Train, evaluate and measure what tables need, then print them.
 
-    Work that has a record is not done again; a stopped run goes on where it was. The exit code is
-    2 while anything that the tables need is missing (failed, diverged, out of memory).
+    Work that has a record is not repeated; an interrupted run can be continued. The exit code is 2
+    if anything that the tables need is missing (failed, diverged, out of memory).
 
     Example: python run_ablations.py run table3a table3d --preset full
 
@@ -66,10 +66,10 @@ def run_tables(
     compare: bool = False,
     retry: Retry | None = None,
 ) -> None:
-    """The main job: plan, do, print the tables and write them.
+    """Plan the work, run it, then write and print the tables.
 
     Raises:
-        UserError: where anything that the tables ask for is missing at the end.
+        UserError: if anything that the tables need is missing at the end.
     """
     preset = choice.resolved(recipes)
     tables = choice.tables(recipes, names, preset)
@@ -93,17 +93,17 @@ def _refuse_incomplete(plan: Plan, store: Store, errors: list[str]) -> None:
         raise UserError(f"{'; also: '.join(errors)} (so far: {', '.join(missing)})")
     if missing:
         raise UserError(
-            f"incomplete: {', '.join(missing)}; the records under {store.results} tell why. The "
-            "same command tries again what failed, and with --retry oom, diverged or all the rest"
+            f"incomplete: {', '.join(missing)}; see the records under {store.results}. The same "
+            "command repeats failed work, and with --retry oom, diverged or all also the rest"
         )
 
 
 def _do(plan: Plan, store: Store, settings: Settings, device: str) -> Outcome | None:
-    """Do what is left of `plan`; None in all but the first of the processes of torchrun."""
+    """Run the rest of `plan`; returns None in torchrun's processes other than the first."""
     together = int(os.environ.get("WORLD_SIZE", "1")) > 1
     if not together:
-        for sign in (signal.SIGTERM, signal.SIGHUP):  # of schedulers, and of a closed terminal
-            if signal.getsignal(sign) != signal.SIG_IGN:  # as nohup sets it
+        for sign in (signal.SIGTERM, signal.SIGHUP):  # from schedulers, and a closed terminal
+            if signal.getsignal(sign) != signal.SIG_IGN:  # nohup ignores it
                 signal.signal(sign, signal.default_int_handler)
     pieces = len(plan.jobs(store)) + bool(plan.profiles_left(store)) + bool(plan.counts_left(store))
     if pieces:

@@ -1,4 +1,4 @@
-"""`significance`: which differences of tables exceed noise."""
+"""`significance`: test which differences of tables exceed noise."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ def command(
     choice: Choice = _CHOICE,
     style: Style = "github",
     paper: Annotated[
-        bool, Parameter(help="The paper's own differences, from the numbers it prints.")
+        bool, Parameter(help="Test the differences in the paper, from its printed numbers.")
     ] = False,
-    by_situation: Annotated[bool, Parameter(help="On the videos of each situation alone.")] = False,
+    by_situation: Annotated[bool, Parameter(help="Test the videos of each situation.")] = False,
     recipes: Injected,
 ) -> None:
     """Test which differences of tables exceed noise, ours or the paper's; from records alone.
@@ -33,7 +33,7 @@ def command(
     Example: python run_ablations.py significance table3a --preset full
     """
     if paper and by_situation:
-        raise UserError("--paper, --by-situation: the paper prints no numbers by situation")
+        raise UserError("--paper, --by-situation: the paper has no numbers by situation")
     preset, store = choice.resolved(recipes), choice.store()
     chosen = with_baseline(choice.tables(recipes, tables, preset), recipes, preset)
     if paper:

@@ -1,4 +1,4 @@
-"""From what a user points at, data and weights, to what work can name. No torch."""
+"""Registers the user's data and weights, and changes presets to use them. Imports no torch."""
 
 from __future__ import annotations
 
@@ -13,21 +13,19 @@ from ifc_bench.training.weights_file import adopt_weights
 
 
 def with_data(preset: Preset, root: Path | None, name: str | None, store: Store) -> Preset:
-    """`preset` on the user's data under `root`; without `root`, on its own.
+    """Change `preset` to the user's data under `root`; without `root`, keep its data.
 
-    The number of classes and, where the preset counts in epochs, of iterations follow the data. A
-    video shorter than a window is one window of its length, which is the paper's protocol.
+    The number of classes and, if the preset counts in epochs, of iterations depend on the data. A
+    video shorter than a window is one window of its length, as in the paper.
 
     Raises:
-        UserError: where `root` is needed, or does not hold the data.
+        UserError: if `root` is needed, or does not have the data.
     """
     data = preset.video.data
     own = data.name if isinstance(data, FolderData) else None
     if root is None:
         if own or name:
-            raise UserError(
-                f"--data: preset {preset.name} needs the folder that holds {own or name}"
-            )
+            raise UserError(f"--data: preset {preset.name} needs the directory of {own or name}")
         return preset
     videos = adopt(root, name or own or "folder", store)
     shrinking = {"short_videos": "shrink"}
@@ -39,7 +37,7 @@ def with_data(preset: Preset, root: Path | None, name: str | None, store: Store)
 
 
 def _on_images(stage: Stage, preset: Preset, root: Path, store: Store) -> Stage:
-    """The images that a preset for real data trains on first; without need, they may be missing."""
+    """Change the image stage to COCO under `root`; without pretraining, COCO may be missing."""
     try:
         find(root, "coco")
     except UserError:
@@ -50,7 +48,7 @@ def _on_images(stage: Stage, preset: Preset, root: Path, store: Store) -> Stage:
 
 
 def _on(stage: Stage, adopted: Adopted) -> Stage:
-    """`stage` on the user's data: iterations for all epochs and those before the rate drops."""
+    """Change `stage` to the user's data, and convert its epochs to iterations."""
     if stage.epochs is not None:
         clips = stage.optimisation.clips
         total, drop = (round(e * adopted.frames / clips) or 1 for e in stage.epochs)
@@ -59,12 +57,12 @@ def _on(stage: Stage, adopted: Adopted) -> Stage:
 
 
 def with_start(preset: Preset, path: Path | None, store: Store) -> Preset:
-    """`preset` started from a weights file of the user's.
+    """Change `preset` to start from a weights file of the user.
 
-    A released checkpoint of IFC replaces the training on images; ImageNet weights come before it.
+    A released IFC checkpoint replaces the training on images; ImageNet weights precede it.
 
     Raises:
-        UserError: where there is no such file.
+        UserError: if there is no such file, or it does not match the backbone.
     """
     if path is None:
         return preset
@@ -72,8 +70,8 @@ def with_start(preset: Preset, path: Path | None, store: Store) -> Preset:
     backbone = preset.model.backbone.kind
     if weights.content == "imagenet" and backbone != "resnet":
         raise UserError(
-            f"--start: {path}: holds no released IFC, and ImageNet weights are for a ResNet: the "
-            f"backbone of preset {preset.name} is {backbone}"
+            f"--start: {path}: is not a released IFC checkpoint, and ImageNet weights need a "
+            f"ResNet: the backbone of preset {preset.name} is {backbone}"
         )
     pretrain = preset.pretrain and weights.content == "imagenet"
     return preset.model_copy(update={"start": weights, "pretrain": pretrain})

@@ -1,4 +1,4 @@
-"""`visualize`: strips of frames with the ground truth and predictions."""
+"""`visualize`: draw strips of frames with ground truth and predictions."""
 
 from __future__ import annotations
 
@@ -22,24 +22,24 @@ def command(
     out: Annotated[Path, Parameter(help="Directory for the pictures.")],
     images: Images = None,
     predictions: Annotated[
-        list[Path] | None, Parameter(help="results.json files, each a row of the strip.")
+        list[Path] | None, Parameter(help="results.json files, one row of the strip each.")
     ] = None,
     video: Annotated[
         list[int] | None, number("IDs of videos. Default: all.", -(2**63), 2**63)
     ] = None,
     label: Annotated[
         list[str] | None,
-        Parameter(help="A name for each results.json, in order. Default: the file's."),
+        Parameter(help="A label for each results.json, in order. Default: the file's name."),
     ] = None,
-    situation: Annotated[str | None, Parameter(help="Videos of one situation alone.")] = None,
-    columns: Annotated[int, number("Frames of a strip.", 1, _MOST_FRAMES)] = 6,
+    situation: Annotated[str | None, Parameter(help="Only videos of this situation.")] = None,
+    columns: Annotated[int, number("Frames per strip, evenly spaced.", 1, _MOST_FRAMES)] = 6,
     frame: Annotated[
-        list[int] | None, number("These frames instead, from 0.", 0, _MOST_FRAMES)
+        list[int] | None, number("Frame numbers from 0, instead of --columns.", 0, _MOST_FRAMES)
     ] = None,
     threshold: Annotated[float, number("Leave out tracks with a lower score.", -1e9, 1e9)] = 0.3,
     gif: Annotated[bool, Parameter(help="Also write a GIF of each whole video.")] = False,
 ) -> None:
-    """Draw one strip a video: the ground truth on top, then one row for each results.json.
+    """Draw one strip per video: the ground truth on top, then one row for each results.json.
 
     Example: python run_ablations.py visualize --data clips --predictions results.json
     --out pictures
@@ -47,18 +47,18 @@ def command(
     for name in label or []:
         if not (name.isprintable() and len(name) <= _LONGEST_LABEL):
             raise UserError(
-                f"--label: {name!r} is no name that a picture can show: at most "
-                f"{_LONGEST_LABEL} characters, all printable"
+                f"--label: {name!r} is not a valid label: at most {_LONGEST_LABEL} characters, "
+                "all printable"
             )
     names = label or [path.stem for path in predictions or []]
     if len(names) != len(predictions or []):
         raise UserError(
-            f"--label: {len(names)} names for {len(predictions or [])} files of --predictions"
+            f"--label: {len(names)} labels for {len(predictions or [])} files of --predictions"
         )
     for name in names:
         if names.count(name) > 1:
             raise UserError(
-                f"--label: two rows would be called {name!r}; give each --predictions a --label"
+                f"--label: two rows have the label {name!r}; give each --predictions a --label"
             )
     from ifc_bench.data.loading import VideoDataset
     from ifc_bench.pictures.videos import Choice, draw_strips  # torch: only where it is needed

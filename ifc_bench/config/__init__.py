@@ -1,4 +1,4 @@
-"""Everything that determines a piece of work, as frozen and validated values. No torch."""
+"""Configuration that determines a piece of work: frozen, validated values. Imports no torch."""
 
 from ifc_bench.config.data import (
     Data,

@@ -1,4 +1,4 @@
-"""Data sets: the embedded benchmark, or a folder of the user's."""
+"""Data sets: the embedded benchmark, or a directory of the user."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ifc_bench.config.strict import Strict
 
 
 class SyntheticData(Strict):
-    """The embedded benchmark; `ifc_bench.data.synthetic` turns this into files.
+    """Parameters of the embedded benchmark; `ifc_bench.data.synthetic` generates the files.
 
     `generator` is the version of the scene rules: raise it when the same seed gives other scenes.
     """
@@ -26,10 +26,10 @@ class SyntheticData(Strict):
 
 
 class FolderData(Strict):
-    """Videos or images that a user has, in the YouTube-VIS or the COCO format.
+    """Videos or images of the user, in the YouTube-VIS or the COCO format.
 
-    `train` and `valid` are the SHA-256 of the two annotation files; where they lie is no part of
-    it, the store remembers that. Empty hashes stand for a data set that is still to be pointed at.
+    `train` and `valid` are the SHA-256 of the two annotation files. Their paths are not part of the
+    configuration; the store keeps them. Empty hashes mean a data set that `--data` has yet to name.
     """
 
     kind: Literal["folder"] = "folder"

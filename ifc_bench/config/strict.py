@@ -1,4 +1,4 @@
-"""The base of every configuration value: frozen, and strict about its fields."""
+"""Base class of configuration values: frozen, unknown fields refused."""
 
 from __future__ import annotations
 
@@ -6,6 +6,6 @@ from pydantic import BaseModel, ConfigDict
 
 
 class Strict(BaseModel):
-    """A frozen value; an unknown field is an error, never a silent default."""
+    """Frozen value; an unknown field is an error, never ignored."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)

@@ -1,4 +1,4 @@
-"""The training schedule, its loss, and the weights that it starts from."""
+"""Training schedule, loss and initial weights."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class LossConfig(Strict):
     """Matching and loss weights; lambda0, lambda1 and lambda2 of the paper's Section 3.2.
 
     Matching on "boxes" is that of DETR and VisTR: p(class), L1 distance and generalised IoU of the
-    boxes, which the loss then trains as well, all with their weights.
+    boxes, each with its weight. The loss then trains the boxes as well.
     """
 
     match_dice: float = 3.0
@@ -31,15 +31,15 @@ class LossConfig(Strict):
 
 
 class Optimisation(Strict):
-    """The schedule. `drop_at` holds iterations at which the learning rate is multiplied by 0.1.
+    """Training schedule. The learning rate is multiplied by 0.1 at the iterations in `drop_at`.
 
-    `clip_frames` is T of training; its frames are drawn within `sampling_range` of a key frame,
-    distinct ones unless `repeat_frames`. A clip is cropped to a random size within `crop` (least
-    and most pixels of a side), its shorter side resized to one of `sizes`, and flipped or not, all
-    its frames alike. `clips` is the batch over all processes. The AP curve is taken every
-    `curve_every` iterations on the validation split, with windows of `clip_frames` at
-    `curve_stride`; 0 keeps no curve. `precision` other than float32 is automatic mixed precision;
-    losses are always taken in float32.
+    `clip_frames` is T of training; the frames of a clip are drawn within `sampling_range` of a key
+    frame, without repetition unless `repeat_frames`. A clip is cropped to a random size within
+    `crop` (minimum and maximum side in pixels), its short edge is resized to one of `sizes`, and it
+    is flipped at random, all its frames alike. `clips` is the batch size over all processes. The AP
+    curve has a point every `curve_every` iterations on the validation split, with windows of
+    `clip_frames` at `curve_stride`; 0 means no curve. `precision` other than float32 is automatic
+    mixed precision; losses are always computed in float32.
     """
 
     iterations: PositiveInt
@@ -64,7 +64,7 @@ class Optimisation(Strict):
     compiled: bool = False
 
     def of_length(self, iterations: int) -> Optimisation:
-        """The same schedule stretched or shortened: drops and curve points move in proportion."""
+        """Scale the schedule to `iterations`: drops and curve points move in proportion."""
 
         def moved(at: int) -> int:
             return max(1, round(at * iterations / self.iterations))
@@ -79,14 +79,14 @@ class Optimisation(Strict):
 
 
 class ImageNet(Strict):
-    """torchvision's ImageNet weights for the backbone, fetched by torchvision."""
+    """torchvision's ImageNet weights for the backbone, downloaded by torchvision."""
 
     kind: Literal["imagenet"] = "imagenet"
     weights: Literal["IMAGENET1K_V1"] = "IMAGENET1K_V1"
 
 
 class WeightsFile(Strict):
-    """A file of the user's: ImageNet weights of a backbone, or a released IFC checkpoint."""
+    """Weights file of the user: ImageNet weights of a backbone, or a released IFC checkpoint."""
 
     kind: Literal["file"] = "file"
     content: Literal["imagenet", "released"]

@@ -1,1 +1,1 @@
-"""Data sets: files in the YouTube-VIS format, and the generator of the embedded benchmark."""
+"""Data sets: files in the YouTube-VIS or COCO format, and the embedded benchmark's generator."""

@@ -1,4 +1,4 @@
-"""Reads annotation files of either format, and refuses what is broken. No torch."""
+"""Reads and validates annotation files in the YouTube-VIS or COCO format. Imports no torch."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ from ifc_bench.errors import UserError
 
 
 def read_instances(path: Path, unannotated: bool = False, check: bool = True) -> VideoInstances:
-    """Read and check an annotation file in the YouTube-VIS or the COCO format.
+    """Read and validate an annotation file in the YouTube-VIS or the COCO format.
 
-    A file whose annotations are not public (null, or not there) is refused unless `unannotated`,
-    which gives its videos without instances. `check` False leaves out what `faults` would find.
+    A file whose annotations are not public (null or missing) is refused, unless `unannotated`: then
+    its videos have no instances. `check` False skips the checks of `faults`.
 
     Raises:
-        UserError: one line that names the file, the entry, the value and the mend.
+        UserError: one line that names the file, the entry, the value and the fix.
     """
     content = read_json(path)
     if is_unannotated(content):
         if not unannotated:
             raise UserError(
-                f"{path}: annotations: null; this file lists a split whose annotations are not "
-                "public, so it can be predicted on but neither trained nor evaluated on (hold "
-                "videos of the training set out instead: data split)"
+                f"{path}: annotations: null; the annotations of this split are not public, so it "
+                "can be used for prediction, not for training or evaluation (hold out part of the "
+                "training set instead: data split)"
             )
         content = {**content, "annotations": []}
     if coco.is_coco(content):
@@ -50,7 +50,7 @@ def read_instances(path: Path, unannotated: bool = False, check: bool = True) ->
 
 
 def is_unannotated(content: Any) -> bool:
-    """Whether a file says, by null or by leaving them out, that its annotations are not public."""
+    """Return whether the annotations of a file are null or missing, because they are not public."""
     return (
         isinstance(content, dict)
         and content.get("annotations") is None
@@ -60,7 +60,7 @@ def is_unannotated(content: Any) -> bool:
 
 
 def all_faults(path: Path) -> Iterator[str]:
-    """Everything that is wrong with an annotation file, one line for each fault."""
+    """Yield every fault of an annotation file, one line each."""
     try:
         content = read_json(path)
     except UserError as error:
@@ -94,11 +94,11 @@ class _Images(Lenient):
 
 @dataclass(frozen=True)
 class Outline:
-    """What a file of annotations is about.
+    """Categories and size of an annotation file.
 
     Attributes:
         categories: in the order of the file.
-        frames: the frames of all videos, or the number of images.
+        frames: the number of frames of all videos, or of images.
     """
 
     categories: list[Category]
@@ -106,10 +106,10 @@ class Outline:
 
 
 def outline(content: Any, path: Path) -> Outline:
-    """The outline of a JSON value that came from `path`; masks, which take long, are not read.
+    """Extract the outline of a JSON value read from `path`, without the slow parsing of masks.
 
     Raises:
-        UserError: where it has no videos (or images) or no categories.
+        UserError: if it has no videos (or images) or no categories.
     """
     if coco.is_coco(content):
         images = validated(_Images, content, path)
@@ -121,15 +121,15 @@ def outline(content: Any, path: Path) -> Outline:
 def refuse_unlike_categories(
     train: Sequence[Category], valid: Sequence[Category], train_path: Path, valid_path: Path
 ) -> None:
-    """Let two splits pass if both have the same categories, in whatever order.
+    """Refuse two splits with different categories; their order may differ.
 
     Raises:
-        UserError: where an id has another name in the other split, or is not there.
+        UserError: if an id has another name in the other split, or is missing there.
     """
     names = {category.id: category.name for category in train}
     others = {category.id: category.name for category in valid}
     for number in sorted(names.keys() | others.keys()):
-        first, second = (_told(number, known) for known in (names, others))
+        first, second = (_name(number, known) for known in (names, others))
         if first != second:
             raise UserError(
                 f"{valid_path}: categories: id {number} is {second}, in {train_path} it is "
@@ -137,5 +137,5 @@ def refuse_unlike_categories(
             )
 
 
-def _told(number: int, names: dict[int, str]) -> str:
-    return shown(names[number]) if number in names else "not there"
+def _name(number: int, names: dict[int, str]) -> str:
+    return shown(names[number]) if number in names else "missing"

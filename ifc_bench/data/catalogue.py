@@ -1,8 +1,8 @@
-"""Where the files of the public data sets lie, and how a user's copy is made known. No torch.
+"""File layouts of the public data sets, and registration of a user's copy. Imports no torch.
 
-Every set has more than one layout in use: that of its own download, and those that frameworks
-prescribe. A copy is made known by a folder of links, `train/` and `valid/`, each with
-`instances.json` and `JPEGImages`, so that everything else reads one layout.
+Every data set has several layouts in use: that of its download, and those of frameworks. A copy is
+registered as a directory of links, `train/` and `valid/`, each with `instances.json` and
+`JPEGImages`, so that all other code reads one layout.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from ifc_bench.store import Store
 
 
 def _official(year: int) -> list[tuple[str, str]]:
-    """The layouts of a YouTube-VIS split; "{}" is train or valid."""
+    """Return the layouts of a YouTube-VIS split; "{}" is train or valid."""
     return [
         ("{}.json", "{}/JPEGImages"),
         ("{}/instances.json", "{}/JPEGImages"),
@@ -62,13 +62,13 @@ _HELD_OUT = 0.1
 
 
 def find(root: Path, name: str) -> dict[str, Files]:
-    """The splits "train" and "valid" of the data set `name` under `root`; valid may be missing.
+    """Find the splits "train" and "valid" of data set `name` under `root`; valid may be missing.
 
-    `root` is the set's own folder, or one that holds it under one of its usual names. A folder
-    with `instances.json` and `JPEGImages` and no splits serves as both.
+    `root` is the data set's directory, or its parent if the directory has one of the usual names.
+    For layout "folder", a directory with `instances.json` and `JPEGImages` is used as both splits.
 
     Raises:
-        UserError: where no layout fits; it tells what was looked for.
+        UserError: if no layout matches; it names the files that are expected.
     """
     roots = [root, *(root / folder for folder in _FOLDERS.get(name, ()))]
     for base in roots:
@@ -86,18 +86,19 @@ def find(root: Path, name: str) -> dict[str, Files]:
         return {"train": alone, "valid": alone}
     looked = ", ".join(a.format("train") for a, _ in LAYOUTS[name])
     raise UserError(
-        f"--data: {root} holds no {name}: there is none of {looked} with its images, nor under "
+        f"--data: {root} has no {name}: expected one of {looked} with its images, here or under "
         f"{' or '.join(_FOLDERS.get(name, ('instances.json',)))}"
     )
 
 
 @dataclass(frozen=True)
 class Adopted:
-    """A user's copy as work can name it, and what a recipe must know of it.
+    """A registered copy of a data set, with the facts that a recipe needs.
 
     Attributes:
+        data: the configuration that identifies it in work.
         classes: the number of categories.
-        frames: the frames of all training videos, or the number of training images.
+        frames: the number of frames of all training videos, or of training images.
     """
 
     data: FolderData
@@ -106,15 +107,14 @@ class Adopted:
 
 
 def adopt(root: Path, name: str, store: Store) -> Adopted:
-    """Make a user's copy known to `store`.
+    """Register a user's copy of a data set in `store`.
 
-    Where the validation annotations are missing or not public, a tenth of the training videos is
-    held out, by seed 0, and the set's name says so (the validation annotations of YouTube-VIS and
-    OVIS never were public).
+    If the validation annotations are missing or not public, as in YouTube-VIS and OVIS, a tenth of
+    the training videos is held out, with seed 0, and "-held-out" is added to the name.
 
     Raises:
-        UserError: where the files are not there, not readable or empty, or the categories of the
-            two splits differ.
+        UserError: if the files are missing, not readable or empty, or the categories of the two
+            splits differ.
     """
     found = find(root, name)
     train, valid = found["train"].annotations, found.get("valid")
@@ -142,26 +142,26 @@ def adopt(root: Path, name: str, store: Store) -> Adopted:
 
 
 def adopt_clips(folder: Path, store: Store) -> FolderData:
-    """Link one folder of clips, annotated or not, as both splits of a data set.
+    """Register one directory of clips, annotated or not, as both splits of a data set.
 
-    For work that only looks at videos, such as a profile.
+    For work that needs no annotations, such as a profile.
 
     Raises:
-        UserError: where there are no clips.
+        UserError: if there are no clips.
     """
     files = Files.at(folder)
     digest = file_hash(files.annotations)
     data = FolderData(name="clips", train=digest, valid=digest)
     for split in ("train", "valid"):
-        place = store.data_path(data) / split
-        place.mkdir(parents=True, exist_ok=True)
-        _link(place / "instances.json", files.annotations)
-        _link(place / "JPEGImages", files.images)
+        directory = store.data_path(data) / split
+        directory.mkdir(parents=True, exist_ok=True)
+        _link(directory / "instances.json", files.annotations)
+        _link(directory / "JPEGImages", files.images)
     return data
 
 
 def _held_out(train: Files, store: Store) -> dict[str, Path]:
-    """Annotation files of a split of `train`, written under the runs folder."""
+    """Split `train`, and write both annotation files under the runs directory."""
     written = {}
     digest = file_hash(train.annotations)
     for part, text in split_videos(train.annotations, _HELD_OUT, seed=0).items():
@@ -173,7 +173,7 @@ def _held_out(train: Files, store: Store) -> dict[str, Path]:
 
 
 def _link(link: Path, target: Path) -> None:
-    """A symbolic link that replaces an older one in one step."""
+    """Create a symbolic link, and replace an older one atomically."""
     aside = link.with_name(f".{link.name}.{os.getpid()}")
     aside.unlink(missing_ok=True)
     aside.symlink_to(target.resolve())

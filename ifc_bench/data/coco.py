@@ -47,15 +47,15 @@ class _Images(Lenient):
 
 
 def is_coco(content: Any) -> bool:
-    """Whether a JSON value looks like COCO's annotations rather than YouTube-VIS's."""
+    """Return whether a JSON value has COCO's format rather than that of YouTube-VIS."""
     return isinstance(content, dict) and "images" in content and "videos" not in content
 
 
 def as_videos(content: Any, path: Path) -> VideoInstances:
-    """COCO's images and instances as videos of one frame; polygons become masks.
+    """Convert COCO's images and instances to videos of one frame, and polygons to masks.
 
     Raises:
-        UserError: one line that names the file, the entry, the value and the mend.
+        UserError: one line that names the file, the entry, the value and the fix.
     """
     images = validated(_Images, content, path)
     for fault in _instance_faults(images):
@@ -88,13 +88,13 @@ def as_videos(content: Any, path: Path) -> VideoInstances:
 
 
 def coco_faults(content: Any) -> Iterator[str]:
-    """What keeps `content` from being read as COCO's annotations, one line for each fault."""
+    """Yield the faults of `content` as COCO annotations, one line each."""
     broken = list(schema_faults(_Images, content))
     yield from broken or _instance_faults(_Images.model_validate(content))
 
 
 def _instance_faults(images: _Images) -> Iterator[str]:
-    """Instances of no image, and polygons that are none or lead far out of their image."""
+    """Yield instances without an image, and polygons that are invalid or far outside the image."""
     known = {image.id: max(image.height, image.width) for image in images.images}
     if not images.images:
         yield "images: is empty; at least one is needed"
@@ -105,7 +105,7 @@ def _instance_faults(images: _Images) -> Iterator[str]:
         if isinstance(instance.segmentation, RawRle):
             continue
         if not instance.segmentation:
-            yield f"{where}: segmentation: is empty; a polygon or a run-length mask is needed"
+            yield f"{where}: segmentation: is empty; a polygon or an RLE is needed"
         for number, polygon in enumerate(instance.segmentation):
             if len(polygon) < 6 or len(polygon) % 2:
                 yield (
@@ -117,18 +117,18 @@ def _instance_faults(images: _Images) -> Iterator[str]:
 
 
 def _reach_fault(polygon: list[float], side: int) -> str | None:
-    """Why pycocotools cannot draw a polygon on an image whose longer side is `side` pixels.
+    """Describe why pycocotools cannot draw a polygon on an image with a long edge of `side` pixels.
 
-    It cuts off what lies outside, but counts in 32 bits and takes memory for every pixel of the
-    outline: far points and very long outlines end the process.
+    It clips polygons, but computes in 32 bits and allocates memory for every pixel of the outline:
+    far points and very long outlines would crash the process.
     """
     if not math.isfinite(sum(map(abs, polygon))):
-        return "holds a number that is not finite; draw the polygon again"
+        return "has a number that is not finite; draw the polygon again"
     low, high = min(polygon), max(polygon)
     if low < -side or high > 2 * side:
         far = low if low < -side else high
-        return f"reaches to {far:g}, far out of its image of {side} pixels; draw the polygon again"
-    if len(polygon) * 3 * side > _LONGEST:  # else it is shorter for certain
+        return f"reaches {far:g}, far outside its image of {side} pixels; draw the polygon again"
+    if len(polygon) * 3 * side > _LONGEST:  # otherwise the outline cannot be longer
         corners = np.array(polygon).reshape(-1, 2)
         length = float(np.abs(corners - np.roll(corners, 1, axis=0)).sum())
         if length > _LONGEST:

@@ -27,14 +27,14 @@ def convert_davis(
     resolution: str = "480p",
     tell: Callable[[int, int], None] = lambda done, total: None,
 ) -> int:
-    """Write `out/instances.json` and link `out/JPEGImages`; gives the number of videos.
+    """Write `out/instances.json` and link `out/JPEGImages`; returns the number of videos.
 
-    `root` is DAVIS's own folder, with `ImageSets/2017/<split>.txt`, `JPEGImages/<resolution>` and
+    `root` is DAVIS's directory, with `ImageSets/2017/<split>.txt`, `JPEGImages/<resolution>` and
     `Annotations/<resolution>`.
 
     Raises:
-        UserError: where a file is missing, broken or no indexed mask, a mask has another size than
-            its frame, or `out` is there already. Nothing is written then.
+        UserError: if a file is missing, damaged or not an indexed mask, a mask has another size
+            than its frame, or `out` already exists. Nothing is written then.
     """
     names = _listed(root, split)
     frames_folder = root / "JPEGImages" / resolution
@@ -44,7 +44,7 @@ def convert_davis(
     for name in names:
         frames = sorted((frames_folder / name).glob("*.jpg"))
         if not frames:
-            raise UserError(f"{frames_folder / name}: holds no frames")
+            raise UserError(f"{frames_folder / name}: has no frames")
         indices = _tube(frames, root / "Annotations" / resolution / name)
         videos.append(
             {
@@ -73,35 +73,35 @@ def convert_davis(
 
 
 def _listed(root: Path, split: str) -> list[str]:
-    """The folder names of a split, as its listing has them."""
+    """Read the video directories of a split from its list."""
     listing = root / "ImageSets" / "2017" / f"{split}.txt"
     if not listing.is_file():
-        raise UserError(f"{listing}: no such file; is {root} the folder of DAVIS 2017?")
+        raise UserError(f"{listing}: no such file; is {root} the directory of DAVIS 2017?")
     try:
         names = listing.read_text(encoding="utf-8-sig").split()
     except UnicodeDecodeError as error:
-        raise UserError(f"{listing}: not a text file ({error.reason}); fetch it again") from None
+        raise UserError(f"{listing}: not a text file ({error.reason}); download it again") from None
     if not names:
-        raise UserError(f"{listing}: names no video; fetch it again")
+        raise UserError(f"{listing}: lists no video; download it again")
     for name in names:
         if "/" in name or name in (".", "..") or not name.isprintable() or len(name) > 100:
-            raise UserError(f"{listing}: {shown(name)} is no name of a video's folder")
+            raise UserError(f"{listing}: {shown(name)} is not the name of a video's directory")
         if names.count(name) > 1:
-            raise UserError(f"{listing}: {shown(name)} is there twice; leave it in once")
+            raise UserError(f"{listing}: {shown(name)} is listed twice; list it once")
     return names
 
 
 def _refuse_used(out: Path, frames: Path) -> None:
-    """Refuse a folder that holds a data set, or other frames."""
+    """Refuse a directory with a data set, or with other frames."""
     if (out / "instances.json").exists():
-        raise UserError(f"{out / 'instances.json'}: is there already; choose another folder")
+        raise UserError(f"{out / 'instances.json'}: already exists; choose another directory")
     images = out / "JPEGImages"
     if (images.exists() or images.is_symlink()) and images.resolve() != frames.resolve():
-        raise UserError(f"{images}: is there already, with other frames; choose another folder")
+        raise UserError(f"{images}: already exists, with other frames; choose another directory")
 
 
 def _tube(frames: list[Path], masks: Path) -> NDArray[np.uint8]:
-    """The instance numbers [L, H, W] of a video, 0 where there is none."""
+    """Read the instance numbers [L, H, W] of a video; 0 is the background."""
     found: list[NDArray[np.uint8]] = []
     for frame in frames:
         size = opened(frame, FORMATS, lambda image: image.size)
@@ -115,7 +115,10 @@ def _tube(frames: list[Path], masks: Path) -> NDArray[np.uint8]:
 
 
 def _indices(path: Path, frame: Path, size: tuple[int, int]) -> NDArray[np.uint8]:
-    """Instance numbers [H, W] of an indexed PNG of the `size` (width, height) of its frame."""
+    """Read the instance numbers [H, W] of an indexed PNG, which must have its frame's `size`.
+
+    `size` is (width, height).
+    """
     if not path.is_file():
         raise UserError(f"{path}: no such mask; every frame of a split needs one")
 
@@ -124,7 +127,7 @@ def _indices(path: Path, frame: Path, size: tuple[int, int]) -> NDArray[np.uint8
             raise UserError(f"{path}: is a {image.mode} image, expected an indexed one (P)")
         if image.size != size:
             raise UserError(
-                f"{path}: is {image.height}x{image.width}, its frame {frame} is "
+                f"{path}: is {image.height}x{image.width}, but its frame {frame} is "
                 f"{size[1]}x{size[0]} (height x width)"
             )
         return np.array(image)

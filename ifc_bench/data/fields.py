@@ -1,4 +1,4 @@
-"""Types of the fields of annotation files: what passes is safe as a number, a name or a folder."""
+"""Field types of annotation files: validated numbers, names and directory names."""
 
 from __future__ import annotations
 
@@ -14,33 +14,33 @@ _UNFIT = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
 def _whole(value: object) -> object:
-    """Pydantic takes true for 1 and "7" for 7; JSON has another type for a reason."""
+    """Refuse true and "7", which pydantic would convert to whole numbers."""
     if isinstance(value, (bool, str)):
         raise PydanticCustomError("whole", "Input should be a whole number")
     return value
 
 
 def _number(value: object) -> object:
-    """The same for a number with a fraction."""
+    """Refuse true and "0.5", which pydantic would convert to numbers."""
     if isinstance(value, (bool, str)):
         raise PydanticCustomError("number", "Input should be a number")
     return value
 
 
 def _clean(text: str) -> str:
-    """Refuse control characters, ends of line and halves of surrogate pairs."""
+    """Refuse control characters, newlines and lone surrogates."""
     if bad := _UNFIT.search(text):
         raise PydanticCustomError(
-            "name", "holds {sign}, which no name can; take it out", {"sign": f"U+{ord(bad[0]):04X}"}
+            "name", "has {sign}, not allowed in a name; remove it", {"sign": f"U+{ord(bad[0]):04X}"}
         )
     return text
 
 
 def _folder(text: str) -> str:
-    """Refuse what would lead out of a folder; `visualize` puts pictures under this name."""
+    """Refuse a name that would leave its parent: `visualize` makes a directory of this name."""
     if text in (".", "..") or "/" in text or "\\" in text:
         raise PydanticCustomError(
-            "folder", "names a folder of pictures, so it cannot hold / or \\ nor be . or .."
+            "folder", "is used as a directory name, so it cannot contain / or \\ nor be . or .."
         )
     return text
 
@@ -59,13 +59,13 @@ Situation = Annotated[str, Field(max_length=60), AfterValidator(_clean), AfterVa
 
 
 class Lenient(BaseModel):
-    """Published files carry fields that nobody reads; they are left alone."""
+    """Model that ignores unknown fields, which published files have."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
 
 class Sized(Lenient):
-    """A frame size in pixels, small enough for masks and images of it to be read."""
+    """Frame size in pixels, limited so that masks and images of it can be read."""
 
     height: Side
     width: Side
@@ -75,7 +75,7 @@ class Sized(Lenient):
         if self.height * self.width > MAX_PIXELS:
             raise PydanticCustomError(
                 "pixels",
-                "is {height} x {width} pixels (height x width), of which at most {most} can be "
+                "is {height} x {width} pixels (height x width), more than the {most} that can be "
                 "read",
                 {"height": self.height, "width": self.width, "most": MAX_PIXELS},
             )

@@ -1,4 +1,4 @@
-"""Where one split lies: its annotations, and the folder of its frames. No torch."""
+"""Paths of one split: its annotations, and the directory of its frames. Imports no torch."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ifc_bench.errors import UserError, refuse_irregular
 
 @dataclass(frozen=True)
 class Files:
-    """One split: its annotations and the folder that its file names are relative to."""
+    """One split: its annotations, and the directory that its file names are relative to."""
 
     annotations: Path
     images: Path
@@ -23,13 +23,13 @@ class Files:
 
     @classmethod
     def at(cls, path: Path, images: Path | None = None) -> Files:
-        """The split at `path`: a folder with `instances.json` and `JPEGImages`, or a file.
+        """Find the split at `path`: a directory with `instances.json` and `JPEGImages`, or a file.
 
-        The frames of `valid.json` are looked for in `JPEGImages`, `valid/JPEGImages` and `valid`
-        beside it, unless `images` says where they are.
+        The frames of a file `valid.json` are searched in `JPEGImages`, `valid/JPEGImages` and
+        `valid` beside it, unless `images` is given.
 
         Raises:
-            UserError: where there is no such file, or the frames are in none of these.
+            UserError: if there is no such file, or the frames are in none of these directories.
         """
         annotations = path / "instances.json" if path.is_dir() else path
         if not annotations.is_file():
@@ -42,30 +42,30 @@ class Files:
         files = cls(annotations, images or found)
         if not files.images.is_dir():
             raise UserError(
-                f"--images: {files.images}: no such folder, for the frames of {annotations}; name "
-                "the frames' folder"
+                f"--images: {files.images}: no such directory, for the frames of {annotations}; "
+                "name the directory of the frames"
             )
         return files
 
 
 def _refuse_other_content(annotations: Path) -> None:
-    """Say of a file that is no JSON that it is none, before frames are looked for beside it."""
+    """Refuse a file that is not JSON, before its frames are searched."""
     with annotations.open("rb") as file:
         head = file.read(64).removeprefix(b"\xef\xbb\xbf").lstrip()
     if not head.startswith((b"{", b"[")):
         begins = f"begins with {head[:12].decode('latin-1')!r}" if head else "is empty"
         raise UserError(
-            f"{annotations}: {begins}, so it holds no annotations in JSON; name a folder with "
-            "instances.json, or the annotation file itself"
+            f"{annotations}: {begins}, so it is not a JSON file of annotations; name a directory "
+            "with instances.json, or the annotation file itself"
         )
 
 
 def split_digest(
     annotations: Path, frames: Iterable[tuple[str, Path]], every_byte: bool = True
 ) -> str:
-    """SHA-256 over an annotation file and its frames, (name, file) pairs, in their order.
+    """Compute the SHA-256 of an annotation file and its frames, (name, file) pairs in order.
 
-    `every_byte` reads all frames; without it, their names and sizes must do (large sets).
+    `every_byte` hashes the frames' content; without it, only names and sizes (for large data sets).
     """
     digest = hashlib.sha256(annotations.read_bytes())
     for name, path in frames:

@@ -1,4 +1,4 @@
-"""Where a frame lies, and its pixels. No torch."""
+"""Finds and reads image files of frames. Imports no torch."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from PIL import Image, UnidentifiedImageError
 from ifc_bench.data.json_files import shown
 from ifc_bench.errors import UserError
 
-FORMATS = ("JPEG", "PNG", "WEBP", "BMP")  # Pillow knows more, and starts Ghostscript for one
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP")  # Pillow reads others, one by starting Ghostscript
 
-# Pillow warns of images that are half as large as those it refuses; sizes are held against the
-# annotations here, and an error would be two lines longer.
+# Pillow warns about images of half the size that it refuses. Sizes are compared with the
+# annotations here, and a warning would add two lines to an error message.
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 
 T = TypeVar("T")
 
 
 def frame_path(images: Path, file_name: str, where: str) -> Path:
-    """The file of a frame; refused where its name leads out of the image folder."""
+    """Return the file of a frame; a name that leads out of the image directory is refused."""
     path = images / file_name
     try:
         inside = path.resolve().is_relative_to(images.resolve())
-    except (OSError, RuntimeError, ValueError) as error:  # a link to itself, a name of no file
+    except (OSError, RuntimeError, ValueError) as error:  # a link to itself, an invalid file name
         raise UserError(
-            f"{where}: frame {shown(file_name)} cannot be looked for ({_cause(error)}); restore it "
-            "or drop the video"
+            f"{where}: frame {shown(file_name)} cannot be found ({_cause(error)}); restore it or "
+            "drop the video"
         ) from None
     if not inside:
         raise UserError(f"{where}: file name {shown(file_name)} leads out of {images}")
@@ -39,18 +39,18 @@ def frame_path(images: Path, file_name: str, where: str) -> Path:
 
 
 def present_frame(images: Path, file_name: str, where: str) -> Path:
-    """The file of a frame, which must be there.
+    """Return the file of a frame, which must exist.
 
     Raises:
-        UserError: where its name leads out of the image folder, or there is no such file.
+        UserError: if its name leads out of the image directory, or there is no such file.
     """
     path = frame_path(images, file_name, where)
     try:
         present = path.is_file()
-    except OSError as error:  # a name that is too long, a folder that may not be read
+    except OSError as error:  # a name that is too long, a directory without read permission
         raise UserError(
-            f"{where}: frame {shown(file_name)} cannot be looked for ({error.strerror}); restore "
-            "it or drop the video"
+            f"{where}: frame {shown(file_name)} cannot be found ({error.strerror}); restore it or "
+            "drop the video"
         ) from None
     if not present:
         raise UserError(f"{where}: frame {path} is missing; restore it or drop the video")
@@ -58,27 +58,27 @@ def present_frame(images: Path, file_name: str, where: str) -> Path:
 
 
 def opened(path: Path, formats: Sequence[str], take: Callable[[Image.Image], T]) -> T:
-    """What `take` makes of the image in `path`, which is opened as one of `formats` and no other.
+    """Open the image in `path`, only in one of `formats`, and return `take(image)`.
 
     Raises:
-        UserError: where it is no readable image of these formats, or `take` refuses it.
+        UserError: if it is not a readable image in one of these formats, or `take` refuses it.
     """
     try:
         with Image.open(path, formats=tuple(formats)) as image:
             return take(image)
     except UserError:
         raise
-    except Exception as error:  # Pillow lets through whatever a broken file makes its readers raise
+    except Exception as error:  # Pillow's decoders raise any exception on a damaged file
         raise UserError(
             f"{path}: not a readable image of {', '.join(formats)} ({_cause(error)})"
         ) from None
 
 
 def read_frame(path: Path, size: tuple[int, int]) -> NDArray[np.uint8]:
-    """One frame as RGB [H, W, 3].
+    """Read one frame as RGB [H, W, 3].
 
     Raises:
-        UserError: where it is no readable image of the annotated `size`.
+        UserError: if it is not a readable image of the annotated `size` (height, width).
     """
 
     def pixels(image: Image.Image) -> NDArray[np.uint8]:
@@ -93,7 +93,7 @@ def read_frame(path: Path, size: tuple[int, int]) -> NDArray[np.uint8]:
 
 
 def _cause(error: Exception) -> str:
-    """Why a file cannot be read, on one short line."""
+    """Describe in one short line why a file cannot be read."""
     if isinstance(error, OSError) and error.strerror:
         return error.strerror.lower()
     if isinstance(error, UnidentifiedImageError):

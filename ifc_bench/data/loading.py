@@ -1,4 +1,4 @@
-"""From a folder in the YouTube-VIS format to clips and targets."""
+"""Loads clips and targets from a data set in the YouTube-VIS format."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from ifc_bench.masks import decode
 
 
 class VideoDataset:
-    """One split, `where` its files or the folder that holds them lie.
+    """One split; `where` names its files, or the directory with them.
 
-    Classes are contiguous from 0 in the order of category ids; crowds are no training targets.
-    `cached_frames` decoded frames are kept in memory (of one process). `unannotated` admits files
-    whose annotations are not public.
+    Classes are contiguous from 0 in the order of category ids; crowds are not training targets.
+    `cached_frames` is the number of decoded frames kept in memory, in each process. `unannotated`
+    allows files whose annotations are not public.
 
     Raises:
-        UserError: where the annotations are broken or a frame is missing.
+        UserError: if the annotations are invalid or a frame is missing.
     """
 
     def __init__(
@@ -48,16 +48,17 @@ class VideoDataset:
         return [present_frame(self.files.images, name, where) for name in video.file_names]
 
     def frames(self, video: Video, indices: list[int], short_side: int | None = None) -> Tensor:
-        """Frames as uint8 RGB [T, 3, H, W], resized to a shorter side of `short_side` if given."""
+        """Read frames as uint8 RGB [T, 3, H, W], resized to a short edge of `short_side`."""
         paths = self._paths[video.id]
         size = (video.height, video.width)
         frames = torch.stack([self._read(paths[i], size) for i in indices])
         return frames if short_side is None else resize_frames(frames, resized(size, short_side))
 
     def digest(self, every_byte: bool = True) -> str:
-        """SHA-256 over the annotations and frames of this split, in the order of the file.
+        """Compute the SHA-256 of the annotations and frames of this split, in the file's order.
 
-        `every_byte` reads all frames; without it, their names and sizes must do (large sets).
+        `every_byte` hashes the frames' content; without it, only names and sizes (for large data
+        sets).
         """
         frames = [
             (name, path)
@@ -67,7 +68,7 @@ class VideoDataset:
         return split_digest(self.files.annotations, frames, every_byte)
 
     def sample(self, video: Video, indices: list[int]) -> Sample:
-        """These frames, and the instances visible in any of them; no crowds."""
+        """Read these frames and the instances visible in any of them, without crowds."""
         kept = [
             a
             for a in self._of_video[video.id]
@@ -84,7 +85,7 @@ class VideoDataset:
 
 
 def _read_frame(path: Path, size: tuple[int, int]) -> Tensor:
-    """One frame as uint8 RGB [3, H, W]."""
+    """Read one frame as uint8 RGB [3, H, W]."""
     return torch.from_numpy(read_frame(path, size)).permute(2, 0, 1).contiguous()
 
 
@@ -96,18 +97,18 @@ def draw_batch(
     part: int = 0,
     parts: int = 1,
 ) -> Batch:
-    """The batch of one iteration: a function of its arguments alone, so that training can resume.
+    """Draw the batch of one iteration, which depends only on the arguments, so training can resume.
 
-    Every epoch visits the videos in a new order. A clip is a key frame and others from within
-    `sampling_range`, in order of time (paper, Section 4). Process `part` of `parts` gets every
-    `parts`-th clip; together they hold the batch of one process.
+    Every epoch visits the videos in a new order. A clip is a key frame and others within
+    `sampling_range` of it, in temporal order (paper, Section 4). Process `part` of `parts` gets
+    every `parts`-th clip of the batch.
     """
     samples = []
     for position in range(part, schedule.clips, parts):
         number = iteration * schedule.clips + position
-        epoch, place = divmod(number, len(data.videos))
+        epoch, index = divmod(number, len(data.videos))
         rng = np.random.default_rng([seed, 1, number])
-        video = data.videos[_order(seed, epoch, len(data.videos))[place]]
+        video = data.videos[_order(seed, epoch, len(data.videos))[index]]
         indices = _sample_frames(video.length, schedule, rng)
         samples.append(augment(data.sample(video, indices), schedule, rng))
     loss = schedule.loss
@@ -116,14 +117,14 @@ def draw_batch(
 
 @lru_cache(maxsize=2)
 def _order(seed: int, epoch: int, videos: int) -> list[int]:
-    """The order in which an epoch visits the videos."""
+    """Return the order in which an epoch visits the videos."""
     order: list[int] = np.random.default_rng([seed, 0, epoch]).permutation(videos).tolist()
     return order
 
 
 @dataclass(frozen=True)
 class TrainingBatches(torch.utils.data.Dataset[Batch]):
-    """The batches of a training by iteration, for torch's loader processes."""
+    """Batches of a training run by iteration, for torch's loader processes."""
 
     data: VideoDataset
     schedule: Optimisation

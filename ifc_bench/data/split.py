@@ -1,7 +1,7 @@
-"""Splits a training set by whole videos, so that an AP can be had at home.
+"""Holds out whole videos of a training set, so that AP can be computed locally.
 
-The validation annotations of YouTube-VIS and OVIS are not public, and the server that scored
-submissions is closed. A held-out part of the training set is what is left.
+The validation annotations of YouTube-VIS and OVIS are not public, and the evaluation servers are
+closed. A held-out part of the training set is the only way to compute AP.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from ifc_bench.errors import UserError
 
 
 def split_videos(path: Path, share: float, seed: int) -> dict[str, str]:
-    """The texts of two annotation files, "train" and "valid", made from `path`.
+    """Split the annotation file `path`; returns the texts of the files "train" and "valid".
 
-    `share` of the videos goes to "valid": video by video, each class gets as near to its share of
-    instances as it can, rare classes first. The same seed gives the same split.
+    `share` of the videos goes to "valid", chosen video by video so that each class comes close to
+    its share of instances, rare classes first. The same seed gives the same split.
 
     Raises:
-        UserError: where the annotations are broken or one side would be empty.
+        UserError: if the annotations are invalid or one side would be empty.
     """
     if not 0 < share < 1:
         raise UserError(f"--share: {share} is not between 0 and 1")
@@ -39,7 +39,7 @@ def split_videos(path: Path, share: float, seed: int) -> dict[str, str]:
     if not held or len(held) == len(classes):
         raise UserError(
             f"{path}: its {len(classes)} videos cannot be split by --share {share}; both parts "
-            "need one"
+            "need a video"
         )
     return {
         part: json.dumps(_only(content, video_field, owner, chosen))
@@ -56,7 +56,7 @@ def _only(content: Any, video_field: str, owner: str, chosen: set[int]) -> dict[
 
 
 def _choose(classes: dict[int, Counter[int]], share: float, rng: np.random.Generator) -> set[int]:
-    """Videos to hold out: who brings the classes nearest to their shares, rarest class first."""
+    """Choose the videos to hold out: fill each class up to its share, the rarest class first."""
     total: Counter[int] = Counter()
     for counts in classes.values():
         total.update(counts)

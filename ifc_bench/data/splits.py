@@ -1,4 +1,4 @@
-"""Both splits of a data set, read when first asked for."""
+"""Both splits of a data set, loaded on first use."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from ifc_bench.store import Store
 
 
 class Splits:
-    """Training and validation videos; the embedded benchmark is written where it is missing.
+    """Training and validation videos; the embedded benchmark is generated if missing.
 
     Raises:
-        UserError: where a user's data set is not linked under the runs folder.
+        UserError: if a user's data set is not registered under the runs directory.
     """
 
     def __init__(self, store: Store, data: Data) -> None:
@@ -25,7 +25,7 @@ class Splits:
         if isinstance(data, SyntheticData):
             synthesize(data, self.folder)
         elif not self.folder.is_dir():
-            raise UserError(f"{data.name}: is not known here; point at it with --data ROOT")
+            raise UserError(f"{data.name}: is not registered here; name its directory with --data")
 
     @cached_property
     def train(self) -> VideoDataset:
@@ -36,11 +36,11 @@ class Splits:
         return self._split("valid")
 
     def check(self) -> None:
-        """Refuse data that no training should begin on.
+        """Refuse data that is not fit for training.
 
         Raises:
-            UserError: where a split is empty or broken, the classes of the two differ, or the
-                embedded set is not what was written.
+            UserError: if a split is empty or invalid, the classes of the splits differ, or the
+                embedded data set has changed since it was generated.
         """
         for split in (self.train, self.valid):
             for field in ("videos", "categories"):
@@ -58,15 +58,15 @@ class Splits:
         if self.embedded and note.exists() and note.read_text() != self.digest:
             raise UserError(
                 f"{self.folder}: frames or annotations changed after they were written; delete "
-                "the folder, and the same command writes it again"
+                "the directory, and the same command generates it again"
             )
 
     @cached_property
     def digest(self) -> str:
-        """The hashes of both splits, joined by "+"."""
+        """Hashes of both splits, joined by "+"."""
         splits = (self.train, self.valid)
         return "+".join(split.digest(every_byte=self.embedded) for split in splits)
 
     def _split(self, name: str) -> VideoDataset:
-        """Frames of the embedded benchmark are small: all of them stay in memory."""
+        """Load a split; the frames of the embedded benchmark are small, so all are cached."""
         return VideoDataset(self.folder / name, cached_frames=1 << 20 if self.embedded else 0)

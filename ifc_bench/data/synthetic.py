@@ -1,12 +1,12 @@
 """The embedded benchmark: a seeded generator of small videos in the YouTube-VIS format.
 
-Scenes come in situations, in equal shares (`SITUATIONS`): plain ones, the paper's four (its
-Figures 4-8), and lost frames, where only other frames can tell what a frame shows.
+Videos show situations in equal shares (`SITUATIONS`): plain ones, the paper's four (its Figures
+4-8), and lost frames, whose content can be inferred only from other frames.
 
-Some instances leave the frame and come back (not among identical ones), and some videos have a
-pole in front of everything. Masks are the visible pixels, exact under occlusion; of a lost frame
-they are those that it would have shown. Everything is numpy and Pillow; the same seed gives the
-same bytes with the same versions of the two.
+Some instances leave the frame and come back (never identical ones), and some videos have a pole in
+front of everything. Masks are the visible pixels, exact under occlusion; in a lost frame, they are
+the pixels that would be visible. Everything is numpy and Pillow; with the same versions of both,
+the same seed gives the same bytes.
 """
 
 from __future__ import annotations
@@ -38,12 +38,13 @@ LOST_GREY = 127.0
 
 @dataclass(frozen=True)
 class Situation:
-    """What sets the videos of a situation apart. Ranges are inclusive.
+    """Parameters of a situation. Ranges are inclusive.
 
-    `speed` is in pixels a frame. `meet`: all paths meet in the middle of the video. `alike`: one
-    class, size and colour for all, so that nothing but place and motion tells them apart. `moments`
-    are averaged into a frame: 8 for a shutter that stays open from frame to frame; masks are those
-    of the middle moment. `lost` is the chance of each frame but the first to be grey.
+    `speed` is in pixels per frame. `meet`: all paths meet in the middle of the video. `alike`: all
+    instances have the same class, size and colour, and differ only in position and motion.
+    `moments` is the number of subframes averaged into a frame: 8 for a shutter that is always open;
+    masks are those of the middle moment. `lost` is the probability of each frame but the first to
+    be grey.
     """
 
     speed: tuple[float, float]
@@ -62,7 +63,7 @@ SITUATIONS = {
     "motion_blur": Situation(speed=(3.0, 7.0), moments=8),
     "lost_frames": Situation(speed=(1.0, 4.0), lost=0.2),
 }
-_Progress = Callable[[int, int], None] | None  # videos done, and in all
+_Progress = Callable[[int, int], None] | None  # videos done, total
 _SPLITS = ("train", "valid")
 DIGEST = "digest.txt"
 
@@ -82,13 +83,13 @@ class Sprite:
     spin: float
 
     def centre(self, times: Floats) -> Floats:
-        """Positions (x, y) at `times`, moving straight and reflected at `low` and `high`."""
+        """Return positions (x, y) at `times`: straight motion, reflected at `low` and `high`."""
         span = self.high - self.low
         phase = np.mod(self.start + self.velocity * times[:, None] - self.low, 2 * span)
         return self.low + np.where(phase > span, 2 * span - phase, phase)
 
     def distance(self, times: Floats, height: int, width: int) -> Floats:
-        """Signed distance to the outline, negative inside, [len(times), height, width]."""
+        """Return signed distances to the outline, negative inside, [len(times), height, width]."""
         centre = self.centre(times)
         dx = np.arange(width)[None, None, :] - centre[:, 0, None, None]
         dy = np.arange(height)[None, :, None] - centre[:, 1, None, None]
@@ -105,33 +106,33 @@ class Sprite:
 
 
 def synthesize(config: SyntheticData, folder: Path, progress: _Progress = None) -> None:
-    """Write both splits under `folder`, unless they are there; aside first, then moved into place.
+    """Generate both splits under `folder`, unless it exists; written atomically.
 
     `folder` gets `train/` and `valid/`, each with `instances.json` and `JPEGImages/`, and their
-    hashes in `digest.txt`: the ids of work hold the parameters alone. Safe to call
-    from several processes. `progress` is told of videos done and their total.
+    hashes in `digest.txt`, because the ids of work contain only the parameters. Safe to call
+    from several processes. `progress` is called with videos done and their total.
 
     Raises:
-        OSError: where it cannot be written, also for want of space; it names the file. Nothing of
-            it stays.
+        OSError: if it cannot be written (a full disk included); the error names the file. No
+            partial data set stays.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     lock = Path(f"{folder}.lock")
-    lock.touch()  # where that is refused, FileLock would try for ever or name no cause
+    lock.touch()  # without permission, FileLock would retry forever or give no reason
     with FileLock(lock):
         if not folder.exists():
             _write_whole(config, folder, progress)
-        lock.unlink(missing_ok=True)  # who waits for it finds the folder
+        lock.unlink(missing_ok=True)  # a waiting process then finds the directory
 
 
 def _write_whole(config: SyntheticData, folder: Path, progress: _Progress) -> None:
-    """Write both splits and their digest aside, then move them into place."""
+    """Write both splits and their digest to a temporary directory, then rename it."""
     aside = folder.with_name(f"{folder.name}.partial")
     shutil.rmtree(aside, ignore_errors=True)
     counts = (config.train_videos, config.validation_videos)
     try:
         for split, count in enumerate(counts):
-            for_split = _tell(progress, sum(counts[:split]), sum(counts))
+            for_split = _of_total(progress, sum(counts[:split]), sum(counts))
             _write_split(config, split, count, aside / _SPLITS[split], for_split)
         digest = "+".join(_digest(aside / name) for name in _SPLITS)
         write_text(aside / DIGEST, digest)
@@ -141,14 +142,14 @@ def _write_whole(config: SyntheticData, folder: Path, progress: _Progress) -> No
 
 
 def _digest(split: Path) -> str:
-    """The hash of a split as it was written, frames in the order of the annotations."""
+    """Compute the hash of a written split, frames in the order of the annotations."""
     annotations = split / "instances.json"
     videos = json.loads(annotations.read_text())["videos"]
     names = [name for video in videos for name in video["file_names"]]
     return split_digest(annotations, [(n, split / "JPEGImages" / n) for n in names])
 
 
-def _tell(progress: _Progress, before: int, total: int) -> Callable[[int], None]:
+def _of_total(progress: _Progress, before: int, total: int) -> Callable[[int], None]:
     return lambda done: progress(before + done, total) if progress else None
 
 
@@ -199,9 +200,9 @@ def _jpeg(frame: NDArray[np.uint8]) -> bytes:
 def render(
     config: SyntheticData, situation: Situation, rng: np.random.Generator
 ) -> tuple[NDArray[np.uint8], NDArray[np.bool_], list[int]]:
-    """One video: frames [L, H, W, 3], visible masks [I, L, H, W] and the I classes.
+    """Render one video: frames [L, H, W, 3], visible masks [I, L, H, W] and the I classes.
 
-    Instances that are never visible are left out.
+    Instances that are never visible are omitted.
     """
     size = (config.height, config.width)
     sprites = _sprites(config, situation, rng)
@@ -217,7 +218,7 @@ def render(
     picture[:, pole] = 0.35 * background[pole]
     frames = picture.reshape(config.frames, moments, *size, 3).mean(1)
     lost = rng.random(config.frames) < situation.lost
-    lost[0] = False  # a video that begins with nothing has nothing to remember
+    lost[0] = False  # a lost first frame has no earlier frame to infer it from
     frames[lost] = LOST_GREY
     noise = rng.normal(0, 3, frames.shape)
     masks = _visible(sprites, pole, np.arange(config.frames, dtype=float), size)
@@ -229,7 +230,7 @@ def render(
 def _visible(
     sprites: list[Sprite], pole: NDArray[np.bool_], times: Floats, size: tuple[int, int]
 ) -> NDArray[np.bool_]:
-    """Masks at `times` of the pixels where each instance is the frontmost thing."""
+    """Compute masks at `times`: the pixels in which an instance is in front of everything else."""
     covered = np.broadcast_to(pole, (len(times), *size)).copy()
     masks = np.zeros((len(sprites), len(times), *size), bool)
     for index in reversed(range(len(sprites))):
@@ -247,7 +248,7 @@ def _sprites(config: SyntheticData, situation: Situation, rng: np.random.Generat
 
 
 def _look(rng: np.random.Generator) -> tuple[int, float, Floats]:
-    """Class, radius and colour; each class has a hue of its own, from which instances stray."""
+    """Draw class, radius and colour; each class has a hue, to which noise is added."""
     category = int(rng.integers(len(CLASSES)))
     hue = 2 * np.pi * category / len(CLASSES) + rng.normal(0, 0.3)
     colour = 140 + 100 * np.cos(hue + np.array([0, 2, 4]) * np.pi / 3)
@@ -263,7 +264,7 @@ def _moving(
     category, radius, colour = look
     field = np.array([config.width, config.height], float)
     # A sixth of the instances turn round beyond the border: they leave the frame and come back.
-    # Among identical ones none does, since nothing would tell who came back.
+    # Identical instances never do, because they could not be re-identified.
     leaves = rng.random() < 1 / 6 and not situation.alike
     margin = -1.5 * radius if leaves else 0.5 * radius
     low, high = np.full(2, margin), field - margin
@@ -287,7 +288,7 @@ def _moving(
 
 
 def _background(size: tuple[int, int], rng: np.random.Generator) -> Floats:
-    """A static, smooth, greyish pattern [H, W, 3]."""
+    """Draw a static, smooth, greyish pattern [H, W, 3]."""
     rows, columns = np.meshgrid(*(np.linspace(0, 1, s) for s in size), indexing="ij")
     pattern = np.full((*size, 3), rng.uniform(70, 170))
     for _ in range(4):
@@ -298,7 +299,7 @@ def _background(size: tuple[int, int], rng: np.random.Generator) -> Floats:
 
 
 def _pole(size: tuple[int, int], rng: np.random.Generator) -> NDArray[np.bool_]:
-    """In a quarter of the videos, a dark vertical bar in front of everything."""
+    """Draw a pole in a quarter of the videos: a dark vertical bar in front of everything."""
     pole = np.zeros(size, bool)
     if rng.random() < 0.25:
         left = int(rng.integers(10, size[1] - 20))

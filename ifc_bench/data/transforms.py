@@ -1,7 +1,7 @@
-"""What happens to a clip between the file and the network: crop, resize, flip, pad.
+"""Transforms of a clip: crop, resize, flip, pad.
 
-One draw holds for all frames of a clip. Frames are resized bilinearly with antialiasing (what
-Pillow does), masks to the nearest pixel.
+All frames of a clip get the same random draw. Frames are resized bilinearly with antialiasing (as
+in Pillow), masks to the nearest pixel.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from ifc_bench.structures import Target
 
 @dataclass(frozen=True)
 class Sample:
-    """One clip as it is on disk, or after some of the steps.
+    """One clip as it is on disk, or after some of the transforms.
 
     Attributes:
         frames: uint8 RGB [T, 3, H, W].
@@ -50,7 +50,7 @@ class Batch:
 
 
 def augment(sample: Sample, schedule: Optimisation, rng: np.random.Generator) -> Sample:
-    """Crop, resize and flip as `schedule` says; what leaves the crop entirely is dropped."""
+    """Crop, resize and flip as in `schedule`; instances entirely outside the crop are dropped."""
     flips = schedule.flip and rng.random() < 0.5
     if schedule.crop is not None:
         sample = _crop(sample, schedule.crop, rng)
@@ -70,7 +70,7 @@ def augment(sample: Sample, schedule: Optimisation, rng: np.random.Generator) ->
 
 
 def _crop(sample: Sample, limits: tuple[int, int], rng: np.random.Generator) -> Sample:
-    """A window of a random size within `limits` (where the frame allows) at a random place."""
+    """Crop to a random size within `limits` (at most the frame's size) at a random position."""
     sides = []
     for length in sample.frames.shape[-2:]:
         size = int(rng.integers(min(length, limits[0]), min(length, limits[1]) + 1))
@@ -83,22 +83,22 @@ def _crop(sample: Sample, limits: tuple[int, int], rng: np.random.Generator) -> 
 
 
 def resized(size: Sequence[int], short: int, longest: int = 1333) -> list[int]:
-    """Height and width with a shorter side of `short`, unless the longer one passes `longest`."""
+    """Compute height and width with a short edge of `short`, or a long edge of `longest`."""
     scale = min(short / min(size), longest / max(size))
     return [int(side * scale + 0.5) for side in size]
 
 
 def resize_frames(frames: Tensor, size: list[int]) -> Tensor:
-    """Frames uint8 [T, 3, H, W] at another size."""
+    """Resize frames, uint8 [T, 3, H, W]."""
     if list(frames.shape[-2:]) == size:
         return frames
-    from torchvision.transforms.v2 import functional as tv  # a second to import
+    from torchvision.transforms.v2 import functional as tv  # takes a second to import
 
     return tv.resize(frames, size, antialias=True)
 
 
 def collate(samples: list[Sample], stride: int, boxes: bool) -> Batch:
-    """Samples of one T but any sizes as a batch with targets at `stride`."""
+    """Batch samples of equal T and any sizes, with targets at `stride`."""
     sizes = [tuple(sample.frames.shape[-2:]) for sample in samples]
     height, width = (max(side) for side in zip(*sizes, strict=True))
     clips = [_pad(sample.frames, height, width) for sample in samples]
@@ -121,7 +121,7 @@ def _pad(x: Tensor, height: int, width: int) -> Tensor:
 
 
 def shrink_masks(masks: Tensor, stride: int) -> Tensor:
-    """Masks bool [I, T, H, W] as float32 at `stride`, bilinearly (the released code)."""
+    """Resize masks, bool [I, T, H, W], bilinearly to float32 at `stride` (as in released code)."""
     size = [math.ceil(side / stride) for side in masks.shape[-2:]]
     if not len(masks):
         return torch.zeros(0, masks.shape[1], *size, device=masks.device)
@@ -129,8 +129,8 @@ def shrink_masks(masks: Tensor, stride: int) -> Tensor:
 
 
 def _boxes(masks: Tensor) -> Tensor:
-    """Boxes [I, T, 4] of masks bool [I, T, H, W]: centre, width and height as fractions."""
-    from torchvision.ops import box_convert, masks_to_boxes  # a second to import
+    """Compute boxes [I, T, 4] of masks, bool [I, T, H, W]: centre, width, height as fractions."""
+    from torchvision.ops import box_convert, masks_to_boxes  # takes a second to import
 
     height, width = masks.shape[-2:]
     boxes = torch.zeros(*masks.shape[:2], 4)

@@ -1,4 +1,4 @@
-"""Finds everything that is wrong with a data set, instead of stopping at the first fault."""
+"""Finds all faults of a data set, instead of stopping at the first one."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ def data_faults(
     images: Path | None,
     tell: Callable[[int, int], None] = lambda done, total: None,
 ) -> Iterator[str]:
-    """Faults of an annotation file, and of its frames under `images` where that is given.
+    """Yield the faults of an annotation file, and of its frames under `images` if given.
 
-    Frames are opened one by one: missing, unreadable, of another size, outside the folder. `tell`
-    hears of videos done and their total.
+    Every frame is opened, to find missing or unreadable ones, another size, or a path outside the
+    directory. `tell` is called with videos done and their total.
     """
     broken = False
     for fault in all_faults(annotations):

@@ -1,1 +1,1 @@
-"""GPUs and processors: the catalogue, what NVML reads, and the device that work runs on."""
+"""GPUs and CPUs: a catalogue of GPUs, NVML readings, and the device that work runs on."""

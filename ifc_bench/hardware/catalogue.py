@@ -1,4 +1,4 @@
-"""Facts about graphics cards, from `cards.csv`; each row names its source. Imports no torch."""
+"""GPU specifications from `cards.csv`; each row names its source. Imports no torch."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from ifc_bench.errors import UserError
 
 _CATALOGUE = Path(__file__).with_name("cards.csv")
 
-# Not measured: what the driver keeps of a card (ECC, page tables), and what a CUDA context, cuBLAS
-# and cuDNN take besides torch's tensors.
+# Estimates, not measured: the share of GPU memory that the driver reserves (ECC, page tables), and
+# the memory of a CUDA context, cuBLAS and cuDNN on top of torch's tensors.
 DRIVER_SHARE = 0.03
 CONTEXT_BYTES = 600 << 20
 TIGHT_SHARE = 0.9
 
 
 class GpuModel(Strict):
-    """One model of card; peak rates are those of dense matrices.
+    """Specifications of one GPU model; peak rates are for dense matrices.
 
-    `fp16_acc16_tflops` and `fp16_acc32_tflops` are the tensor cores' rates by the type they
-    accumulate in, None where the source gives none. A TFLOP counts a multiply-add twice.
+    `fp16_acc16_tflops` and `fp16_acc32_tflops` are the tensor cores' rates by accumulation type,
+    None where the source gives none. One MAC is two FLOPs.
     """
 
     key: str
@@ -43,7 +43,7 @@ class GpuModel(Strict):
 
     @property
     def usable_bytes(self) -> int:
-        """An estimate of what torch's tensors can have of the card's memory."""
+        """Estimate the GPU memory available to torch's tensors."""
         return int(self.memory_gib * (1 << 30) * (1 - DRIVER_SHARE)) - CONTEXT_BYTES
 
     @property
@@ -52,9 +52,9 @@ class GpuModel(Strict):
         return self.bandwidth_gb_s * 1e9
 
     def macs_per_second(self, precision: Arithmetic) -> float | None:
-        """Peak multiply-adds a second; None where the card does not compute in `precision`.
+        """Return peak MACs per second; None if the GPU does not support `precision`.
 
-        fp16 is at the rate of float32 accumulation, which is what torch asks for.
+        fp16 is at the rate of float32 accumulation, which torch uses.
         """
         rates = {
             "fp32": self.fp32_tflops,
@@ -68,22 +68,22 @@ class GpuModel(Strict):
 
 @lru_cache
 def catalogue() -> dict[str, GpuModel]:
-    """Every card by key."""
+    """Read every GPU of the catalogue, by key."""
     with _CATALOGUE.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
-    cards = {}
+    gpus = {}
     for row in rows:
         values: dict[str, object] = {key: value or None for key, value in row.items()}
         values |= {"variant": row["variant"], "kernels": row["kernels"].split()}
-        cards[row["key"]] = GpuModel.model_validate(values)
-    return cards
+        gpus[row["key"]] = GpuModel.model_validate(values)
+    return gpus
 
 
 def card(key: str) -> GpuModel:
-    """The card of that key.
+    """Return the GPU with that key.
 
     Raises:
-        UserError: where the catalogue has none.
+        UserError: if the catalogue has no such GPU.
     """
     known = catalogue()
     if key not in known:
@@ -92,7 +92,7 @@ def card(key: str) -> GpuModel:
 
 
 def same_card(asked: str, name: str) -> bool:
-    """Whether a device's `name` is a card as people call it ("RTX 2080 Ti", "V100")."""
+    """Return whether a device's `name` contains a common GPU name ("RTX 2080 Ti", "V100")."""
     return bool(_plain(asked)) and _plain(asked) in _plain(name)
 
 

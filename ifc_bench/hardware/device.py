@@ -1,4 +1,4 @@
-"""The device that work runs on: found by its name on the command line, and described."""
+"""Resolves the device named on the command line, and describes it."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _INDEX_DIGITS = 4
 
 
 def resolve_device(asked: str) -> str:
-    """ "auto" becomes the first CUDA device where the driver lists one, else the CPU.
+    """Resolve "auto" to the first CUDA device if the driver lists one, else to the CPU.
 
     Raises:
-        UserError: where the device that was asked for by name is not there.
+        UserError: if a device requested by name does not exist.
     """
     if asked == "cpu":
         return "cpu"
@@ -32,22 +32,22 @@ def resolve_device(asked: str) -> str:
     if kind != "cuda" or not (digits.isascii() and digits.isdigit()):
         raise UserError(f"--device: {asked!r} is none of auto, cpu, cuda:N")
     if len(digits) > _INDEX_DIGITS or _nvml(int(digits)) is None:
-        raise UserError(f"--device: {asked!r} is not there (NVML lists no such card); use cpu")
+        raise UserError(f"--device: {asked!r} does not exist (NVML lists no such GPU); use cpu")
     return f"cuda:{int(digits)}"
 
 
 @lru_cache
 def describe_device(device: str, threads: int) -> Device:
-    """Name and facts of a resolved device."""
+    """Describe a resolved device: name, memory and driver."""
     if device == "cpu":
         memory = psutil.virtual_memory().total
-        return Device(kind="cpu", name=_processor(), memory_bytes=memory, threads=threads)
+        return Device(kind="cpu", name=_cpu_name(), memory_bytes=memory, threads=threads)
     described = _nvml(int(device.partition(":")[2]))
     return described or Device(kind="cuda", name=device)
 
 
-def _processor() -> str:
-    """The processor's own name, with the number of cores this process may use."""
+def _cpu_name() -> str:
+    """Return the CPU's model name, with the number of cores this process may use."""
     name = platform.processor() or platform.machine()
     try:
         for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
@@ -55,14 +55,14 @@ def _processor() -> str:
                 name = line.partition(":")[2].strip()
                 break
     except OSError:
-        pass  # not Linux: the platform's name must do
+        pass  # not Linux: keep the platform's name
     return f"{name} ({usable_cores()} cores)"
 
 
 def usable_cores() -> int:
-    """The cores that this process may use, at least 1, by its CPU affinity and its cgroup's quota.
+    """Count the cores that this process may use, at least 1, by CPU affinity and cgroup quota.
 
-    A quota of 1.5 cores counts as 2, as in other runtimes: all of it can be used.
+    A quota of 1.5 cores counts as 2, as in other runtimes, so that all of it can be used.
     """
     affinity = getattr(os, "sched_getaffinity", None)
     cores = len(affinity(0)) if affinity else os.cpu_count() or 1
@@ -70,7 +70,7 @@ def usable_cores() -> int:
 
 
 def _cpu_quota(root: Path = Path("/")) -> float:
-    """The least quota of this process's cgroups (version 2), in cores; infinity without one."""
+    """Return the smallest quota of this process's cgroups (version 2), in cores, or infinity."""
     try:
         groups = (root / "proc/self/cgroup").read_text(encoding="utf-8").splitlines()
     except OSError:
@@ -82,18 +82,18 @@ def _cpu_quota(root: Path = Path("/")) -> float:
         try:
             quota, period = (group / "cpu.max").read_text(encoding="utf-8").split()
         except (OSError, ValueError):
-            continue  # the topmost has none
+            continue  # the root cgroup has no quota
         if quota != "max":
             least = min(least, int(quota) / int(period))
     return least
 
 
 def _nvml(index: int) -> Device | None:
-    """Card `index` as NVML sees it; None without a driver or such a card."""
-    card = Card(index)
-    if not card.there:
+    """Describe GPU `index` from NVML; None without a driver or such a GPU."""
+    gpu = Card(index)
+    if not gpu.there:
         return None
-    facts = card.facts()
+    facts = gpu.facts()
     return Device(
         kind="cuda",
         name=facts.name or f"cuda:{index}",

@@ -1,7 +1,7 @@
-"""Read a GPU through NVML: facts, clocks, power, processes, energy. No torch.
+"""Reads a GPU through NVML: properties, clocks, power, processes, energy. Imports no torch.
 
-Everything may be missing: the library, the driver, the card, or one answer in a container. What is
-missing is None; nothing is invented, and a measurement goes on without it.
+The library, the driver, the GPU, or a single reading in a container may be missing. A missing value
+is None, never guessed, and a measurement continues without it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _INTERVAL_SECONDS = 0.1
 
 
 class Card:
-    """One card. Every method answers None (or an empty value) where NVML does not."""
+    """One GPU. Every method returns None (or an empty value) if NVML gives no answer."""
 
     def __init__(self, index: int, module: ModuleType | None = None) -> None:
         self._nvml: Any = module or _library()
@@ -27,11 +27,11 @@ class Card:
             try:
                 self._nvml.nvmlInit()
                 self._handle = self._find(index)
-            except Exception:  # no driver or no such card, whatever the library calls it
+            except Exception:  # no driver or no such GPU; the exception type varies
                 self._handle = None
 
     def _find(self, index: int) -> Any:
-        """CUDA's card `index`, which CUDA_VISIBLE_DEVICES may have renumbered; NVML knows all."""
+        """Find the GPU with CUDA index `index`: NVML ignores CUDA_VISIBLE_DEVICES."""
         visible = os.environ.get("CUDA_VISIBLE_DEVICES")
         name = str(index) if visible is None else visible.split(",")[index].strip()
         if name.isdigit():
@@ -40,11 +40,11 @@ class Card:
 
     @property
     def there(self) -> bool:
-        """Whether NVML knows the card."""
+        """Whether NVML lists the GPU."""
         return self._handle is not None
 
     def facts(self) -> CardFacts:
-        """What does not change during a run."""
+        """Read the properties that do not change during a measurement."""
         capability = self._read("nvmlDeviceGetCudaComputeCapability")
         memory = self._read("nvmlDeviceGetMemoryInfo")
         ecc, mig = (self._read(f"nvmlDeviceGet{name}Mode") for name in ("Ecc", "Mig"))
@@ -64,7 +64,7 @@ class Card:
         )
 
     def sample(self, into: CardSamples, seconds: float) -> None:
-        """Append one reading."""
+        """Append one reading to `into`."""
         into.seconds.append(round(seconds, 4))
         into.sm_clock_mhz.append(self._clock("Clock", "SM"))
         into.memory_clock_mhz.append(self._clock("Clock", "MEM"))
@@ -73,22 +73,22 @@ class Card:
             self._read("nvmlDeviceGetTemperature", getattr(self._nvml, "NVML_TEMPERATURE_GPU", 0))
         )
         bits = self._read("nvmlDeviceGetCurrentClocksEventReasons")
-        if bits is None:  # the name that older drivers and libraries know
+        if bits is None:  # the name in older drivers and libraries
             bits = self._read("nvmlDeviceGetCurrentClocksThrottleReasons")
         into.slowdown_bits.append(bits)
 
     def processes(self) -> dict[int, int | None] | None:
-        """Bytes on the card by process id (as the driver counts processes)."""
+        """Read the GPU memory in bytes by process id (the driver's ids, not a container's)."""
         found = self._read("nvmlDeviceGetComputeRunningProcesses")
         return None if found is None else {int(p.pid): p.usedGpuMemory for p in found}
 
     def used_bytes(self) -> int | None:
-        """Memory in use on the whole card."""
+        """Read the memory in use on the whole GPU, in bytes."""
         memory = self._read("nvmlDeviceGetMemoryInfo")
         return None if memory is None else int(memory.used)
 
     def energy_joules(self) -> float | None:
-        """The card's energy counter."""
+        """Read the GPU's energy counter, in joules."""
         return _thousandth(self._read("nvmlDeviceGetTotalEnergyConsumption"))
 
     def _clock(self, which: str, kind: str) -> int | None:
@@ -101,15 +101,15 @@ class Card:
             return None
         try:
             return function(self._handle, *arguments) if device else function(*arguments)
-        except Exception:  # NVMLError of every kind: not supported, no permission, gone
+        except Exception:  # any NVMLError: not supported, no permission, GPU lost
             return None
 
 
 class Sampler:
-    """Reads a card in a thread while a block runs; `log` then tells.
+    """Context manager that reads a GPU in a thread; `log` returns the readings.
 
-    Make it before CUDA starts in this process: processes that are on the card by then are not
-    ours. During the run one more is expected, whatever number a container gives us.
+    Create it before CUDA starts in this process: all processes on the GPU until then are foreign.
+    During the measurement one more process is expected, whatever id a container gives it.
     """
 
     def __init__(self, card: Card) -> None:
@@ -141,7 +141,7 @@ class Sampler:
             self.energy = after - self._energy_before
 
     def log(self) -> CardLog | None:
-        """Everything that was read; None where there is no card."""
+        """Return all readings; None without a GPU."""
         if not self.card.there:
             return None
         return CardLog(
@@ -161,18 +161,18 @@ class Sampler:
                 return
 
     def _foreign(self, processes: dict[int, int | None]) -> set[int]:
-        """Processes that are not ours."""
+        """Return the ids of processes other than this one."""
         if os.getpid() in processes:
             return set(processes) - {os.getpid()}
         old = set(processes) & set(self._before or ())
         new = set(processes) - set(self._before or ())
-        return old | set(sorted(new)[1:])  # in a container, one of the new ones is us
+        return old | set(sorted(new)[1:])  # in a container, one of the new ids is this process
 
 
 def _library() -> ModuleType | None:
     try:
         import pynvml
-    except Exception:  # absent, or a broken one: the same answer
+    except Exception:  # missing or broken
         return None
     return pynvml
 
@@ -184,5 +184,5 @@ def _text(value: Any) -> str | None:
 
 
 def _thousandth(value: Any) -> float | None:
-    """Milliwatts and millijoules to watts and joules."""
+    """Convert milliwatts to watts, or millijoules to joules."""
     return None if value is None else float(value) / 1000

@@ -1,1 +1,1 @@
-"""Bridges to other frameworks; each module is optional and imports inward."""
+"""Integrations with other frameworks; every module is optional, and no package imports it."""

@@ -1,7 +1,7 @@
-"""Our IFC, with every variant, inside detectron2; docs/detectron2.md tells the whole way.
+"""Our IFC, with every variant, inside detectron2; see docs/detectron2.md.
 
 Importing this module registers the meta-architecture "Ifc", the name in the released
-configurations. Everything between the backbone and the losses is ours.
+configurations. Everything from after the backbone to the losses is our code.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ try:
     import detectron2  # noqa: F401
 except ModuleNotFoundError as missing:
     if missing.name != "detectron2":
-        raise  # it is there, and something that it needs is not
+        raise  # detectron2 is installed, but a module that it needs is not
 
-    class MissingDetectron2(UserError, ImportError):  # noqa: N818 - what is missing is its name
-        """detectron2 is not there."""
+    class MissingDetectron2(UserError, ImportError):  # noqa: N818 - named by what is missing
+        """Raised if detectron2 is not installed."""
 
     raise MissingDetectron2(
         "detectron2 is not installed; it is on no package registry, docs/detectron2.md says how to "
@@ -81,10 +81,10 @@ def add_ifc_config(cfg: CfgNode) -> None:
 
 
 def model_config(cfg: CfgNode) -> ModelConfig:
-    """Our configuration of what `cfg` says; the backbone is detectron2's own.
+    """Convert `cfg` to our configuration; the backbone is detectron2's own.
 
     Raises:
-        UserError: where a key asks for what the paper's model is not.
+        UserError: if a key has a value that our model does not support.
     """
     ifc = cfg.MODEL.IFC
     for key, wanted in (("PRE_NORM", False), ("DEEP_SUPERVISION", True)):
@@ -116,7 +116,7 @@ def model_config(cfg: CfgNode) -> ModelConfig:
 
 
 class Backbone(FeatureExtractor):
-    """detectron2's backbone; frames come in the channel order of INPUT.FORMAT already."""
+    """detectron2's backbone; frames are already in the channel order of INPUT.FORMAT."""
 
     def __init__(self, cfg: CfgNode) -> None:
         super().__init__()
@@ -137,11 +137,11 @@ class Backbone(FeatureExtractor):
 
 @META_ARCH_REGISTRY.register()
 class Ifc(nn.Module):
-    """Takes detectron2's dicts: clips in training, whole videos in testing.
+    """Meta-architecture for detectron2's dicts: clips in training, whole videos in testing.
 
-    An input's "image" is a list of frames [3, H, W] (or one such tensor, a clip of T = 1) and its
-    "instances" as many Instances with `gt_masks`, `gt_classes` and, for more than one frame,
-    `gt_ids`: one row for an instance in all frames, -1 where it is not visible.
+    An input's "image" is a list of frames [3, H, W] (or one such tensor, a clip of T = 1). Its
+    "instances" is a list of one Instances per frame, with `gt_masks`, `gt_classes` and, for several
+    frames, `gt_ids`: an instance has the same row in all frames, and id -1 where it is not visible.
 
     In training it returns weighted losses; in testing, for each video, a dict with `video_id` and
     `tracks`. Released checkpoints load through MODEL.WEIGHTS.
@@ -177,7 +177,7 @@ class Ifc(nn.Module):
         return {f"loss_{name}": value for name, value in parts.items()}
 
     def _clips(self, inputs: list[dict[str, Any]]) -> tuple[Tensor, Tensor]:
-        """Clips [B, T, 3, H, W] padded to the largest, and their own sizes [B, 2]."""
+        """Batch clips [B, T, 3, H, W], padded to the largest, and their sizes [B, 2] before it."""
         clips = [torch.stack(_frames(clip)).to(self.device) for clip in inputs]
         sizes = torch.tensor([clip.shape[-2:] for clip in clips], device=self.device)
         height, width = sizes.max(0).values.tolist()
@@ -197,8 +197,8 @@ class Ifc(nn.Module):
             masks[:, index, : drawn.shape[-2], : drawn.shape[-1]] = drawn
             if frame.has("gt_ids"):
                 visible[:, index] = frame.gt_ids >= 0
-        # Where an instance is not visible its class may be a placeholder, so any frame's will do
-        # in which it is.
+        # The class may be a placeholder where an instance is not visible, so take it from a frame
+        # in which it is visible.
         classes = torch.stack([frame.gt_classes for frame in frames], 1)
         seen = visible.any(1)
         first = visible.int().argmax(1, keepdim=True)
@@ -227,7 +227,7 @@ def _frames(clip: dict[str, Any]) -> list[Tensor]:
 
 
 def _masks(frame: Any) -> Tensor:
-    """Masks bool [I, H, W] of an Instances, whether its masks are bitmaps or polygons."""
+    """Return masks bool [I, H, W] of an Instances with bitmap or polygon masks."""
     masks = frame.gt_masks
     if hasattr(masks, "tensor"):
         return masks.tensor
@@ -237,7 +237,7 @@ def _masks(frame: Any) -> Tensor:
 
 
 def _from_released(module: nn.Module, state: dict[str, Any], prefix: str, *_: Any) -> None:
-    """Give a released checkpoint's entries our names."""
+    """Rename a released checkpoint's entries to our names."""
     if not any(key.startswith("detr.") for key in state):
         return
     for key in list(module.state_dict()):
@@ -250,11 +250,11 @@ def _from_released(module: nn.Module, state: dict[str, Any], prefix: str, *_: An
     state.pop("criterion.empty_weight", None)
 
 
-class VideoEvaluator(DatasetEvaluator):  # type: ignore[misc]  # detectron2 is not there to check
-    """Our video AP over a registered set, behind detectron2's interface.
+class VideoEvaluator(DatasetEvaluator):  # type: ignore[misc]  # detectron2 may be missing
+    """Our video AP over a registered data set, with detectron2's evaluator interface.
 
-    `evaluate` gives {"segm": the twelve numbers of the YouTube-VIS API, as percentages; nan where
-    no ground truth defines one}.
+    `evaluate` returns {"segm": metrics}: the twelve metrics of the YouTube-VIS API, as percentages,
+    nan without any ground truth.
     """
 
     def __init__(self, name: str, threshold: float = 0.01) -> None:
@@ -297,7 +297,7 @@ class Trainer(DefaultTrainer):  # type: ignore[misc]
 
     @classmethod
     def build_optimizer(cls, cfg: CfgNode, model: nn.Module) -> torch.optim.Optimizer:
-        """AdamW with a slower backbone, the gradient's norm clipped over the whole model."""
+        """Build AdamW with a lower rate for the backbone, and clip the gradient's global norm."""
         slow = cfg.SOLVER.BASE_LR * cfg.SOLVER.BACKBONE_MULTIPLIER
         groups = [
             {"params": [parameter], "lr": slow if "backbone" in name else cfg.SOLVER.BASE_LR}
@@ -317,7 +317,7 @@ class Trainer(DefaultTrainer):  # type: ignore[misc]
 
 
 def configured(file: str, options: list[str]) -> CfgNode:
-    """The configuration of a YAML file (the released ones load as they are) and overrides."""
+    """Load the configuration of a YAML file (released ones load unchanged), with overrides."""
     cfg = get_cfg()
     add_ifc_config(cfg)
     cfg.merge_from_file(file)
@@ -338,7 +338,7 @@ def main(arguments: Any) -> Any:
 
 if __name__ == "__main__":
     parser = default_argument_parser()
-    parser.add_argument("--data", default="datasets", help="the folder of the public data sets")
+    parser.add_argument("--data", default="datasets", help="directory of the public data sets")
     given = parser.parse_args()
     launch(
         main,

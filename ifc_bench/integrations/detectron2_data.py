@@ -1,4 +1,4 @@
-"""Our data sets in detectron2's catalogue, and the mapper from a video to a clip."""
+"""Registers our data sets in detectron2's catalogue, and maps a video to a clip."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ _SHORT = {
 
 
 def register_videos(name: str, annotations: Path, images: Path) -> None:
-    """Make a set in the YouTube-VIS or COCO format known to detectron2 as `name`.
+    """Register a data set in the YouTube-VIS or COCO format in detectron2 as `name`.
 
-    Its dicts are videos as the released code has them: `file_names`, and `annotations` with one
+    Its dicts are videos in the released code's format: `file_names`, and `annotations` with one
     list for each frame. Classes are contiguous from 0 in the order of category ids.
     """
     DatasetCatalog.register(name, lambda: video_dicts(annotations, images))
@@ -38,7 +38,7 @@ def register_videos(name: str, annotations: Path, images: Path) -> None:
 
 
 def register_all(root: Path) -> list[str]:
-    """Register every public set found under `root` as `ytvis_2019_train`, `ovis_val` and so on."""
+    """Register every public data set under `root` as `ytvis_2019_train`, `ovis_val` and so on."""
     names = []
     for name in LAYOUTS.keys() & _SHORT.keys():
         try:
@@ -53,7 +53,7 @@ def register_all(root: Path) -> list[str]:
 
 
 def video_dicts(annotations: Path, images: Path) -> list[dict[str, Any]]:
-    """The videos of an annotation file, in detectron2's style."""
+    """Read the videos of an annotation file as detectron2 dicts."""
     instances = read_instances(annotations, unannotated=True)
     contiguous = {c: i for i, c in enumerate(sorted(c.id for c in instances.categories))}
     videos = {
@@ -86,9 +86,9 @@ def video_dicts(annotations: Path, images: Path) -> list[dict[str, Any]]:
 
 
 class ClipMapper:
-    """From a video's dict to what the model takes.
+    """Maps a video's dict to an input of the model.
 
-    In training T frames from around a key frame, all augmented alike; in testing every frame.
+    In training, T frames around a key frame, all augmented alike; in testing, every frame.
     """
 
     def __init__(self, cfg: Any, is_train: bool) -> None:
@@ -113,7 +113,7 @@ class ClipMapper:
         return {**kept, "image": images, **({"instances": instances} if self.is_train else {})}
 
     def _draw(self, length: int) -> list[int]:
-        """A key frame and T - 1 others around it, in order of time."""
+        """Draw a key frame and T - 1 others around it, in temporal order."""
         key = int(np.random.randint(length))
         near = range(max(0, key - self.range), min(length, key + self.range + 1))
         others = [i for i in near if i != key] or [key]
@@ -130,7 +130,7 @@ def _instances(
     change: Any,
     size: tuple[int, int],
 ) -> Instances:
-    """One row for each instance of the clip, in one order for all its frames."""
+    """Build Instances with one row for each instance, in the same order for all frames."""
     masks = torch.zeros(len(ids), *size, dtype=torch.bool)
     rows = {number: row for row, number in enumerate(ids)}
     for annotation in annotations:
@@ -145,7 +145,7 @@ def _instances(
 
 
 def _augmentations(cfg: Any, is_train: bool) -> list[Any]:
-    """Crop, resize and flip as the released configurations name them; one draw holds for a clip."""
+    """Build crop, resize and flip as in the released configurations; one draw for each clip."""
     if not is_train:
         return [T.ResizeShortestEdge(cfg.INPUT.MIN_SIZE_TEST, cfg.INPUT.MAX_SIZE_TEST, "choice")]
     if cfg.INPUT.AUGMENTATIONS:

@@ -1,1 +1,1 @@
-"""The network: a pure map from a clip to predictions. Nothing here keeps state between clips."""
+"""The network: a pure function from a clip to predictions, without state between clips."""

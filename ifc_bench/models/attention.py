@@ -1,8 +1,8 @@
 """Multi-head attention with a named implementation.
 
-"materialised" forms the L x S weights of every head, as everyone did in 2021; the other names are
-torch's scaled-dot-product kernels. A kernel that was asked for and cannot run is an error: a
-silent fallback would measure something other than its name says.
+"materialised" is eager attention: it forms the L x S weights of every head, as was usual in 2021.
+The other names are torch's scaled-dot-product kernels. A requested kernel that cannot run is an
+error, because a silent fallback would measure another kernel.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _BACKENDS = {
 
 @lru_cache
 def require_kernel(kernel: AttentionKernel, device: torch.device, dtype: torch.dtype) -> None:
-    """Raise `UserError` unless `kernel` runs on `device` for `dtype`. Tried on a tiny input."""
+    """Raise `UserError` unless `kernel` runs on `device` for `dtype`; tested on a tiny input."""
     if kernel == "materialised":
         return
     probe = torch.zeros(1, 1, 8, 8, device=device, dtype=dtype)
@@ -41,7 +41,7 @@ def require_kernel(kernel: AttentionKernel, device: torch.device, dtype: torch.d
 
 
 class MultiHeadAttention(nn.Module):
-    """Attention of `heads` heads over the last but one dimension.
+    """Attention with `heads` heads over the second to last dimension.
 
     The query, key and value projections are one matrix of shape [3C, C], in that order.
     """
@@ -49,7 +49,7 @@ class MultiHeadAttention(nn.Module):
     def __init__(self, width: int, heads: int, dropout: float, kernel: AttentionKernel) -> None:
         super().__init__()
         if width % heads:
-            raise UserError(f"model.width: {width} is no multiple of model.heads = {heads}")
+            raise UserError(f"model.width: {width} is not a multiple of model.heads = {heads}")
         self.heads, self.dropout, self.kernel = heads, dropout, kernel
         self.in_weight = nn.Parameter(torch.empty(3 * width, width))
         self.in_bias = nn.Parameter(torch.zeros(3 * width))
@@ -63,7 +63,7 @@ class MultiHeadAttention(nn.Module):
     ) -> Tensor:
         """Attend from `query` [B, L, C] to `key` and `value` [B, S, C].
 
-        `padding` [B, S] is True where a key is padding and must not be seen. Returns [B, L, C].
+        `padding` [B, S] is True where a key is padding, which is masked out. Returns [B, L, C].
         """
         q, k, v = (self._split(x) for x in self._project(query, key, value))
         mask = None if padding is None else ~padding[:, None, None, :]
@@ -72,7 +72,7 @@ class MultiHeadAttention(nn.Module):
         return self.out(mixed.transpose(1, 2).flatten(2))
 
     def _project(self, query: Tensor, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """The three projections; inputs that are the same tensor share one matrix product."""
+        """Project query, key and value; inputs that are the same tensor share one matmul."""
         width = query.shape[-1]
         if query is key and key is value:
             q, k, v = F.linear(query, self.in_weight, self.in_bias).chunk(3, -1)
@@ -88,7 +88,7 @@ class MultiHeadAttention(nn.Module):
         return q, k, v
 
     def _split(self, x: Tensor) -> Tensor:
-        """[B, L, C] -> [B, heads, L, C / heads]."""
+        """Reshape [B, L, C] to [B, heads, L, C / heads]."""
         return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)
 
     def _materialised(self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:

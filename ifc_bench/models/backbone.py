@@ -1,4 +1,4 @@
-"""Backbones: each frame alone, features at three strides, fine to coarse. Here: the small one."""
+"""Backbones: per-frame features at three strides, fine to coarse. This file has the small one."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ _STD = (58.395, 57.12, 57.375)
 
 
 class FeatureExtractor(nn.Module):
-    """Maps normalised frames [F, 3, H, W] to maps at `strides`, fine to coarse.
+    """Maps normalised frames [F, 3, H, W] to feature maps at `strides`, fine to coarse.
 
-    `channels` are those of the maps, in the same order.
+    `channels` are the channels of the feature maps, in the same order.
     """
 
     channels: tuple[int, ...]
@@ -34,7 +34,7 @@ class FeatureExtractor(nn.Module):
         self.register_buffer("std", std, persistent=False)
 
     def normalise(self, frames: Tensor) -> Tensor:
-        """RGB frames [..., 3, H, W] in 0..255, any dtype, as the weights expect them."""
+        """Normalise RGB frames [..., 3, H, W] in 0..255, any dtype, as the weights expect."""
         if self.bgr:
             frames = frames.flip(-3)
         return (frames.to(self.mean.dtype) - self.mean) / self.std
@@ -63,8 +63,8 @@ class ResidualBlock(nn.Module):
 class SmallNet(FeatureExtractor):
     """A stem at stride 2 and two residual blocks at each of strides 4 and 8.
 
-    Every stage also sees the coordinates of its cells (as in CoordConv), so that mask features can
-    tell identical instances apart by place. All variants share it.
+    Every stage also gets the coordinates of its cells (as in CoordConv), so that mask features can
+    distinguish identical instances by position. All variants share it.
     """
 
     def __init__(self, config: SmallBackbone) -> None:
@@ -90,7 +90,7 @@ class SmallNet(FeatureExtractor):
 
 
 def _with_coordinates(x: Tensor) -> Tensor:
-    """[F, C, H, W] -> [F, C + 2, H, W]: row and column of each cell, in -1..1."""
+    """Append row and column of each cell, in -1..1: [F, C, H, W] -> [F, C + 2, H, W]."""
     axes = [torch.linspace(-1, 1, size, device=x.device, dtype=x.dtype) for size in x.shape[-2:]]
     grid = torch.stack(torch.meshgrid(*axes, indexing="ij"))
     return torch.cat((x, grid.expand(x.shape[0], -1, -1, -1)), 1)

@@ -1,4 +1,4 @@
-"""Boxes of instances over a clip, for box-based matching alone (paper, Table 2(c))."""
+"""Boxes of instances over a clip, only for box-based matching (paper, Table 2(c))."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from torch import Tensor
 
 
 def overlap_and_distance(boxes: Tensor, wanted: Tensor) -> tuple[Tensor, Tensor]:
-    """Generalised IoU and L1 distance of paired tubes of boxes.
+    """Compute generalised IoU and L1 distance of paired tubes of boxes.
 
-    Both are [P, T, 4], centre, width and height as fractions of the frame. Frames where the wanted
-    instance is not visible (a box of no size) do not count. Returns two tensors [P], the means
-    over visible frames; 0 where there is none.
+    Both are [P, T, 4], centre, width and height as fractions of the frame. Frames in which the
+    `wanted` instance is not visible (an empty box) are ignored. Returns two tensors [P], the means
+    over visible frames; 0 without visible frames.
     """
-    from torchvision.ops import box_convert, generalized_box_iou_loss  # a second to import
+    from torchvision.ops import box_convert, generalized_box_iou_loss  # takes a second to import
 
     visible = wanted[..., 2:].prod(-1) > 0
     count = visible.sum(1).clamp(min=1)

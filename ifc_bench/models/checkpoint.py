@@ -1,4 +1,4 @@
-"""Loads checkpoints of the authors' released code into our model. Needs no detectron2."""
+"""Loads checkpoints of the authors' released code into our model, without detectron2."""
 
 from __future__ import annotations
 
@@ -48,11 +48,11 @@ _LAYER_PARTS = {
 }
 _CLASSES = "detr.class_embed.layers.1.weight"
 _MOST_LAYERS = 64
-_IGNORED = frozenset({"criterion.empty_weight"})  # a constant of the loss, no weight
+_IGNORED = frozenset({"criterion.empty_weight"})  # a constant of the loss, not a weight
 
 
 def released_name(key: str) -> str:
-    """The released code's name of our parameter `key`."""
+    """Return the released code's name of our parameter `key`."""
     if key.startswith("backbone.body."):
         return _BACKBONE + detectron2_name(key.removeprefix("backbone.body."))
     if level := re.fullmatch(r"heads\.spatial\.(smooth|norms|laterals)\.(\d)\.(\w+)", key):
@@ -71,18 +71,18 @@ def load_released_checkpoint(
     source: str | Path | Mapping[str, Tensor],
     convention: Literal["torchvision", "msra"] | None = None,
 ) -> IFC:
-    """Our IFC in evaluation mode with the weights of a released checkpoint.
+    """Load a released checkpoint into our IFC, in evaluation mode.
 
     Args:
-        source: a file that `torch.save` wrote, with the state dict itself or under "model"; a
-            `.pkl` of arrays; or a state dict. The configuration (ResNet-50 or -101, M, Q, K,
-            widths, layers) is inferred from its shapes; 8 heads are the released configuration's.
-        convention: where the backbone strides and what pixels it reads, which no shape tells.
-            None: as the released configurations have it, torchvision's for ResNet-50 and MSRA's
-            for ResNet-101.
+        source: a file written by `torch.save`, with the state dict at the top level or under
+            "model"; a `.pkl` of arrays; or a state dict. The configuration (ResNet-50 or -101, M,
+            Q, K, widths, layers) is inferred from its shapes; the 8 heads are the released ones.
+        convention: the backbone's strided layers and pixel format, which shapes do not determine.
+            None: as in the released configurations, torchvision's for ResNet-50 and MSRA's for
+            ResNet-101.
 
     Raises:
-        UserError: where a key is missing, left over, of another shape or not finite; it is named.
+        UserError: if a key is missing, unexpected, of another shape or not finite; it is named.
     """
     where, released = _read(source)
     config = _infer(released, where, convention)
@@ -90,7 +90,7 @@ def load_released_checkpoint(
     names = {key: released_name(key) for key in expected}
     weights = {key: fitting(released, name, expected[key], where) for key, name in names.items()}
     for key in sorted(released.keys() - set(names.values()) - _IGNORED):
-        raise UserError(f"{where}: {key[:80]}: left over; no part of the model takes it")
+        raise UserError(f"{where}: {key[:80]}: unexpected key; the model has no such parameter")
     model = build_model(config)
     model.load_state_dict(weights)
     return model.eval()
@@ -98,12 +98,12 @@ def load_released_checkpoint(
 
 @dataclass(frozen=True)
 class Start:
-    """What became of a checkpoint that a model was started from.
+    """Result of loading a checkpoint as initial weights.
 
     Attributes:
-        loaded: our parameters that were filled.
+        loaded: our parameters that were loaded.
         new: our parameters that the checkpoint does not have, or has in another shape.
-        unused: the checkpoint's entries that nothing took.
+        unused: the checkpoint's entries that were not loaded.
     """
 
     loaded: tuple[str, ...]
@@ -112,10 +112,10 @@ class Start:
 
 
 def start_from_released(model: IFC, source: str | Path | Mapping[str, Tensor]) -> Start:
-    """Fill any variant with what fits of a released IFC checkpoint; the rest stays as it was.
+    """Load the matching parameters of a released IFC checkpoint into any variant.
 
     Raises:
-        UserError: where nothing fits, what fits is not finite, or the file is no checkpoint.
+        UserError: if no parameter matches, a match is not finite, or the file is not a checkpoint.
     """
     where, released = _read(source)
     expected = model.state_dict()
@@ -126,7 +126,7 @@ def start_from_released(model: IFC, source: str | Path | Mapping[str, Tensor]) -
         if name in released and released[name].shape == expected[key].shape
     }
     if not fits:
-        raise UserError(f"{where}: no entry fits the model; is this a checkpoint of IFC?")
+        raise UserError(f"{where}: no entry matches the model; is this a checkpoint of IFC?")
     model.load_state_dict(fits, strict=False)
     taken = {names[key] for key in fits} | _IGNORED
     return Start(
@@ -143,7 +143,7 @@ def _read(source: str | Path | Mapping[str, Tensor]) -> tuple[str, Mapping[str, 
 
 
 def _expected(config: ModelConfig, where: str) -> dict[str, Tensor]:
-    """The state of such a model without its numbers: a file's word alone costs no memory."""
+    """Build the state dict on the meta device: a size claimed by a file must not cost memory."""
     try:
         with torch.device("meta"):
             return build_model(config).state_dict()
@@ -154,7 +154,7 @@ def _expected(config: ModelConfig, where: str) -> dict[str, Tensor]:
 def _infer(
     released: Mapping[str, Tensor], where: str, convention: Literal["torchvision", "msra"] | None
 ) -> ModelConfig:
-    """The configuration behind the shapes."""
+    """Infer the configuration from the shapes."""
 
     def sizes(key: str) -> tuple[int, int]:
         if key not in released:
@@ -172,7 +172,7 @@ def _infer(
         )
     rows, _ = sizes(_CLASSES)
     if rows < 2:
-        raise UserError(f"{where}: {_CLASSES}: has 1 row, expected one a class and one for none")
+        raise UserError(f"{where}: {_CLASSES}: has 1 row, expected one per class and one for none")
     deep = blocks == 23
     return ModelConfig(
         classes=rows - 1,
@@ -190,7 +190,7 @@ def _infer(
 
 
 def _count(released: Mapping[str, Tensor], prefix: str, where: str) -> int:
-    """How many layers follow each other from 0; a number after a gap is no layer."""
+    """Count the layers numbered consecutively from 0; entries after a gap are not layers."""
     pattern = re.compile(rf"^{re.escape(prefix)}\.(\d{{1,3}})\.")
     numbers = {int(found[1]) for key in released if (found := pattern.match(key))}
     count = next(n for n in range(len(numbers) + 1) if n not in numbers)

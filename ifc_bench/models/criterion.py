@@ -1,4 +1,4 @@
-"""The training loss: classes, focal and DICE on every decoder layer (paper, Section 3.2)."""
+"""Training loss: class, focal and DICE loss on every decoder layer (paper, Section 3.2)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Average = Callable[[Tensor], Tensor]
 
 
 def loss_names(config: LossConfig) -> tuple[str, ...]:
-    """The names of the parts that `losses` gives."""
+    """Return the names of the loss terms that `losses` returns."""
     boxes = ("box_l1", "box_giou") if config.matching == "boxes" else ()
     return ("classes", "focal", "dice", *boxes)
 
@@ -29,14 +29,14 @@ def losses(
     average: Average = lambda value: value,
     assign: Assign = hungarian,
 ) -> dict[str, Tensor]:
-    """Weighted losses, summed over decoder layers, in float32.
+    """Compute the weighted losses, summed over decoder layers, in float32.
 
     Masks are compared at the targets' stride, to which predicted logits are upsampled bilinearly.
     Mask and box losses are normalised by the number of instances in the batch (at least 1), the
     class loss by its weights. `average` takes the mean of a tensor over all processes; with it
-    both normalisers are those of the whole batch, so that averaged gradients are those of one
-    process. (The released code takes the class loss's weights in each process alone.)
-    `assign` gives pairs of queries and instances from their similarities.
+    both normalisers are those of the whole batch, so that averaged gradients equal those of one
+    process. (The released code normalises the class loss in each process alone.)
+    `assign` returns pairs of queries and instances from their similarities.
 
     Returns:
         Scalars by `loss_names`; their sum is the loss.
@@ -84,7 +84,7 @@ def _pairs(
     config: LossConfig,
     assign: Assign,
 ) -> list[tuple[Tensor, Tensor]]:
-    """Matched queries and instances of every clip."""
+    """Match queries with instances in every clip."""
     if config.matching == "masks":
         return [
             match(probabilities[index], masks[index], target, config.match_dice, assign)
@@ -100,7 +100,7 @@ def _pairs(
 def _paired_boxes(
     prediction: Prediction, targets: list[Target], pairs: list[tuple[Tensor, Tensor]]
 ) -> tuple[Tensor, Tensor]:
-    """Generalised IoU and L1 distance of all matched pairs."""
+    """Compute generalised IoU and L1 distance of all matched pairs."""
     assert prediction.boxes is not None
     found, wanted = [], []
     for index, (target, (queries, instances)) in enumerate(zip(targets, pairs, strict=True)):
@@ -111,7 +111,7 @@ def _paired_boxes(
 
 
 def _class_loss(logits: Tensor, wanted: Tensor, config: LossConfig, average: Average) -> Tensor:
-    """Cross-entropy with "no object" at its weight, over the sum of weights."""
+    """Compute cross-entropy with a weight for "no object", divided by the sum of weights."""
     weight = torch.ones(logits.shape[-1], device=logits.device, dtype=logits.dtype)
     weight[-1] = config.no_object
     total = F.cross_entropy(logits.transpose(1, 2), wanted, weight, reduction="sum")
@@ -119,7 +119,7 @@ def _class_loss(logits: Tensor, wanted: Tensor, config: LossConfig, average: Ave
 
 
 def _at_size(masks: Tensor, size: torch.Size) -> Tensor:
-    """Mask logits [B, Q, T, h, w] resized bilinearly to `size`."""
+    """Resize mask logits [B, Q, T, h, w] bilinearly to `size`."""
     if masks.shape[-2:] == size:
         return masks
     resized = F.interpolate(masks.flatten(1, 2), size=size, mode="bilinear", align_corners=False)
@@ -127,7 +127,7 @@ def _at_size(masks: Tensor, size: torch.Size) -> Tensor:
 
 
 def _focal(logits: Tensor, targets: Tensor, config: LossConfig) -> Tensor:
-    """Sigmoid focal loss, the mean over the pixels of a tube, summed over tubes."""
+    """Compute the sigmoid focal loss, averaged over the pixels of a tube, summed over tubes."""
     probability = logits.sigmoid()
     entropy = F.binary_cross_entropy_with_logits(logits, targets, reduction="none")
     hit = probability * targets + (1 - probability) * (1 - targets)
@@ -136,7 +136,7 @@ def _focal(logits: Tensor, targets: Tensor, config: LossConfig) -> Tensor:
 
 
 def _dice_loss(logits: Tensor, targets: Tensor) -> Tensor:
-    """1 - smoothed DICE of matched tubes, summed."""
+    """Compute 1 - smoothed DICE of matched tubes, summed."""
     probability = logits.sigmoid()
     overlap = (probability * targets).sum(1)
     return (1 - (2 * overlap + 1) / (probability.sum(1) + targets.sum(1) + 1)).sum()

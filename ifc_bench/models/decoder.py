@@ -1,4 +1,4 @@
-"""The clip decoder: Q learned queries, one instance each for a whole clip (paper, Section 3.1)."""
+"""Clip decoder: Q learned queries, each for one instance in the whole clip (paper, Section 3.1)."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from ifc_bench.models.encoder import FeedForward
 
 
 class DecoderLayer(nn.Module):
-    """Post-norm: self-attention among queries, attention to the clip, feed-forward.
+    """Post-norm layer: self-attention of queries, cross-attention to the clip, feed-forward.
 
     Unified: a query attends to the tokens of all frames at once. Decomposed (`per_frame`): it
-    attends to each frame's tokens apart, and its T per-frame embeddings are joined by a softmax
-    over time of a learned score. With T = 1 the two are the same function.
+    attends to each frame's tokens separately, and its T per-frame embeddings are averaged with
+    weights from a softmax over time of a learned score. With T = 1 both are the same function.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class DecoderLayer(nn.Module):
 
 
 class Decoder(nn.Module):
-    """ND layers over frame and memory tokens; every layer's output is returned, normalised."""
+    """ND layers over frame and memory tokens; returns every layer's output, layer-normalised."""
 
     def __init__(self, layers: list[DecoderLayer], queries: int, width: int) -> None:
         super().__init__()
@@ -81,7 +81,7 @@ class Decoder(nn.Module):
         self.query_positions = nn.Parameter(torch.randn(queries, width))
 
     def forward(self, tokens: Tensor, positions: Tensor, padding: Tensor | None) -> list[Tensor]:
-        """Read a clip's `tokens` [B, T, N + M, C]; returns ND embeddings [B, Q, C]."""
+        """Decode a clip's `tokens` [B, T, N + M, C]; returns ND embeddings [B, Q, C]."""
         query_positions = self.query_positions.expand(tokens.shape[0], -1, -1)
         queries = torch.zeros_like(query_positions)
         outputs = []

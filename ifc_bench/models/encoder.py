@@ -1,4 +1,4 @@
-"""The transformer layer that every communication module is made of."""
+"""Transformer layer used in every communication module."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class EncoderLayer(nn.Module):
     ) -> Tensor:
         """Mix `tokens` [B, L, C]; `positions` [B, L, C] are added to queries and keys only.
 
-        `padding` [B, L] is True at tokens that must not be seen. Returns [B, L, C].
+        `padding` [B, L] is True at tokens that are masked out. Returns [B, L, C].
         """
         placed = tokens if positions is None else tokens + positions
         mixed = self.attention(placed, placed, tokens, padding)

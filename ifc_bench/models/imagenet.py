@@ -6,9 +6,8 @@
 | `.pkl` | detectron2 (`torchvision/R-50.pkl`) | `res2.0.conv1.weight`, `res2.0.conv1.norm.weight` |
 | `.pkl` | Caffe2 (`MSRA/R-101.pkl`) | `res2_0_branch2a_w`, `res2_0_branch2a_bn_s` |
 
-A `.pkl` is read by an unpickler that makes arrays and plain containers and nothing else. Of any
-file only dense tensors are taken that lie in it whole, so that it cannot ask for more memory than
-it has bytes.
+A `.pkl` is read by an unpickler that creates only arrays and plain containers. Only dense tensors
+that are completely in the file are read, so that a file cannot request more memory than its size.
 """
 
 from __future__ import annotations
@@ -45,7 +44,7 @@ _ARRAY_PARTS = {
 
 
 def detectron2_name(key: str) -> str:
-    """detectron2's name of a parameter of torchvision's ResNet."""
+    """Return detectron2's name of a parameter of torchvision's ResNet."""
     if block := _BLOCK.fullmatch(key):
         stage, index, part, number, leaf = block.groups()
         prefix = f"res{int(stage) + 1}.{index}."
@@ -58,7 +57,7 @@ def detectron2_name(key: str) -> str:
 
 
 def caffe2_name(key: str) -> str:
-    """Caffe2's name of a parameter of torchvision's ResNet; its batch norm is folded into two."""
+    """Return Caffe2's name of a torchvision ResNet parameter; batch norm is only scale and bias."""
     if block := _BLOCK.fullmatch(key):
         stage, index, part, number, leaf = block.groups()
         shortcut = part == "downsample."
@@ -77,15 +76,15 @@ def _caffe2_leaf(norm: bool, leaf: str) -> str:
 
 
 def load_imagenet_weights(backbone: ResNet, path: Path) -> None:
-    """Fill `backbone` from a file of torchvision, detectron2 or MSRA.
+    """Load a file of torchvision, detectron2 or MSRA into `backbone`.
 
     Raises:
-        UserError: where a key is missing or of another shape, or the file is none of the three.
+        UserError: if a key is missing or of another shape, or the file has none of these formats.
     """
     weights = read_weights(path)
     expected = backbone.body.state_dict()
     name = _naming(weights, path)
-    folded = name is caffe2_name  # identity statistics; the epsilon is added again when they run
+    folded = name is caffe2_name  # identity statistics; the forward pass adds the epsilon again
     filled = {}
     for key, tensor in expected.items():
         if folded and key.endswith("running_mean"):
@@ -98,10 +97,10 @@ def load_imagenet_weights(backbone: ResNet, path: Path) -> None:
 
 
 def fitting(weights: Mapping[str, Tensor], key: str, wanted: Tensor, where: object) -> Tensor:
-    """`weights[key]`, which must be there, finite, and of the shape of `wanted`.
+    """Return `weights[key]`, which must exist, be finite, and have the shape of `wanted`.
 
     Raises:
-        UserError: where it is not.
+        UserError: if it does not.
     """
     if key not in weights:
         raise UserError(f"{where}: {key}: missing; the file has no entry for it")
@@ -111,10 +110,10 @@ def fitting(weights: Mapping[str, Tensor], key: str, wanted: Tensor, where: obje
             f"{where}: {key}: has shape {list(found.shape)}, the model needs {list(wanted.shape)}"
         )
     if not found.is_floating_point():
-        raise UserError(f"{where}: {key}: holds {found.dtype}, expected floating-point weights")
+        raise UserError(f"{where}: {key}: has {found.dtype}, expected floating-point weights")
     found = found.to(wanted.dtype)
     if not torch.isfinite(found).all():
-        raise UserError(f"{where}: {key}: holds numbers that are not finite; the file is damaged")
+        raise UserError(f"{where}: {key}: has numbers that are not finite; the file is damaged")
     return found
 
 
@@ -133,10 +132,10 @@ def _naming(weights: Mapping[str, Tensor], path: Path) -> Callable[[str], str]:
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
-    """All tensors of a `.pth` or `.pkl` file by name; code in either is refused.
+    """Read all tensors of a `.pth` or `.pkl` file, by name; a file with code is refused.
 
     Raises:
-        UserError: where the file is missing, broken or holds anything but arrays.
+        UserError: if the file is missing, damaged or contains anything but arrays.
     """
     try:
         if Path(path).suffix == ".pkl":
@@ -154,17 +153,17 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         reason = "" if isinstance(error, DamagedError) else f"{type(error).__name__}: "
         reason += " ".join(str(error).split())[:100]
         raise UserError(
-            f"{path}: not a file of tensors alone, or damaged ({reason}); fetch it again: nothing "
-            "else is read from outside"
+            f"{path}: not a file of tensors only, or damaged ({reason}); download it again: only "
+            "tensors are read"
         ) from error
     return tensors(content, path)
 
 
 def tensors(content: Any, path: object) -> dict[str, Tensor]:
-    """The state dict in `content`, or under "model" or "blobs".
+    """Return the state dict in `content`, at the top level or under "model" or "blobs".
 
     Raises:
-        UserError: where it is none, or an entry is no dense tensor with all its numbers.
+        UserError: if there is no state dict, or an entry is not a dense tensor with all its data.
     """
     for key in ("model", "blobs"):
         if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
@@ -174,17 +173,17 @@ def tensors(content: Any, path: object) -> dict[str, Tensor]:
     found = {}
     for key, value in content.items():
         if not isinstance(key, str):
-            raise UserError(f"{path}: key {str(key)[:60]}: is no name of a parameter")
+            raise UserError(f"{path}: key {str(key)[:60]}: is not a parameter name")
         tensor = _tensor(value, f"{path}: {key[:60]}")
         if tensor is not None:
             found[key] = tensor
     if not found:
-        raise UserError(f"{path}: holds no tensor; expected a state dict, or one under 'model'")
+        raise UserError(f"{path}: has no tensor; expected a state dict, or one under 'model'")
     return found
 
 
 def _tensor(value: object, where: str) -> Tensor | None:
-    """A tensor of the state dict; None for a number or a text beside them."""
+    """Convert an entry of the state dict to a tensor; None for a number or a string."""
     if isinstance(value, np.ndarray) and value.dtype.kind in "fiub":
         value = _from_array(value, where)
     if isinstance(value, Tensor):
@@ -200,25 +199,25 @@ def _from_array(array: NDArray[Any], where: str) -> Tensor:
     try:
         return torch.from_numpy(array.astype(array.dtype.newbyteorder("=")))
     except TypeError:
-        raise UserError(f"{where}: holds {array.dtype}, which torch does not have") from None
+        raise UserError(f"{where}: has {array.dtype}, which torch does not support") from None
 
 
 class _ArrayUnpickler(pickle._Unpickler):
-    """Makes numpy arrays and plain containers; everything else is refused.
+    """Creates numpy arrays and plain containers; refuses everything else.
 
-    It is Python's own and not the one in C, which makes room for any index that a file names.
+    Based on the Python implementation: the C one allocates memory for any index in a file.
     """
 
     def find_class(self, module: str, name: str) -> Any:
         if name == "_reconstruct" and module in ("numpy.core.multiarray", "numpy._core.multiarray"):
             return _empty_array
         if (module, name) == ("numpy", "ndarray"):
-            return name  # every array names its class; nobody may call it
+            return name  # every array names its class, which is never called
         if (module, name) in _ARRAY_PARTS:
             return super().find_class(module, name)
-        raise pickle.UnpicklingError(f"{module[:30]}.{name[:30]} is no array")
+        raise pickle.UnpicklingError(f"{module[:30]}.{name[:30]} is not an array")
 
 
 def _empty_array(kind: object, shape: object, code: object) -> NDArray[Any]:
-    """An array that its state will fill; what the file says of its size comes with the bytes."""
+    """Create an empty array; its state sets the size later, together with the data."""
     return np.empty(0, np.int8)

@@ -1,4 +1,4 @@
-"""Looking inside the network: what memory tokens attend to, and what the parts are."""
+"""Inspection of the network: attention of memory tokens, and the list of its parts."""
 
 from __future__ import annotations
 
@@ -19,26 +19,26 @@ from ifc_bench.models.ifc import IFC
 
 
 def memory_attention(model: IFC, clip: Tensor, block: int = -1) -> Tensor:
-    """What each memory token of a clip attends to in its own frame (paper, Figure 2).
+    """Compute the attention of each memory token to the tokens of its frame (paper, Figure 2).
 
     Args:
         model: an IFC with memory tokens.
         clip: RGB in 0..255, [T, 3, H, W].
-        block: which Encode-Receive layer; the last by default.
+        block: index of the Encode-Receive layer; the last by default.
 
     Returns:
-        Attention weights [T, M, h, w] at the tokens' stride, means over heads, scaled so that those
-        on frame tokens sum to 1 for each memory token and frame.
+        Attention weights [T, M, h, w] at the tokens' stride, averaged over heads, scaled to sum to
+        1 over the frame tokens for each memory token and frame.
 
     Raises:
-        UserError: where the model has no memory tokens, or `block` is none of its layers.
+        UserError: if the model has no memory tokens, or no layer `block`.
     """
     tokens = model.memory.shape[0]
     layers = len(model.communication.spatial)
     if not tokens:
-        raise UserError("the model has no memory tokens, so there is no attention of theirs")
+        raise UserError("the model has no memory tokens, so there is no attention to draw")
     if not -layers <= block < layers:
-        raise UserError(f"--block: {block} is none of the {layers} Encode-Receive layers, 0 first")
+        raise UserError(f"--block: {block} does not exist; the {layers} layers count from 0")
     layer = model.communication.spatial[block]
     assert isinstance(layer, EncoderLayer)
     attention = layer.attention
@@ -54,12 +54,12 @@ def memory_attention(model: IFC, clip: Tensor, block: int = -1) -> Tensor:
             model.decode([m[None] for m in maps])
     finally:
         handle.remove()
-    found = seen[0][..., :-tokens]  # [T, M, N]: the memory tokens stand last
+    found = seen[0][..., :-tokens]  # [T, M, N]: the memory tokens are last
     return (found / found.sum(-1, keepdim=True)).unflatten(-1, maps[-1].shape[-2:])
 
 
 def _weights(attention: MultiHeadAttention, query: Tensor, key: Tensor, queries: int) -> Tensor:
-    """The weights [B, L, S] of the last `queries` tokens of `query`, means over heads."""
+    """Compute weights [B, L, S] of the last `queries` tokens of `query`, averaged over heads."""
     width = query.shape[-1]
     weight, bias = attention.in_weight[: 2 * width], attention.in_bias[: 2 * width]
     q = F.linear(query[:, -queries:], weight[:width], bias[:width])
@@ -69,10 +69,10 @@ def _weights(attention: MultiHeadAttention, query: Tensor, key: Tensor, queries:
 
 
 def foreground_share(attention: Tensor, foreground: Tensor) -> Tensor:
-    """How much of each memory token's attention lies on instances, over a whole clip.
+    """Compute the share of each memory token's attention on instances, over a whole clip.
 
-    `attention` is [T, M, h, w] and `foreground` bool [T, H, W]; returns M fractions in 0..1. An
-    attention that looks nowhere in particular gives the instances' share of the area.
+    `attention` is [T, M, h, w] and `foreground` bool [T, H, W]; returns M fractions in 0..1.
+    Uniform attention gives the instances' share of the area.
     """
     height, width = attention.shape[-2:]
     cover = F.adaptive_avg_pool2d(foreground[:, None].float(), (height, width))
@@ -80,9 +80,9 @@ def foreground_share(attention: Tensor, foreground: Tensor) -> Tensor:
 
 
 def predicted_foreground(model: IFC, clip: Tensor, threshold: float = 0.3) -> Tensor:
-    """Pixels bool [T, h, w], at the mask stride, of any instance found in `clip` [T, 3, H, W].
+    """Predict the pixels, bool [T, h, w] at the mask stride, of any instance in a clip.
 
-    An instance counts from a class probability of `threshold`.
+    `clip` is [T, 3, H, W]. `threshold` is the minimum class probability of an instance.
     """
     with torch.no_grad():
         found = model(clip[None])
@@ -92,9 +92,9 @@ def predicted_foreground(model: IFC, clip: Tensor, threshold: float = 0.3) -> Te
 
 @dataclass(frozen=True)
 class Part:
-    """A module of the network: its parameters, and the shape of what it gives.
+    """A module of the network: number of parameters, and shape of its output.
 
-    `block` is the encoder block that it belongs to, from 0; None outside the encoder.
+    `block` is the index of its encoder block, from 0; None outside the encoder.
     """
 
     name: str
@@ -104,10 +104,11 @@ class Part:
 
 
 def parts(model: ModelConfig, frames: int, height: int, width: int) -> list[Part]:
-    """The parts of the network in the order in which they run, for one clip (paper, Figure 3).
+    """List the parts of the network in the order in which they run, for one clip (paper, Figure 3).
 
-    Built and run on the meta device: neither memory nor time. Shapes are of T frames, or of one
-    clip for the decoder and its heads. The learned memory tokens (and their positions) stand last.
+    The network runs on the meta device, which takes almost no memory or time. Shapes are of T
+    frames, or of one clip for the decoder and its heads. The learned memory tokens (and their
+    positions) are last.
     """
     found: list[Part] = []
     with torch.device("meta"), torch.no_grad():
@@ -121,7 +122,7 @@ def parts(model: ModelConfig, frames: int, height: int, width: int) -> list[Part
 
 
 def _named_parts(network: IFC) -> list[tuple[str, int | None, nn.Module]]:
-    """Modules that a reader of the paper knows, with its names for them."""
+    """Return the modules that the paper names, with the paper's names."""
     heads = network.heads
     return [
         ("backbone", None, network.backbone),
@@ -135,7 +136,7 @@ def _named_parts(network: IFC) -> list[tuple[str, int | None, nn.Module]]:
 
 
 def _layers(communication: Communication) -> list[tuple[str, int | None, nn.Module]]:
-    """The encoder's layers: in their own names those of the paper, else what they join."""
+    """Return the encoder's layers, named as in the paper, or by the tokens they join."""
     within = "over all frames" if communication.joined == (1, 2) else "within frames"
     across = {"temporal": "across frames", "gather": "Gather-Communicate"}
     if getattr(communication, "gather", None):
@@ -150,7 +151,7 @@ def _layers(communication: Communication) -> list[tuple[str, int | None, nn.Modu
 def _noting(
     found: list[Part], name: str, block: int | None
 ) -> Callable[[nn.Module, object, object], None]:
-    """A forward hook that adds a part to `found`."""
+    """Create a forward hook that appends a part to `found`."""
 
     def note(module: nn.Module, inputs: object, output: object) -> None:
         last = output[-1] if isinstance(output, list) else output

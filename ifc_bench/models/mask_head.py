@@ -10,7 +10,7 @@ from ifc_bench.structures import Prediction
 
 
 class Perceptron(nn.Module):
-    """`layers` linear layers of one width with ReLU between them, and `outputs` at the end."""
+    """MLP of `layers` linear layers of one width with ReLU between them, and `outputs` outputs."""
 
     def __init__(self, width: int, outputs: int, layers: int) -> None:
         super().__init__()
@@ -24,10 +24,10 @@ class Perceptron(nn.Module):
 
 
 class SpatialDecoder(nn.Module):
-    """Carries each frame's tokens up to the mask stride, one lateral backbone map at a time.
+    """Upsamples each frame's tokens to the mask stride, adding one lateral backbone map per level.
 
     3x3 convolution and group norm at each level, ReLU after the last, then a depthwise separable
-    5x5 convolution with a ReLU after each half and no norm. No connection over time.
+    5x5 convolution with a ReLU after each half and no norm. Frames are processed independently.
     """
 
     def __init__(self, width: int, laterals: list[int], groups: int) -> None:
@@ -45,7 +45,7 @@ class SpatialDecoder(nn.Module):
                 nn.init.zeros_(module.bias)
 
     def forward(self, x: Tensor, laterals: list[Tensor]) -> Tensor:
-        """`x` [F, C, h, w] and finer and finer backbone maps; returns [F, C, H, W] of the last."""
+        """Upsample `x` [F, C, h, w] with backbone maps, coarse to fine; returns [F, C, H, W]."""
         x = self.norms[0](self.smooth[0](x))
         levels = zip(self.laterals, laterals, self.smooth[1:], self.norms[1:], strict=True)
         for project, lateral, smooth, norm in levels:
@@ -55,9 +55,9 @@ class SpatialDecoder(nn.Module):
 
 
 class Heads(nn.Module):
-    """Classes from a 2-layer head; masks from a query's C-vector, a dynamic 1x1 convolution.
+    """Class head (2 layers); masks by dynamic 1x1 convolution with each query's C-vector.
 
-    With `box_frames` > 0 a third head gives that many boxes a query (3 layers, as in DETR).
+    With `box_frames` > 0, a third head (3 layers, as in DETR) predicts that many boxes per query.
     """
 
     def __init__(
@@ -71,11 +71,11 @@ class Heads(nn.Module):
         self.locate = Perceptron(width, 4 * box_frames, layers=3) if box_frames else None
 
     def pixels(self, tokens: Tensor, laterals: list[Tensor]) -> Tensor:
-        """Encoded maps [B*T, C, h, w] -> mask features [B*T, C, H, W]."""
+        """Compute mask features [B*T, C, H, W] from encoded maps [B*T, C, h, w]."""
         return self.spatial(tokens, laterals)
 
     def forward(self, embeddings: Tensor, pixels: Tensor) -> Prediction:
-        """The instances of `embeddings` [B, Q, C] on mask features `pixels` [B, T, C, H, W]."""
+        """Predict the instances of `embeddings` [B, Q, C] from `pixels` [B, T, C, H, W]."""
         kernels = self.convolve(embeddings)[:, None]  # [B, 1, Q, C]
         masks = torch.matmul(kernels, pixels.flatten(3))  # [B, T, Q, H*W]
         masks = masks.unflatten(-1, pixels.shape[-2:]).transpose(1, 2)

@@ -1,4 +1,4 @@
-"""Which query answers for which instance: Hungarian matching on similarity (paper, Section 3.2)."""
+"""Hungarian matching of queries with instances, by similarity (paper, Section 3.2)."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ Assign = Callable[[Tensor], tuple[Tensor, Tensor]]
 
 
 def dice(masks: Tensor, targets: Tensor) -> Tensor:
-    """The smoothed DICE of every mask with every target, over the whole clip at once.
+    """Compute the smoothed DICE of every mask with every target, over the whole clip at once.
 
-    `masks` [Q, P] are probabilities, `targets` [I, P] lie in 0..1. Returns [Q, I].
+    `masks` [Q, P] are probabilities, `targets` [I, P] are in 0..1. Returns [Q, I].
     """
     overlap = masks @ targets.T
     return (2 * overlap + 1) / (masks.sum(1)[:, None] + targets.sum(1)[None] + 1)
 
 
 def hungarian(similarity: Tensor) -> tuple[Tensor, Tensor]:
-    """The assignment of highest total `similarity` [Q, I]."""
-    # A loss that is not finite is for the trainer to notice, so NaN must pass through here.
+    """Return the assignment with the highest total `similarity` [Q, I]."""
+    # The trainer detects a loss that is not finite, so NaN must not raise an error here.
     finite = similarity.float().nan_to_num(0.0).cpu().numpy()
     queries, instances = linear_sum_assignment(finite, maximize=True)
     device = similarity.device
@@ -48,7 +48,7 @@ def match(
         mask_logits: [Q, T, h, w] at the target's stride.
         target: the clip's I instances.
         dice_weight: lambda0.
-        assign: gives pairs from similarities [Q, I].
+        assign: returns pairs from similarities [Q, I].
 
     Returns:
         Indices of queries (ascending) and of instances, int64 [min(Q, I)] each.
@@ -69,7 +69,7 @@ def match_boxes(
     config: LossConfig,
     assign: Assign = hungarian,
 ) -> tuple[Tensor, Tensor]:
-    """Maximise p(class) + box_giou * GIoU - box_l1 * L1, means over an instance's visible frames.
+    """Maximise p(class) + box_giou * GIoU - box_l1 * L1, averaged over visible frames.
 
     This is DETR's and VisTR's matching (paper, Table 2(c), "box-based").
 
@@ -78,7 +78,7 @@ def match_boxes(
         boxes: [Q, T, 4], centre, width and height.
         target: the clip's I instances, with boxes.
         config: the weights.
-        assign: gives pairs from similarities [Q, I].
+        assign: returns pairs from similarities [Q, I].
 
     Returns:
         Indices of queries (ascending) and of instances, int64 [min(Q, I)] each.

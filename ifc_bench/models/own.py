@@ -1,8 +1,8 @@
-"""Communication modules of a user's own, found by name: nothing of this package has to change.
+"""Communication modules of the user, resolved by name, without a change to this package.
 
-Naming a module runs no code of it (of a package around it, its `__init__`); building a network with
-it does, as any import would. Only what a person named is imported: a record may come from anywhere,
-and nothing that it names is.
+Resolving a name does not import the module (only the `__init__` of its parent packages); building a
+network does. Only modules named by the user are imported, never those named in a record, because a
+record may come from anyone.
 """
 
 from __future__ import annotations
@@ -33,18 +33,18 @@ _NAMED: set[str] = set()
 
 
 def own_module(source: str, memory_tokens: int = 0) -> OwnModule:
-    """The configuration of "package.module:Class", with the hash of its source as it is now.
+    """Create the configuration of "package.module:Class", with the current hash of its source.
 
     Raises:
-        UserError: where `source` is no such name, Python finds no such module, or the module has no
-            such class.
+        UserError: if `source` does not have this form, Python finds no such module, or the module
+            has no such class.
     """
     try:
         own = OwnModule(source=source, sha256=_digest(source), memory_tokens=memory_tokens)
     except ValidationError as error:
         raise UserError(
-            f"communication: {source[:60]!r} is no package.module:Class with memory tokens of 0 or "
-            "more"
+            f"communication: {source[:60]!r} is not a package.module:Class, or memory tokens are "
+            "negative"
         ) from error
     _refuse_missing(source)
     let_import([source])
@@ -52,52 +52,52 @@ def own_module(source: str, memory_tokens: int = 0) -> OwnModule:
 
 
 def named() -> tuple[str, ...]:
-    """What was named in this process, to be passed on to those that it starts."""
+    """Return the modules named in this process, to pass them on to spawned processes."""
     return tuple(sorted(_NAMED))
 
 
 def let_import(sources: Iterable[str]) -> None:
-    """Let `load_own` import these in this process: a person named them."""
+    """Allow `load_own` to import these modules in this process, because the user named them."""
     _NAMED.update(sources)
 
 
 def load_own(own: OwnModule) -> type[Communication]:
-    """The class that `own` names.
+    """Load the class that `own` names.
 
     Raises:
-        UserError: where nobody named it in this process, it is not there, is no `Communication`, or
-            its code has changed since.
+        UserError: if the user did not name it in this process, it does not exist, it is not a
+            subclass of `Communication`, or its code has changed since.
     """
     if own.source not in _NAMED:
         raise UserError(
-            f"communication: this work has a module of the user's own, {own.source!r}; a record "
-            f"imports nothing, so name it: --own {own.source} (--communication where a command has "
-            "that, own_module in Python)"
+            f"communication: this work uses your module {own.source!r}, which is imported only if "
+            f"you name it: --own {own.source} (--communication if the command has that, own_module "
+            "in Python)"
         )
     from ifc_bench.models.communication import Communication
 
     if _digest(own.source) != own.sha256:
         raise UserError(
-            f"communication: the code of {own.source!r} is not what it was when this work was "
-            "named; name it again with own_module, which makes new work of it"
+            f"communication: the code of {own.source!r} has changed since this work was defined; "
+            "define it again with own_module, which gives new work"
         )
     name, _, wanted = own.source.partition(":")
     found = getattr(_imported(name, own.sha256), wanted, None)
     if not (isinstance(found, type) and issubclass(found, Communication)):
         raise UserError(
-            f"communication: {own.source!r} is no subclass of "
+            f"communication: {own.source!r} is not a subclass of "
             "ifc_bench.models.communication.Communication"
         )
     return found
 
 
 def _imported(name: str, digest: str) -> ModuleType:
-    """The module as its file is now: a notebook may have imported it before the file changed."""
+    """Import the module, or reload it if its file changed since (in a notebook)."""
     if name not in sys.modules:
         module = importlib.import_module(name)
     elif _LOADED.get(name) != digest:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # some libraries warn of being loaded twice
+            warnings.simplefilter("ignore")  # some libraries warn when loaded twice
             module = importlib.reload(sys.modules[name])
     else:
         module = sys.modules[name]
@@ -106,19 +106,19 @@ def _imported(name: str, digest: str) -> ModuleType:
 
 
 def _digest(source: str) -> str:
-    """SHA-256 of the file that holds a class; the file is not run."""
+    """Return the SHA-256 of the file that defines a class; the file is not run."""
     return hashlib.sha256(_file(source).read_bytes()).hexdigest()
 
 
 def _file(source: str) -> Path:
-    """The file that holds a class."""
+    """Find the file that defines a class."""
     module = source.partition(":")[0]
     try:
-        importlib.invalidate_caches()  # the file may be a minute old
+        importlib.invalidate_caches()  # the file may be newer than the caches
         spec = importlib.util.find_spec(module) if module else None
     except (ImportError, ValueError):
         spec = None
-    except Exception as error:  # of a package around it, whose __init__ runs
+    except Exception as error:  # from the __init__ of a parent package, which runs
         where = traceback.extract_tb(error.__traceback__)[-1]
         place = f"{where.filename}:{where.lineno}"
         if isinstance(error, SyntaxError):
@@ -130,28 +130,28 @@ def _file(source: str) -> Path:
     if spec is None or spec.origin is None or not Path(spec.origin).is_file():
         raise UserError(
             f"communication: Python finds no module {module[:60]!r} for {source[:60]!r}; put its "
-            "folder on sys.path, or on PYTHONPATH"
+            "directory on sys.path, or on PYTHONPATH"
         )
     return Path(spec.origin)
 
 
 def _refuse_missing(source: str) -> None:
-    """Look for the class in the text of its module, before anything is trained."""
+    """Search the source text for the class, to refuse a wrong name before training starts."""
     module, _, wanted = source.partition(":")
     file = _file(source)
     if file.suffix not in SOURCE_SUFFIXES:
-        return  # compiled: only importing it can tell
+        return  # compiled: only an import would show the names
     try:
         tree = ast.parse(file.read_bytes())
     except (SyntaxError, ValueError) as error:
         line = error.lineno if isinstance(error, SyntaxError) else None
         where = f":{line}" if line else ""
-        told = error.msg if isinstance(error, SyntaxError) else str(error)
+        message = error.msg if isinstance(error, SyntaxError) else str(error)
         raise UserError(
-            f"communication: {file}{where}: {type(error).__name__}: {told}; the module {module} is "
-            "no Python"
+            f"communication: {file}{where}: {type(error).__name__}: {message}; the module {module} "
+            "is not valid Python"
         ) from None
-    if set(_bound(tree)).isdisjoint((wanted, "*", "__getattr__")):  # those may make any name
+    if set(_bound(tree)).isdisjoint((wanted, "*", "__getattr__")):  # these two may define any name
         classes = [node.name for node in tree.body if isinstance(node, ast.ClassDef)]
         raise UserError(
             f"communication: the module {module} has no class {wanted}; it has: "
@@ -160,7 +160,7 @@ def _refuse_missing(source: str) -> None:
 
 
 def _bound(tree: ast.Module) -> Iterator[str]:
-    """Names that a module binds at its top level; "*" where it takes all of another's."""
+    """Yield the names that a module binds at its top level; "*" for a star import."""
     waiting: list[ast.AST] = [tree]
     while waiting:
         for node in ast.iter_child_nodes(waiting.pop()):
@@ -170,7 +170,7 @@ def _bound(tree: ast.Module) -> Iterator[str]:
                     | ast.FunctionDef(name=name)
                     | ast.AsyncFunctionDef(name=name)
                 ):
-                    yield name  # what is inside is bound elsewhere
+                    yield name  # names inside it are not at the top level
                 case ast.Import(names=names) | ast.ImportFrom(names=names):
                     yield from (alias.asname or alias.name.partition(".")[0] for alias in names)
                 case ast.Name(id=name, ctx=ast.Store()):

@@ -1,4 +1,4 @@
-"""Fixed 2-D sine positions of frame tokens, as in DETR: normalised, padding left out."""
+"""Fixed 2-D sine positions of frame tokens, as in DETR: normalised, without padding."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from torch import Tensor
 def sine_positions(valid: Tensor, width: int, temperature: float = 10_000.0) -> Tensor:
     """Encode row and column of every token.
 
-    `valid` [F, H, W] is True off the padding. Coordinates count from 1, are divided by the last
-    one and scaled to 2 pi; half of the channels tell the row, half the column, sine and cosine
+    `valid` [F, H, W] is False on padding. Coordinates count from 1, are divided by the last one and
+    scaled to 2 pi; half of the channels encode the row, half the column, sine and cosine
     interleaved. Returns [F, H*W, width], float32.
     """
     rows, columns = valid.cumsum(1, dtype=torch.float32), valid.cumsum(2, dtype=torch.float32)
@@ -26,5 +26,5 @@ def sine_positions(valid: Tensor, width: int, temperature: float = 10_000.0) -> 
 
 
 def _waves(angle: Tensor) -> Tensor:
-    """Sine on even channels, cosine on odd ones."""
+    """Compute the sine on even channels and the cosine on odd ones."""
     return torch.stack((angle[..., 0::2].sin(), angle[..., 1::2].cos()), -1).flatten(-2)

@@ -1,4 +1,4 @@
-"""torchvision's ResNets as a backbone. A file of its own: importing torchvision takes a second."""
+"""torchvision's ResNets as a backbone. A separate file: importing torchvision takes a second."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ifc_bench.models.backbone import FeatureExtractor
 
 
 class FrozenBatchNorm(FrozenBatchNorm2d):  # type: ignore[misc]  # torchvision has no types
-    """torchvision's, run as one fused operation (detectron2 does the same)."""
+    """torchvision's frozen batch norm, run as one fused operation (as in detectron2)."""
 
     def forward(self, x: Tensor) -> Tensor:
         statistics = (self.running_mean, self.running_var)

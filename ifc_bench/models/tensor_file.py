@@ -1,6 +1,6 @@
-"""Files of tensors as `torch.save` writes them: written whole, read only where nothing is damaged.
+"""Files of tensors written by `torch.save`: atomic writes, and reads that verify checksums.
 
-torch itself does not look at the checksums in its zip, so a flipped bit would become a weight.
+torch itself does not verify the checksums in its zip, so a flipped bit would change a weight.
 """
 
 from __future__ import annotations
@@ -18,23 +18,23 @@ from ifc_bench.errors import refuse_irregular
 
 
 class DamagedError(Exception):
-    """A file that is not what `torch.save` wrote; the message says why, without the file."""
+    """A damaged file, or one not written by `torch.save`; the message does not name the file."""
 
 
 def read_tensors(path: Path) -> Any:
-    """What `torch.save` wrote, on the CPU; code in it is refused and not run.
+    """Read a file written by `torch.save`, on the CPU; a file with code is refused.
 
     Raises:
-        UserError: where it is a device or a pipe.
-        DamagedError: where its checksums do not fit, or it is no such file.
-        OSError: where it cannot be read.
+        UserError: if it is a device or a pipe.
+        DamagedError: if a checksum is wrong, or `torch.save` did not write the file.
+        OSError: if it cannot be read.
     """
     refuse_irregular(path)
     try:
         if zipfile.is_zipfile(path):
             _check(path)
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # torch's, of other archives: they are refused anyway
+            warnings.simplefilter("ignore")  # torch warns about other archives, refused below
             return torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, DamagedError):
         raise
@@ -43,13 +43,13 @@ def read_tensors(path: Path) -> Any:
 
 
 def _reason(message: str) -> str:
-    """torch's message in short, without its advice to let the file run code."""
+    """Shorten torch's message, and leave out its advice to allow code in the file."""
     message = message.rpartition("WeightsUnpickler error:")[2]
     return " ".join(message.split())[:80]
 
 
 def _check(path: Path) -> None:
-    """Refuse a zip that torch did not write, or whose content is not what its checksums say."""
+    """Refuse a zip that torch did not write, or with a wrong checksum."""
     with zipfile.ZipFile(path) as archive:
         members = archive.infolist()
         stored = all(member.compress_type == zipfile.ZIP_STORED for member in members)
@@ -57,27 +57,25 @@ def _check(path: Path) -> None:
             raise DamagedError("is compressed, which torch.save never does")
         broken = archive.testzip()
     if broken is not None:
-        raise DamagedError(
-            f"the checksum of {broken[:60]} does not fit, so its content was changed"
-        )
+        raise DamagedError(f"the checksum of {broken[:60]} is wrong, so its content was changed")
 
 
 def tensor_fault(tensor: Tensor) -> str | None:
-    """Why a tensor is none of a state dict's; None where it is one."""
+    """Describe why a tensor cannot be in a state dict; None if it can."""
     dense = tensor.layout == torch.strided and not tensor.is_quantized and not tensor.is_nested
     if not dense or tensor.device.type == "meta":
-        return "is sparse, quantised or without numbers, expected a dense tensor"
+        return "is sparse, quantised or without data, expected a dense tensor"
     there = tensor.untyped_storage().nbytes()
     if tensor.numel() * tensor.element_size() > there:
-        return f"has shape {list(tensor.shape)}, and the file {there} bytes for it"
+        return f"has shape {list(tensor.shape)}, but the file has only {there} bytes for it"
     return None
 
 
 def write_tensors(state: dict[str, Any], path: Path) -> None:
-    """Write a whole file aside, down to the disk, then move it into place.
+    """Write a file atomically: to a temporary file, flushed to disk, then renamed.
 
     Raises:
-        OSError: where it cannot be written, also for want of space; it names the file.
+        OSError: if it cannot be written (a full disk included); the error names the file.
     """
     aside = path.with_suffix(".partial")
     try:
@@ -87,7 +85,7 @@ def write_tensors(state: dict[str, Any], path: Path) -> None:
             os.fsync(file.fileno())
         os.replace(aside, path)
     except BaseException as error:
-        aside.unlink(missing_ok=True)  # a full disk must not stay full of it
+        aside.unlink(missing_ok=True)  # so that it does not fill the disk
         refusal = _refusal(error)
         if refusal is not None:
             raise OSError(refusal.errno, refusal.strerror, str(path)) from None
@@ -95,7 +93,7 @@ def write_tensors(state: dict[str, Any], path: Path) -> None:
 
 
 def _refusal(error: BaseException | None) -> OSError | None:
-    """What the system said; torch hides it behind an error of its own zip writer."""
+    """Find the operating system's error, which torch hides behind its zip writer's error."""
     while error is not None and not isinstance(error, OSError):
         error = error.__context__
     return error

@@ -1,1 +1,1 @@
-"""Pictures for people: strips of frames, animations, the network."""
+"""Pictures: strips of frames, animations, a diagram of the network."""

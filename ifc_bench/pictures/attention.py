@@ -20,7 +20,7 @@ from ifc_bench.pictures.videos import video_of
 
 @dataclass(frozen=True)
 class Clip:
-    """`window` frames of a video from frame `first` on, resized to `short_edge` pixels."""
+    """Clip of `window` frames from frame `first` on, resized to a short edge of `short_edge`."""
 
     video: int
     first: int
@@ -29,15 +29,15 @@ class Clip:
 
     @property
     def indices(self) -> list[int]:
-        """Numbers of the frames in the video."""
+        """Frame numbers in the video."""
         return list(range(self.first, self.first + self.window))
 
 
 def draw_attention(videos: VideoDataset, model: IFC, clip: Clip, out: Path, block: int = -1) -> str:
-    """Draw the tokens with most and with least attention on instances; returns their shares.
+    """Draw the tokens with the most and the least attention on instances; returns their shares.
 
     Raises:
-        UserError: where the clip is not in the video, or the model has no memory tokens.
+        UserError: if the video is shorter than the clip, or the model has no memory tokens.
     """
     video = video_of(videos, clip.video)
     if clip.first + clip.window > video.length:
@@ -47,13 +47,13 @@ def draw_attention(videos: VideoDataset, model: IFC, clip: Clip, out: Path, bloc
         )
     frames = videos.frames(video, clip.indices, clip.short_edge)
     maps = memory_attention(model, frames, block)
-    truth, whose = _foreground(videos, video, clip.indices, model, frames)
+    truth, origin = _foreground(videos, video, clip.indices, model, frames)
     share = foreground_share(maps, truth)
     most, least = int(share.argmax()), int(share.argmin())
     area = float(truth.float().mean())
     named = [(f"token {i}: {share[i]:.0%}", maps[:, i].numpy()) for i in (most, least)]
     title = (
-        f"video {clip.video}: memory tokens with most and least attention on instances ({whose}, "
+        f"video {clip.video}: memory tokens with most and least attention on instances ({origin}, "
         f"{area:.0%} of the area)"
     )
     pixels = frames.permute(0, 2, 3, 1).numpy()
@@ -67,14 +67,14 @@ def draw_attention(videos: VideoDataset, model: IFC, clip: Clip, out: Path, bloc
 def _foreground(
     videos: VideoDataset, video: Video, indices: list[int], model: IFC, clip: Tensor
 ) -> tuple[Tensor, str]:
-    """Pixels [T, H, W] of any instance in the clip, and whose word that is."""
+    """Return the pixels [T, H, W] of any instance in the clip, and the source of the instances."""
     tubes = [a.rles for a in videos.instances.annotations if a.video_id == video.id]
     if not tubes:
-        return predicted_foreground(model, clip), "the model's own"
+        return predicted_foreground(model, clip), "predicted"
     cover = torch.zeros(len(indices), video.height, video.width, dtype=torch.bool)
     for tube in tubes:
-        for place, index in enumerate(indices):
+        for position, index in enumerate(indices):
             rle = tube[index]
             if rle is not None:
-                cover[place] |= torch.from_numpy(decode(rle)).bool()
+                cover[position] |= torch.from_numpy(decode(rle)).bool()
     return cover, "ground truth"

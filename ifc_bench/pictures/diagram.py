@@ -1,4 +1,4 @@
-"""The network as a diagram, in the manner of the paper's Figure 3, from its real parts."""
+"""Draws a diagram of the network, like the paper's Figure 3, from its actual modules."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ Place = tuple[float, float]
 def diagram(parts: Sequence[Part], frames: tuple[int, int, int], title: str) -> Figure:
     """Draw `parts` (from `ifc_bench.models.inspection.parts`) with shapes and parameters.
 
-    `frames` are T, height and width of the clip. Layers that work within frames stand on the middle
-    line, those that work across frames above them. Dashed: the way of memory tokens alone.
+    `frames` are T, height and width of the clip. Layers within frames are on the middle line,
+    layers across frames above them. Dashed arrows carry only memory tokens.
     """
     named = {part.name: part for part in parts if part.block is None}
     blocks = sorted({part.block for part in parts if part.block is not None})
@@ -46,7 +46,7 @@ def diagram(parts: Sequence[Part], frames: tuple[int, int, int], title: str) -> 
     _part(ax, projection, named["projection"], "plain")
     _across(ax, clip, backbone)
     _across(ax, backbone, projection)
-    memory = None  # the origin of memory tokens, where there are any
+    memory = None  # the origin of memory tokens, if any
     if "memory tokens" in named:
         memory = (projection[0], 1.3)
         _part(ax, memory, named["memory tokens"], "across")
@@ -61,7 +61,7 @@ def diagram(parts: Sequence[Part], frames: tuple[int, int, int], title: str) -> 
 def _encoder(
     ax: Axes, parts: Sequence[Part], tokens: Place, memory: Place | None
 ) -> tuple[Place, Place | None]:
-    """Draw the blocks; returns the places of the last frame tokens and memory tokens."""
+    """Draw the blocks; returns the positions of the last frame tokens and memory tokens."""
     for block in sorted({part.block for part in parts if part.block is not None}):
         within, *across = [part for part in parts if part.block == block]
         place: Place = ((3 + block) * _STEP, 0)
@@ -88,9 +88,9 @@ def _decoder(
     blocks: int,
     origins: tuple[Place, Place, Place | None],
 ) -> Place:
-    """Draw decoders and heads after `blocks` blocks; returns the place of the masks.
+    """Draw decoders and heads after `blocks` blocks; returns the position of the masks.
 
-    `origins` are the places of the backbone, the frame tokens and the memory tokens.
+    `origins` are the positions of the backbone, the frame tokens and the memory tokens.
     """
     backbone, tokens, memory = origins
     right = (3 + blocks) * _STEP
@@ -139,7 +139,7 @@ def _readable(parameters: int) -> str:
 
 
 def _across(ax: Axes, left: Place, right: Place, dashed: bool = False) -> None:
-    """From the right edge of one box to the left edge of another."""
+    """Draw an arrow from the right edge of one box to the left edge of another."""
     reach = _BOX[0] / 2 + _PAD
     _arrow(ax, (left[0] + reach, left[1]), (right[0] - reach, right[1]), dashed)
 

@@ -1,4 +1,4 @@
-"""Small PNG files: the same figure gives the same bytes, and its title stands in the file."""
+"""Small PNG files: the same figure gives the same bytes, and its title is stored in the file."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from ifc_bench.file_io import write_bytes
 
 
 def write_png(figure: Figure, path: Path, dpi: int, title: str = "") -> None:
-    """Write `figure` in 256 colours: a third of the bytes, and no difference to the eye.
+    """Write `figure` in 256 colours: a third of the bytes without a visible difference.
 
-    The same figure gives the same bytes. Written aside, then moved into place.
+    The same figure gives the same bytes. The file is written atomically.
 
     Raises:
-        OSError: where it cannot be written, also for want of space; it names the file.
+        OSError: if it cannot be written (a full disk included); the error names the file.
     """
     buffer = BytesIO()
     figure.savefig(buffer, format="png", dpi=dpi)
@@ -34,13 +34,13 @@ def write_png(figure: Figure, path: Path, dpi: int, title: str = "") -> None:
 
 
 def title_of(path: Path) -> str:
-    """The title that `write_png` put into a file; the file's name where there is none.
+    """Read the title that `write_png` stored in a file; without one, use the file's name.
 
     Raises:
-        UserError: where it is no PNG.
+        UserError: if it is not a PNG.
     """
     try:
         with Image.open(path, formats=("PNG",)) as picture:
             return str(picture.info.get("Title") or path.stem.replace("-", " "))
     except (OSError, SyntaxError, ValueError) as error:
-        raise UserError(f"{path}: not a readable PNG ({error}); mend it, or move it away") from None
+        raise UserError(f"{path}: not a readable PNG ({error}); fix it, or move it away") from None

@@ -1,7 +1,6 @@
-"""Strips of frames with instances on them, as in the paper's Figures 4-8, and moving pictures.
+"""Strips of frames with instances, as in the paper's Figures 4-8, and GIFs.
 
-One row for each source, one colour for each track, the same in every frame. Matplotlib draws;
-this file only chooses what.
+One row for each source, one colour for each track, the same in every frame.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ from ifc_bench.pictures.png import write_png
 
 Frames = NDArray[np.uint8]  # [F, H, W, 3]
 
-# Okabe and Ito's colours, which colour-blind readers tell apart.
+# Okabe and Ito's colours, which colour-blind readers can distinguish.
 COLOURS = ("#E69F00", "#56B4E9", "#009E73", "#F0E442", "#D55E00", "#CC79A7", "#0072B2")
 _TILE_INCHES = 2.0
 _VEIL = 0.45
@@ -43,9 +42,9 @@ Box = tuple[float, float, float, float]  # left, top, right, bottom
 
 @dataclass(frozen=True)
 class Instance:
-    """One tube with its class; `score` None for the ground truth.
+    """One mask tube with its class; `score` None for the ground truth.
 
-    `colour` counts into `COLOURS`; None takes the instance's place in its source.
+    `colour` is an index into `COLOURS`; None means the instance's index in its source.
     """
 
     tube: Sequence[Rle | None]
@@ -54,23 +53,23 @@ class Instance:
     colour: int | None = None
 
     @property
-    def told(self) -> str:
+    def caption(self) -> str:
         name = _short(self.category)
         return name if self.score is None else f"{name} {_short(f'{self.score:.2f}')}"
 
 
 @dataclass(frozen=True)
 class Source:
-    """One row of a strip: the ground truth, a variant, any system's results."""
+    """One row of a strip: the ground truth, a variant, or any system's predictions."""
 
     label: str
     instances: Sequence[Instance]
 
 
 def coloured_alike(found: Sequence[Instance], truth: Sequence[Instance]) -> list[Instance]:
-    """`found` in the colours of the `truth` that they cover, one each; the rest in other colours.
+    """Colour predictions like the ground-truth instances they match; the rest in other colours.
 
-    By space-time IoU, from 0.1 on, as well as all pairs together can agree.
+    One-to-one matching by space-time IoU of at least 0.1 (Hungarian).
     """
     ious = tube_ious([one.tube for one in found], [one.tube for one in truth])
     pairs = zip(*linear_sum_assignment(-ious), strict=True)
@@ -85,7 +84,7 @@ def coloured_alike(found: Sequence[Instance], truth: Sequence[Instance]) -> list
 def strip(
     frames: Frames, indices: Sequence[int], sources: Sequence[Source], title: str = ""
 ) -> Figure:
-    """A figure with one row for each source and one column for each of `indices`.
+    """Draw a figure with one row for each source and one column for each of `indices`.
 
     `frames` are the video's frames at `indices`.
     """
@@ -108,7 +107,7 @@ def attention_strip(
     maps: Sequence[tuple[str, NDArray[np.floating[Any]]]],
     title: str = "",
 ) -> Figure:
-    """The frames on top, then one row of attention maps for each of `maps`: a name and [F, h, w].
+    """Draw the frames on top, then one row of attention maps for each (name, [F, h, w]) of `maps`.
 
     A row has one scale, from 0 to its largest weight, so that its frames can be compared.
     """  # fmt: skip
@@ -137,16 +136,16 @@ def attention_strip(
 
 
 def _figure(size: tuple[int, ...], rows: int, columns: int) -> Figure:
-    """An empty figure for rows of frames of `size` (height, width).
+    """Create an empty figure for rows of frames of `size` (height, width).
 
     Raises:
-        UserError: where it would be larger than matplotlib draws.
+        UserError: if it would exceed matplotlib's maximum size.
     """
     inches = (_TILE_INCHES * columns + 0.4, _TILE_INCHES * _tallness(size) * rows + 0.5)
     if max(inches) * _DPI >= 2**16:
         raise UserError(
-            f"--columns, --frame: a strip of {rows} rows and {columns} frames is too large to be "
-            "drawn; choose fewer"
+            f"--columns, --frame: a strip of {rows} rows and {columns} frames is too large to "
+            "draw; choose fewer"
         )
     figure = Figure(figsize=inches, layout="constrained")
     FigureCanvasAgg(figure)
@@ -154,20 +153,20 @@ def _figure(size: tuple[int, ...], rows: int, columns: int) -> Figure:
 
 
 def _tallness(size: tuple[int, ...]) -> float:
-    """Height by width of a tile; frames that are extremely tall or flat are shown smaller in it."""
+    """Return height / width of a tile; extremely tall or flat frames are scaled down in it."""
     return min(max(size[0] / size[1], 1 / _EXTREME), _EXTREME)
 
 
 def _short(text: str) -> str:
-    """A name that leaves room for the picture."""
+    """Shorten a label to `_LETTERS` characters."""
     return text if len(text) <= _LETTERS else f"{text[: _LETTERS - 1]}…"
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Write a picture as a PNG of few colours; its title stands in the file, for the report.
+    """Write a picture as a PNG of few colours; its title is stored in the file, for the report.
 
     Raises:
-        OSError: where it cannot be written; it names the file.
+        OSError: if it cannot be written; it names the file.
     """
     suptitle = figure.get_suptitle() or figure.axes[0].get_title()
     write_png(figure, path, dpi=_DPI, title=suptitle)
@@ -177,7 +176,7 @@ def animate(frames: Frames, sources: Sequence[Source], path: Path, fps: float = 
     """Write a GIF of the whole video, the sources side by side; `frames` are all its frames.
 
     Raises:
-        OSError: where it cannot be written; it names the file.
+        OSError: if it cannot be written; it names the file.
     """
     pictures = []
     for index, frame in enumerate(frames):
@@ -200,7 +199,7 @@ def animate(frames: Frames, sources: Sequence[Source], path: Path, fps: float = 
 
 
 def _draw(ax: Axes, frame: NDArray[np.uint8], index: int, source: Source) -> None:
-    """One frame with every instance that is visible in it."""
+    """Draw one frame with its visible instances."""
     shown = frame.astype(float) / 255
     visible = []
     for number, instance in enumerate(source.instances):
@@ -218,12 +217,12 @@ def _draw(ax: Axes, frame: NDArray[np.uint8], index: int, source: Source) -> Non
     for instance, mask, colour in visible:
         if min(mask.shape) > 1:  # a contour needs two pixels each way
             ax.contour(mask, levels=[0.5], colors=[colour], linewidths=1.0)
-        box = free_place(mask, instance.told, taken)
+        box = free_place(mask, instance.caption, taken)
         taken.append(box)
         ax.text(
             (box[0] + box[2]) / 2,
             (box[1] + box[3]) / 2,
-            instance.told,
+            instance.caption,
             fontsize=_FONT,
             ha="center",
             va="center",
@@ -234,15 +233,15 @@ def _draw(ax: Axes, frame: NDArray[np.uint8], index: int, source: Source) -> Non
         )
 
 
-def free_place(mask: BoolArray, told: str, taken: Sequence[Box]) -> Box:
-    """Where a label goes, in pixels of the frame: near its mask, inside the frame, on no other.
+def free_place(mask: BoolArray, text: str, taken: Sequence[Box]) -> Box:
+    """Choose the box of a label, in pixels: near its mask, inside the frame, not on another label.
 
-    Above the mask if there is room, else below, beside, at its middle, or further off; if all of
-    that is taken, where least is covered.
+    Above the mask if there is room, else below, beside, in its middle, or further away; if all of
+    these are taken, the box with the least overlap.
     """
     height, width = mask.shape
     inch = width / _TILE_INCHES  # pixels
-    across, down = 0.62 * _FONT / 72 * inch * len(told) + 2, 1.6 * _FONT / 72 * inch
+    across, down = 0.62 * _FONT / 72 * inch * len(text) + 2, 1.6 * _FONT / 72 * inch
     rows, columns = np.nonzero(mask)
     left = float(np.clip(columns.mean() - across / 2, 0, max(width - across, 0)))
     middle = float(np.clip(rows.mean() - down / 2, 0, max(height - down, 0)))
@@ -263,7 +262,7 @@ def free_place(mask: BoolArray, told: str, taken: Sequence[Box]) -> Box:
 
 
 def _overlap(one: Box, other: Box) -> float:
-    """The area that two boxes share."""
+    """Return the area of the intersection of two boxes."""
     sides = (
         min(one[2], other[2]) - max(one[0], other[0]),
         min(one[3], other[3]) - max(one[1], other[1]),

@@ -1,4 +1,4 @@
-"""Which videos and tracks `visualize` draws."""
+"""Draws strips and GIFs of chosen videos, for `visualize`."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from ifc_bench.pictures.strips import Instance, Source, animate, coloured_alike,
 
 @dataclass(frozen=True)
 class Choice:
-    """What to draw: videos by id or situation, the least score, and GIFs.
+    """Selection of what to draw: videos by id or situation, the minimum score, and GIFs.
 
-    A strip has the frames of `frames`, or else `columns` of them, evenly spaced.
+    A strip shows the frames in `frames`; if None, `columns` evenly spaced frames.
     """
 
     videos: list[int] | None
@@ -31,10 +31,10 @@ class Choice:
 def draw_strips(
     data: VideoDataset, out: Path, predictions: Mapping[str, Path], choice: Choice
 ) -> Iterator[Path]:
-    """Write a strip for each chosen video (and a GIF), under a folder for its situation.
+    """Write a strip for each chosen video (and a GIF), in a directory for its situation.
 
     Raises:
-        UserError: where a video or a situation is not there.
+        UserError: if a video or a situation does not exist.
     """
     names = {category.id: category.name for category in data.instances.categories}
     found = {label: read_predictions(p, data.instances) for label, p in predictions.items()}
@@ -50,7 +50,9 @@ def draw_strips(
             for label, tracks in found.items()
         ]
         if not sources:
-            raise UserError(f"{data.files.annotations}: has no truth; name a --predictions to draw")
+            raise UserError(
+                f"{data.files.annotations}: has no ground truth; give --predictions to draw"
+            )
         indices = _frames(choice, video)
         folder = out / video.situation if video.situation else out
         picked = data.frames(video, indices).permute(0, 2, 3, 1).numpy()
@@ -78,10 +80,10 @@ def _frames(choice: Choice, video: Video) -> list[int]:
 
 
 def video_of(data: VideoDataset, number: int) -> Video:
-    """The video that `--video` names.
+    """Return the video with the id `number`.
 
     Raises:
-        UserError: where it is not there.
+        UserError: if there is no such video.
     """
     known = {video.id: video for video in data.videos}
     if number not in known:
@@ -96,15 +98,15 @@ def _chosen(data: VideoDataset, choice: Choice) -> list[Video]:
         return chosen
     situations = sorted({video.situation for video in data.videos if video.situation})
     if choice.situation not in situations:
-        told = ", ".join(situations) or "none at all"
-        raise UserError(f"--situation: {choice.situation!r} is none of the data's: {told}")
+        there = ", ".join(situations) or "none"
+        raise UserError(f"--situation: {choice.situation!r} is not in the data, which has: {there}")
     return [video for video in chosen if video.situation == choice.situation]
 
 
 def _best(
     tracks: list[PredictedTrack], video: int, threshold: float, names: Mapping[int, str]
 ) -> list[Instance]:
-    """The tubes of one video above `threshold`, each mask tube once, at its best class."""
+    """Return the tracks of one video above `threshold`, each mask tube once, at its best class."""
     kept: dict[str, PredictedTrack] = {}
     for track in tracks:
         if track.video_id == video and track.score >= threshold:

@@ -1,6 +1,6 @@
-"""What is asked for: presets (sizes and budgets), and tables of rows that vary their recipe.
+"""Presets (sizes and budgets), and tables of rows that vary a preset's recipe.
 
-`ablations/` writes these down; `ifc_bench.sweep.plan` turns them into work.
+`ablations/` defines them; `ifc_bench.sweep.plan` turns them into work.
 """
 
 from ifc_bench.recipe.preset import Preset, Stage, varied

@@ -25,20 +25,21 @@ _Value = TypeVar("_Value", bound=Strict)
 
 
 def varied(value: _Value, changes: Mapping[str, object]) -> _Value:
-    """The same value with other fields, checked as a new one is.
+    """Copy `value` with some fields changed, and validate the copy.
 
     Raises:
-        pydantic.ValidationError: where there is no such field, or what it is given does not fit.
+        pydantic.ValidationError: if there is no such field, or its value is not valid.
     """
     return type(value).model_validate({**dict(value), **changes})
 
 
 class Stage(Strict):
-    """A part of a preset's recipe: what to train on, how long, and how to test; videos or images.
+    """One stage of a preset's recipe, on videos or images: data, training schedule and testing.
 
-    `classes` are the data's. `testing` with window None stands for the preset's windows. `epochs`
-    (all, and before the rate drops) set the iterations when the data is known; an epoch has every
-    frame of the training videos once as a key frame. The seconds serve the plan's estimates alone.
+    `classes` is the number of classes of the data. `testing` with window None means the preset's
+    windows. `epochs` (in total, and before the learning rate drops) set the iterations when the
+    data is known; in an epoch every frame of the training videos is a key frame once. The seconds
+    are used only for the plan's estimates.
     """
 
     data: Data
@@ -50,27 +51,27 @@ class Stage(Strict):
 
     @property
     def of_images(self) -> bool:
-        """Whether it is tested as COCO tests images."""
+        """Whether it is evaluated on images, with COCO's protocol."""
         return self.testing.protocol == "image"
 
     def with_changes(
         self, optimisation: Mapping[str, object], testing: Mapping[str, object]
     ) -> Stage:
-        """The same stage with other fields in its schedule and in how it is tested."""
+        """Copy the stage with some fields of its schedule and testing changed."""
         schedule = varied(self.optimisation, optimisation)
         tested = varied(self.testing, testing)
         return self.model_copy(update={"optimisation": schedule, "testing": tested})
 
 
 class Preset(Strict):
-    """A budget: the base model, a recipe for videos and one for images, and number of seeds.
+    """A budget: the base model, a stage for videos and one for images, and the number of seeds.
 
-    A training takes its number of classes from the stage, not from `model`. Where `pretrain` is
-    set, every row on videos starts from a training on `image`, one for all its seeds. `start` is
-    what the first training of a row starts from. `box_weights` (L1, GIoU) are for rows that are
-    matched by boxes; `windows` are the T of testing on videos. What an iteration and an evaluation
-    take in seconds, the bytes of a checkpoint and the number of GPUs serve the plan's estimates and
-    nothing else; `timed` tells where they come from.
+    A training run takes its number of classes from the stage, not from `model`. With `pretrain`,
+    every row on videos starts from a training run on `image`, one for all its seeds. `start` is the
+    initial weights of a row's first training run. `box_weights` (L1, GIoU) are for rows with
+    box-based matching; `windows` are the T of testing on videos. The seconds of an iteration and of
+    an evaluation, the bytes of a checkpoint and the number of GPUs are used only for the plan's
+    estimates; `timed` names their source.
     """
 
     name: str
@@ -91,7 +92,7 @@ class Preset(Strict):
     gpus: int = 0
 
     def pretraining(self, model: ModelConfig) -> Training:
-        """The training on images that the rows with `model` start from."""
+        """Return the training run on images that the rows with `model` start from."""
         return Training(
             model=varied(model, {"classes": self.image.classes, "box_frames": 0}),
             optimisation=self.image.optimisation,
@@ -101,11 +102,11 @@ class Preset(Strict):
         )
 
     def start_of(self, stage: Stage, model: ModelConfig) -> FirstWeights:
-        """What a training of `model` starts from: where the preset says so, images come first."""
+        """Return the initial weights of a training run of `model`; with `pretrain`, from images."""
         return self.pretraining(model) if self.pretrain and not stage.of_images else self.start
 
     def tests(self, stage: Stage, changes: Mapping[str, object]) -> tuple[Testing, ...]:
-        """How a row of `stage` is tested; `changes` with a window have one test, at that window."""
+        """Return the tests of a row: one if `changes` set a window, else one for each window."""
         testing = varied(stage.testing, changes)
         if "window" in changes or testing.window is not None:
             return (testing,)
@@ -118,9 +119,9 @@ class Preset(Strict):
         compiled: bool = False,
         iterations: int | None = None,
     ) -> Preset:
-        """The same with frames of another shorter side, trained in another arithmetic, or longer.
+        """Copy with another short edge (pixels), precision, compilation or number of iterations.
 
-        `iterations` are those on videos; a schedule on images stays as it is.
+        `iterations` apply to videos; the schedule on images is unchanged.
         """
         schedule: dict[str, object] = {}
         if short_side is not None:
@@ -142,7 +143,7 @@ class Preset(Strict):
         )
 
     def seconds_of(self, training: Training) -> float:
-        """An estimate of the time that `training` takes; it grows with the frames of a batch."""
+        """Estimate the seconds that `training` takes, in proportion to the frames of a batch."""
         stage = self.image if training.data == self.image.data else self.video
         ours, known = training.optimisation, stage.optimisation
         frames = ours.clips * ours.clip_frames / (known.clips * known.clip_frames)

@@ -1,4 +1,4 @@
-"""Rows: a training and its tests, written down as what differs from a preset's recipe."""
+"""Rows: a training run and its tests, given as changes to a preset's recipe."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from ifc_bench.recipe.preset import FirstWeights, Preset, Stage, varied
 
 
 class Changes(TypedDict, total=False):
-    """What a row has otherwise than the preset: fields by name, or data, first weights and tests.
+    """Changes of a row to the preset: fields by name, or data, initial weights and tests.
 
-    `testing` with a window has the row tested at that one alone (None: offline).
+    `testing` with a window means that the row is tested only at that window (None: offline).
     """
 
     model: Mapping[str, object]
@@ -27,10 +27,10 @@ class Changes(TypedDict, total=False):
 
 
 class Row(Strict):
-    """One line of a table: a label as the paper prints it, a training, and how it is tested.
+    """One line of a table: a label as the paper prints it, a training run, and its tests.
 
-    A table may vary any field of them. The training's seed is 0, and a table runs it with every
-    seed of the preset. Each test has a window of its own, by which the table finds it.
+    A table may vary any of their fields. The seed of `training` is 0; a table runs it with every
+    seed of the preset. Each test has a different window, which identifies it.
     """
 
     label: str
@@ -41,11 +41,11 @@ class Row(Strict):
     def of(
         cls, preset: Preset, label: str, stage: Stage | None = None, **changes: Unpack[Changes]
     ) -> Row:
-        """The recipe of `stage` (the preset's videos) with some fields changed.
+        """Create a row from the recipe of `stage` (default: the preset's videos), with changes.
 
         Raises:
-            pydantic.ValidationError: where a change names no field, or does not fit it.
-            ValueError: where both `testing` and `tests` are given.
+            pydantic.ValidationError: if a change names no field, or its value is not valid.
+            ValueError: if both `testing` and `tests` are given.
         """
         if "testing" in changes and "tests" in changes:
             raise ValueError(f"row {label}: testing and tests exclude each other; give one")
@@ -66,14 +66,14 @@ class Row(Strict):
 
     @property
     def windows(self) -> tuple[int | None, ...]:
-        """The windows that it is tested with; None is the offline mode."""
+        """Windows of the tests; None is the offline mode."""
         return tuple(test.window for test in self.tests)
 
     def test(self, window: int | None) -> Testing:
-        """The test at `window`.
+        """Return the test at `window`.
 
         Raises:
-            ValueError: where there is none.
+            ValueError: if there is no such test.
         """
         if window not in self.windows:
             raise ValueError(f"{self.label}: has no test at T = {window}")
@@ -82,7 +82,7 @@ class Row(Strict):
     @model_validator(mode="after")
     def _one_test_a_window(self) -> Self:
         if len(set(self.windows)) < max(len(self.windows), 1):
-            raise ValueError(f"tests: of row {self.label}, none or two have the same window")
+            raise ValueError(f"tests: row {self.label} has none, or two with the same window")
         if self.training.seed:
-            raise ValueError(f"training: of row {self.label}, has seed {self.training.seed}, not 0")
+            raise ValueError(f"training: row {self.label} has seed {self.training.seed}, not 0")
         return self

@@ -27,12 +27,12 @@ Metric = Literal["AP", "AP50", "AP75", "AR1", "AR10", "FPS"]
 
 
 class _AnyTable(Strict):
-    """The names of a table and of what its rows vary.
+    """Base class of tables: names, and the factor that the rows vary.
 
     Attributes:
-        compares: whether its rows are trained and held against each other.
-        published: whether rows of other methods stand in it, so that it is never empty.
-        baseline: the label of the row that the others are held against.
+        compares: whether its rows are trained and compared with each other.
+        published: whether it has published rows of other methods, so that it is never empty.
+        baseline: the label of the row that the others are compared with.
     """
 
     compares: ClassVar[bool] = False
@@ -46,18 +46,18 @@ class _AnyTable(Strict):
 
     @property
     def compares_modules(self) -> bool:
-        """Whether a communication module of a user's own has a place in it."""
+        """Whether the table can have a row for a communication module of the user."""
         return self.compares and self.factor == "communication"
 
     def with_communication(self, preset: Preset, communication: Communication) -> Self:
-        """The same table with a row for a module, where it trains rows; else as it is."""
+        """Add a row for a module if the table trains its rows; else return it unchanged."""
         return self
 
 
 class Table(_AnyTable):
-    """Rows by windows, each row with a label of its own.
+    """Rows by windows; row labels are unique.
 
-    `statistic` "std" prints the stds alone, in Table 4's layout.
+    `statistic` "std" prints only the stds, in Table 4's layout.
     """
 
     compares = True
@@ -70,46 +70,46 @@ class Table(_AnyTable):
     def _one_row_a_label(self) -> Self:
         labels = [row.label for row in self.rows]
         if len(set(labels)) < len(labels):
-            raise ValueError(f"rows: of table {self.name}, two have the same label")
+            raise ValueError(f"rows: table {self.name} has two with the same label")
         return self
 
     @property
     def own_windows(self) -> bool:
-        """Whether rows are tested at different windows, so that no column is for one of them."""
+        """Whether rows are tested at different windows, so that columns cannot be windows."""
         return len({row.windows for row in self.rows}) > 1
 
     @property
     def recipes(self) -> tuple[Training, ...]:
-        """The training of each row, with seed 0."""
+        """Training run of each row, with seed 0."""
         return tuple(row.training for row in self.rows)
 
     def with_communication(self, preset: Preset, communication: Communication) -> Self:
-        """The same table with one more row: the preset's recipe with another module.
+        """Add a row: the preset's recipe with another communication module.
 
         Raises:
-            UserError: where a row has the module's name already; their cells would mix.
+            UserError: if a row already has the module's name; their cells would mix.
         """
         label = spoken(communication)
         if label in [row.label for row in self.rows]:
             raise UserError(
-                f"--own: {label}: table {self.name} has a row of that name; rename the class"
+                f"--own: {label}: table {self.name} has a row with that name; rename the class"
             )
         row = Row.of(preset, label, model={"communication": communication})
         return self.model_copy(update={"rows": (*self.rows, row)})
 
     def trainings(self, preset: Preset, row: Row) -> list[Training]:
-        """The runs behind `row`, one for each seed."""
+        """Return the training runs of `row`, one for each seed."""
         return [row.training.model_copy(update={"seed": seed}) for seed in range(preset.seeds)]
 
     def evaluations(self, preset: Preset, row: Row, window: int | None) -> list[Evaluation]:
-        """The evaluations behind one cell of accuracies, one for each seed."""
+        """Return the evaluations of one accuracy cell, one for each seed."""
         test = row.test(window)
         return [Evaluation(training=one, **dict(test)) for one in self.trainings(preset, row)]
 
     def profile(
         self, preset: Preset, row: Row, window: int | None, device: Device
     ) -> Profile | None:
-        """The measurement behind the cell's FPS, on the first seed's weights, if it has one."""
+        """Return the profile for the FPS cell, on the first seed's weights; None without an FPS."""
         if "FPS" not in self.metrics:
             return None
         test = row.test(window)
@@ -125,7 +125,7 @@ class Table(_AnyTable):
         )
 
     def works(self, preset: Preset, device: Device) -> Iterator[AnyWork]:
-        """All work behind the table; what a training starts from comes before it."""
+        """Yield all work of the table; a training run comes after its initial weights."""
         for row in self.rows:
             for training in self.trainings(preset, row):
                 if isinstance(training.start, Training):
@@ -139,21 +139,21 @@ class Table(_AnyTable):
 
 
 class TableOfMethods(Table):
-    """Published rows of other methods, results of others scored here, and our own rows below."""
+    """Published rows of other methods, predictions of others scored here, and our own rows."""
 
     compares = False
     published = True
 
 
 class CountedRow(Strict):
-    """One line of a table of multiply-adds: a label and a network."""
+    """One line of a table of MACs: a label and a network."""
 
     label: str
     model: ModelConfig
 
 
 class TableOfCounts(_AnyTable):
-    """A table of the encoder's multiply-adds; nothing is trained for it (paper, Table 1)."""
+    """Table of the encoder's MACs, without training (paper, Table 1)."""
 
     rows: tuple[CountedRow, ...]
     sizes: tuple[tuple[PositiveInt, PositiveInt], ...]
@@ -161,15 +161,15 @@ class TableOfCounts(_AnyTable):
 
     @property
     def recipes(self) -> tuple[Training, ...]:
-        """No trainings."""
+        """Training runs: none."""
         return ()
 
     def count(self, row: CountedRow, size: tuple[int, int], frames: int) -> Count:
-        """The work behind one cell; `size` is the frame's height and width."""
+        """Return the work of one cell; `size` is the frame's height and width in pixels."""
         return Count(model=row.model, frames=frames, height=size[0], width=size[1])
 
     def counts(self) -> list[Count]:
-        """The work behind all cells."""
+        """Return the work of all cells."""
         return [
             self.count(row, size, frames)
             for row in self.rows
@@ -178,7 +178,7 @@ class TableOfCounts(_AnyTable):
         ]
 
     def works(self, preset: Preset, device: Device) -> Iterator[AnyWork]:
-        """All work behind the table, which is the same for every preset and device."""
+        """Yield all work of the table, the same for every preset and device."""
         yield from self.counts()
 
 

@@ -1,4 +1,4 @@
-"""What was measured, as it is stored: one immutable record for each piece of work."""
+"""Stored results: one immutable record for each piece of work."""
 
 from ifc_bench.records.record import (
     SCHEMA_VERSION,

@@ -1,4 +1,4 @@
-"""Rules for the values of a record: finite numbers, fractions, columns of one length."""
+"""Validation rules of a record: finite numbers, fractions, columns of equal length."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ Scores = dict[str, Fraction | None]
 
 
 class Kept(Strict):
-    """A value of a record; its numbers are finite."""
+    """Value of a record; its numbers are finite."""
 
     model_config = ConfigDict(allow_inf_nan=False)
 
 
 class Columns(Kept):
-    """Columns of one length."""
+    """Columns of equal length."""
 
     @model_validator(mode="after")
     def _agrees(self) -> Self:
@@ -30,12 +30,12 @@ class Columns(Kept):
 
 
 def one_length(columns: Mapping[str, Sequence[object] | None]) -> None:
-    """Refuse columns of unequal length; None is no column.
+    """Refuse columns of unequal length; a column that is None is skipped.
 
     Raises:
-        ValueError: which names every column and its length.
+        ValueError: if the lengths differ; it names every column and its length.
     """
     lengths = {name: len(values) for name, values in columns.items() if values is not None}
     if len(set(lengths.values())) > 1:
-        told = ", ".join(f"{name} has {length}" for name, length in lengths.items())
-        raise ValueError(f"columns of unequal length: {told}")
+        text = ", ".join(f"{name} has {length}" for name, length in lengths.items())
+        raise ValueError(f"columns of unequal length: {text}")

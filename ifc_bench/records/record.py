@@ -1,7 +1,7 @@
 """The record of a piece of work: immutable JSON with raw values; everything else is derived.
 
-Units stand in field names. FPS, means, stds and intervals are never stored. A record is held
-against itself whenever it is made or read: what one part says, no other part may contradict.
+Units are in field names. FPS, means, stds and intervals are never stored. A record is validated
+whenever it is created or read: its parts must not contradict each other.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ Status = Literal["ok", "out_of_memory", "diverged", "failed"]
 
 
 class Device(Kept):
-    """What the work ran on. Everything that could not be read is None, never invented."""
+    """Device that the work ran on. A property that could not be read is None, never guessed."""
 
     kind: Literal["cpu", "cuda"]
     name: str
@@ -40,7 +40,7 @@ class Device(Kept):
 
 
 class Provenance(Kept):
-    """Where a record comes from."""
+    """Origin of a record: time, git revision, package versions, device."""
 
     created: str
     git_revision: str | None
@@ -52,10 +52,10 @@ class Provenance(Kept):
 
 
 class TrainingResult(Kept):
-    """Curves of a training; lists have one entry for every `curve_step`-th iteration.
+    """Curves of a training run; lists have one entry for every `curve_step`-th iteration.
 
-    `accuracy_curve` has AP, which is -1 where no ground truth defines one. `new_parameters` names
-    what the weights that it started from did not have; None where it started from nothing.
+    `accuracy_curve` has AP, which is -1 without any ground truth. `new_parameters` names the
+    parameters missing from the initial weights; None without initial weights.
     """
 
     kind: Literal["training"] = "training"
@@ -75,9 +75,10 @@ class TrainingResult(Kept):
 
 
 class StratumResult(Kept):
-    """AP of the instances whose `attribute` lies within `low` and `high`, both included.
+    """AP of the instances whose `attribute` is between `low` and `high`, both included.
 
-    "area" is mean pixels, "span" frames from first to last, "seen" frames with a mask.
+    "area" is the mean area in pixels, "span" the number of frames from the first to the last mask,
+    "seen" the number of frames with a mask.
     """
 
     attribute: Literal["area", "span", "seen"]
@@ -88,11 +89,11 @@ class StratumResult(Kept):
 
 
 class Detections(Columns):
-    """Every detection that counted, column by column, by video, class and descending score.
+    """Every detection that counted, in columns, sorted by video, class and descending score.
 
-    `hits` and `ignored` have a bit for each IoU threshold, 0.50 first: matched there, and not
-    counted there. `error` is empty for a hit at 0.50 (`ifc_bench.evaluation.errors`); `truth` is
-    the annotation that it is about.
+    `hits` and `ignored` have a bit for each IoU threshold, 0.50 first: matched at that threshold,
+    and ignored at it. `error` is empty for a hit at 0.50, else the error kind
+    (`ifc_bench.evaluation.errors`); `truth` is the annotation concerned.
     """
 
     video: list[int]
@@ -105,7 +106,7 @@ class Detections(Columns):
 
 
 class Truths(Columns):
-    """Every annotation, column by column; `hits` as in `Detections`."""
+    """Every annotation, in columns; `hits` as in `Detections`."""
 
     id: list[int]
     video: list[int]
@@ -115,11 +116,11 @@ class Truths(Columns):
 
 
 class EvaluationResult(Kept):
-    """Accuracies as fractions; None where no ground truth defines one.
+    """Accuracies as fractions; None without any ground truth.
 
-    `detections` and `truths` are what accuracies are made of, so that errors, bootstraps and
-    single videos can be looked into without the predictions; None for images. `predicted_videos`
-    counts the videos that another system's file has predictions for.
+    Accuracies are computed from `detections` and `truths`; they are stored so that errors,
+    bootstraps and single videos can be analysed without the predictions. None for images.
+    `predicted_videos` counts the videos with predictions in another system's file.
     """
 
     kind: Literal["evaluation"] = "evaluation"
@@ -145,9 +146,9 @@ class EvaluationResult(Kept):
 
 
 class ProfileResult(Kept):
-    """Frames of each video and what every process measured.
+    """Frames of each video, and the samples of every process.
 
-    Out of memory leaves no processes, and `asked_bytes` where torch told what it had asked for.
+    Out of memory: no processes, and `asked_bytes` (requested bytes) if torch reported them.
     """
 
     kind: Literal["profile"] = "profile"
@@ -157,9 +158,9 @@ class ProfileResult(Kept):
 
 
 class FootprintResult(Kept):
-    """Peak of allocated bytes, weights included; None where the card was too small.
+    """Peak allocated bytes, weights included; None if the GPU ran out of memory.
 
-    `at` is the operation at the peak of a prediction.
+    `at` is the operation at the predicted peak.
     """
 
     kind: Literal["footprint"] = "footprint"
@@ -170,7 +171,7 @@ class FootprintResult(Kept):
 
 
 class ScopeCost(Kept):
-    """What one part of the network costs for one clip; bytes as of separate kernels in float32."""
+    """Cost of one part of the network for one clip; bytes for unfused kernels in float32."""
 
     macs: int
     parameters: int
@@ -178,9 +179,9 @@ class ScopeCost(Kept):
 
 
 class CountResult(Kept):
-    """Multiply-adds, exact, with 5 for each element of a normalisation.
+    """Exact MACs, with 5 for each element of a normalisation.
 
-    `scopes` has every part of the network, where they were asked for.
+    `scopes` has every part of the network if requested.
     """
 
     kind: Literal["count"] = "count"
@@ -205,10 +206,10 @@ _RESULTS: dict[str, type[Kept]] = {
 
 
 class Record(Kept):
-    """One piece of work and what came of it.
+    """One piece of work and its result.
 
     `split_hash` is the SHA-256 of both splits. `attention` repeats the model's attention
-    implementation, because no speed or memory means anything without it.
+    implementation, because speed and memory are meaningless without it.
     """
 
     schema_version: Literal[1] = SCHEMA_VERSION
@@ -225,7 +226,7 @@ class Record(Kept):
     def of(
         cls, work: AnyWork, provenance: Provenance, result: Result | None = None, **more: Any
     ) -> Self:
-        """The record of `work`: status "ok", unless `more` says what went wrong.
+        """Create the record of `work`, with status "ok" by default.
 
         `more` takes `status`, `split_hash` and `error`.
         """
@@ -242,19 +243,19 @@ class Record(Kept):
     @model_validator(mode="after")
     def _agrees(self) -> Self:
         if self.id != self.work.id:
-            raise ValueError(f"id: is {self.id[:60]}, its work hashes to {self.work.id}")
+            raise ValueError(f"id: is {self.id[:60]}, but the work hashes to {self.work.id}")
         if self.result is None:
             if self.status == "ok":
-                raise ValueError(f"result: is absent; status ok needs that of a {self.work.kind}")
+                raise ValueError(f"result: is absent; status ok needs one of kind {self.work.kind}")
         elif not isinstance(self.result, _RESULTS[self.work.kind]):
-            raise ValueError(f"result: is that of a {self.result.kind}, not of a {self.work.kind}")
+            raise ValueError(f"result: has kind {self.result.kind}, expected {self.work.kind}")
         elif self.status == "ok":
             _measured(self.result)
         return self
 
 
 def _attention_of(work: AnyWork) -> str:
-    """The attention implementation behind a piece of work."""
+    """Return the attention implementation that a piece of work uses."""
     match work:
         case Training() | Count() | Profile() | Footprint():
             return work.model.attention
@@ -265,12 +266,12 @@ def _attention_of(work: AnyWork) -> str:
 
 
 def plain(record: Record) -> dict[str, Any]:
-    """The record as JSON values."""
+    """Convert the record to JSON values."""
     return record.model_dump(mode="json")
 
 
 def _measured(result: Result) -> None:
-    """Refuse a result of status ok that tells only how memory ran out."""
+    """Refuse an out-of-memory result with status ok."""
     if isinstance(result, ProfileResult):
         for field in ("frames", "processes"):
             if not getattr(result, field):

@@ -1,4 +1,4 @@
-"""Raw samples of a profile: what one process, and the card under it, measured."""
+"""Raw samples of a profile: measurements of one process, and NVML readings of its GPU."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ifc_bench.records.consistency import Kept, Seconds, one_length
 
 
 class CardFacts(Kept):
-    """What NVML tells of a card before a measurement; None where it tells nothing."""
+    """GPU properties from NVML before a measurement; None where NVML gives no answer."""
 
     name: str | None = None
     uuid: str | None = None
@@ -26,10 +26,10 @@ class CardFacts(Kept):
 
 
 class CardSamples(Kept):
-    """NVML during a measurement, one entry for each reading; None where a reading failed.
+    """NVML readings during a measurement, one entry each; None where a reading failed.
 
-    What was not read at all is empty. `slowdown_bits` is NVML's bit mask of reasons why clocks are
-    held down.
+    A quantity that was not read at all is empty. `slowdown_bits` is NVML's bit mask of the reasons
+    for lowered clocks.
     """
 
     seconds: list[float] = Field(default_factory=list)
@@ -46,10 +46,10 @@ class CardSamples(Kept):
 
 
 class CardLog(Kept):
-    """A card before and during a measurement.
+    """GPU properties before a measurement and NVML readings during it.
 
-    `foreign_processes` is the largest number of processes on the card that are not ours;
-    `energy_joules` the difference of the card's own counter over the timed passes.
+    `foreign_processes` is the largest number of other processes on the GPU; `energy_joules` is the
+    increase of the GPU's energy counter over the timed passes.
     """
 
     facts: CardFacts
@@ -59,11 +59,11 @@ class CardLog(Kept):
 
 
 class Memory(Kept):
-    """Peak memory of one pass over the first video, in a pass of its own.
+    """Peak memory of one pass over the first video, separate from the timed passes.
 
-    `weights_bytes` is what torch held before it. `peak_allocated_bytes` is the peak of torch's
-    allocations, `weights_bytes` included, and `scope_increase_bytes` how far it rose above
-    `weights_bytes` while each scope was open. `process_bytes` and `device_used_bytes` are NVML's.
+    `weights_bytes` is torch's allocated memory before the pass. `peak_allocated_bytes` is the peak
+    of torch's allocations, `weights_bytes` included. `scope_increase_bytes` is the peak above
+    `weights_bytes` within each scope. `process_bytes` and `device_used_bytes` are from NVML.
     """
 
     weights_bytes: int
@@ -76,25 +76,25 @@ class Memory(Kept):
 
 
 class Rates(Kept):
-    """What the device did just after: its fastest arithmetic in this precision, and a copy."""
+    """Rates of the device right after the timed passes: fastest matmul in this precision, copy."""
 
     macs_per_second: float
     bytes_per_second: float
 
 
 class ProcessSamples(Kept):
-    """What one process measured; times are in seconds for one pass over all videos.
+    """Samples of one process; times are in seconds for one pass over all videos.
 
     Attributes:
-        place: its place in the order in which all processes of the session ran.
-        warmup_wall_seconds: passes before the clock counted.
-        wall_seconds: frames in memory to final tracks, the device synchronised at the end.
+        place: position in the order in which all processes of the session ran.
+        warmup_wall_seconds: passes before the timed ones.
+        wall_seconds: from frames in memory to final tracks, the device synchronised at the end.
         device_seconds: the same passes between two events on the CUDA stream.
-        reading_wall_seconds: passes that also read and decode their frames; None where frames are
-            made and not read.
-        scope_seconds: passes that were watched scope by scope; None for a compiled network.
-        stopped: "precise", or "cap" where time was over before the interval was narrow enough.
-        settings: what else changes speed, read back from torch.
+        reading_wall_seconds: passes that also read and decode their frames; None for generated
+            frames.
+        scope_seconds: passes with timers for each scope; None for a compiled network.
+        stopped: "precise", or "cap" if the time limit came before the interval was narrow enough.
+        settings: other settings that affect speed, read back from torch.
     """
 
     place: int

@@ -22,9 +22,9 @@ ERRORS = (
 
 @dataclass(frozen=True)
 class Table:
-    """The detections and truths behind an evaluation; `hits` and `ignored` are [T, D].
+    """Detections and ground truth behind an evaluation; `hits` and `ignored` are [T, D].
 
-    `truth` holds -1 where a detection is about none. Crowds are no truths here.
+    `truth` is -1 for a detection without a ground truth. Crowds are left out.
     """
 
     video: NDArray[np.int64]

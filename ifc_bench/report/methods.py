@@ -1,7 +1,7 @@
 """Tables of methods: published rows, results of others scored here, and ours (Table 2(a), (b)).
 
-Rows are comparable only where their data is the same, so every row tells its data; speeds of
-different devices stand in different columns.
+Rows are comparable only where their data is the same, so every row names its data; speeds of
+different devices have columns of their own.
 """
 
 from __future__ import annotations

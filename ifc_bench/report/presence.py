@@ -23,8 +23,8 @@ def refuse_nothing(
 ) -> None:
     """Check that one of the tables has a record.
 
-    Multiply-adds are of no preset, so tables of them count where nothing else is asked for. Tables
-    of methods hold published rows in any case.
+    Counts of MACs belong to no preset, so tables of them pass only where nothing else is requested.
+    Tables of methods have published rows in any case.
 
     Raises:
         UserError: where nothing is there; it names the records that are.

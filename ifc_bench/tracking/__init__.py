@@ -1,4 +1,4 @@
-"""From windows of a video to tracks."""
+"""Tracking: joins the windows of a video into tracks."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _MODULES = {"ClipTracker": "clip_tracker", "track_video": "video"}
 
 
 def __getattr__(name: str) -> Any:
-    """Import the tracker when it is asked for: `tracking.windows` is used where torch is not."""
+    """Import the tracker on first use: `tracking.windows` must be importable without torch."""
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)

@@ -1,8 +1,8 @@
 """Joins the instances of overlapping windows into tracks (paper, Section 3.3).
 
-The tracker is streaming: it holds mask logits only for the frames of the last window, and mask
-probabilities only of windows that overlap it. A frame that no later window can reach is averaged,
-thresholded and kept as run lengths. There is no limit on the number of tracks.
+The tracker is streaming: it stores mask logits only for the frames of the last window, and mask
+probabilities only for windows that overlap it. A frame that no later window contains is averaged,
+thresholded and stored as an RLE. The number of tracks is not limited.
 """
 
 from __future__ import annotations
@@ -22,16 +22,15 @@ from ifc_bench.masks import BoolArray, Rle, encode
 from ifc_bench.structures import Track
 from ifc_bench.tracking.watch import Watch, unwatched
 
-_AT_ONCE = 8  # masks at full size, so that many tracks take no more memory than a few
+_AT_ONCE = 8  # masks at full size, so that memory does not grow with the number of tracks
 _NOT_FINITE = (
-    "predictions: hold numbers that are not finite; the weights are damaged, or too large for this "
-    "precision"
+    "predictions: not all finite; the weights are damaged, or too large for this precision"
 )
 
 
 @dataclass(frozen=True)
 class _Window:
-    """A past window: its frames, the track of each instance, and probabilities [I, T, h*w]."""
+    """A past window: its frames, the track of each instance, and mask probabilities [I, T, h*w]."""
 
     frames: list[int]
     tracks: list[int]
@@ -39,12 +38,12 @@ class _Window:
 
 
 class ClipTracker:
-    """Takes windows in order of time, gives tracks.
+    """Takes windows in temporal order and returns tracks.
 
     Args:
-        image_size: height and width of the masks to give.
-        match_threshold: pairs of a lower space-time soft IoU are refused (the paper: 0.05).
-        watch: told when masks at full size and their run lengths are made ("output").
+        image_size: height and width of the output masks in pixels.
+        match_threshold: minimum space-time soft IoU of a match (the paper: 0.05).
+        watch: opens the scope "output" while full-size masks and their RLEs are computed.
     """
 
     def __init__(
@@ -69,19 +68,19 @@ class ClipTracker:
     def update(
         self, frame_indices: Sequence[int], class_probabilities: Tensor, mask_logits: Tensor
     ) -> list[int]:
-        """Take one window.
+        """Match the instances of one window with tracks.
 
         Args:
             frame_indices: the window's T frames, ascending, none before the last window's first.
             class_probabilities: [I, K + 1]; an instance whose best class is "no object" (the last)
-                does not count.
+                is ignored.
             mask_logits: [I, T, h, w].
 
         Returns:
-            The track of each instance that counted, in their order.
+            The track of each instance that was not ignored, in their order.
 
         Raises:
-            UserError: where frames are out of order, or predictions are not finite.
+            UserError: if frames are out of order, or predictions are not finite.
         """
         frames = self._checked(frame_indices, mask_logits)
         if not class_probabilities.isfinite().all():
@@ -97,7 +96,7 @@ class ClipTracker:
         return tracks
 
     def tracks(self) -> list[Track]:
-        """The tracks so far, in order of appearance, over all frames so far."""
+        """Return the tracks so far, in order of appearance, over all frames so far."""
         finished = [dict(masks) for masks in self._finished]
         with self.watch("output"):
             self._write(self._frames, finished)
@@ -121,12 +120,12 @@ class ClipTracker:
         if self._frames and frames[0] < self._frames[0]:
             raise UserError(
                 f"frame_indices: starts at {frames[0]}, before the last window's {self._frames[0]};"
-                " windows must come in order of time"
+                " windows must come in temporal order"
             )
         return frames
 
     def _advance(self, frames: list[int], mask_logits: Tensor) -> None:
-        """Finish the frames before this window, drop what ended there, make room for new ones."""
+        """Finish the frames before this window, drop ended tracks, and add the new frames."""
         past = [frame for frame in self._frames if frame < frames[0]]
         with self.watch("output"):
             self._write(past, self._finished)
@@ -154,10 +153,10 @@ class ClipTracker:
             self._windows.popleft()
 
     def _similarity(self, frames: list[int], probabilities: Tensor) -> Tensor:
-        """Soft IoU over space and time of live tracks with instances, [rows, I].
+        """Compute the space-time soft IoU of live tracks with instances, [rows, I].
 
-        It is taken with each of the last T windows on the frames the two share, and averaged over
-        the windows that hold the track on such a frame.
+        It is computed with each of the last T windows on the shared frames, and averaged over the
+        windows that contain the track on a shared frame.
         """
         total = probabilities.new_zeros(len(self._rows), probabilities.shape[0])
         seen = probabilities.new_zeros(len(self._rows), 1)
@@ -176,7 +175,7 @@ class ClipTracker:
         return total / (seen + 1e-6)
 
     def _assign(self, similarity: Tensor) -> list[int]:
-        """The row of each instance: Hungarian; what stays under the threshold starts a track."""
+        """Assign a row to each instance by Hungarian matching; below the threshold, a new track."""
         accepted = similarity > self.match_threshold
         scores = (similarity * accepted).float().cpu().numpy()
         if not np.isfinite(scores).all():
@@ -215,7 +214,7 @@ class ClipTracker:
             self._class_counts[self._rows[row]] += 1
 
     def _write(self, frames: list[int], finished: list[dict[int, Rle]]) -> None:
-        """Average, resize and threshold `frames`, and put their masks into `finished`."""
+        """Average, resize and threshold `frames`, and store their masks in `finished`."""
         if self._sums is None or not self._rows:
             return
         for frame in frames:
@@ -235,7 +234,7 @@ class ClipTracker:
                         finished[self._rows[row]][frame] = rle
 
     def _at_full_size(self, logits: Tensor) -> BoolArray:
-        """Masks [n, H, W] of `logits` [n, h, w]."""
+        """Resize `logits` [n, h, w] to masks [n, H, W]."""
         large = F.interpolate(
             logits[None], size=self.image_size, mode="bilinear", align_corners=False
         )[0]

@@ -17,7 +17,7 @@ FrameReader = Callable[[list[int]], Tensor]
 
 
 @torch.inference_mode()
-def track_video(  # noqa: PLR0913 - a public function, older than the rule
+def track_video(  # noqa: PLR0913 - public, older than the limit
     model: IFC,
     read: FrameReader,
     length: int,
@@ -26,10 +26,10 @@ def track_video(  # noqa: PLR0913 - a public function, older than the rule
     stride: int = 1,
     watch: Watch = unwatched,
 ) -> list[Track]:
-    """The tracks of one video.
+    """Track the instances of one video.
 
     Each frame passes the backbone once (as in the released code); its features are kept while a
-    window can still reach it. `read` gives frames [F, 3, H, W] by index. `watch` is told of the
+    later window can contain it. `read` returns frames [F, 3, H, W] by index. `watch` opens the
     scope "tracker".
     """
     device = next(model.parameters()).device
@@ -53,6 +53,6 @@ def track_video(  # noqa: PLR0913 - a public function, older than the rule
 
 
 def _of_length(track: Track, length: int) -> Track:
-    """With None for frames after the last window; a stride longer than T can leave some."""
+    """Pad with None for frames after the last window, which a stride longer than T can leave."""
     unseen = [None] * (length - len(track.segmentations))
     return Track(track.class_probabilities, [*track.segmentations, *unseen])

@@ -1,6 +1,6 @@
-"""How a measurement looks into running code: named scopes that open and close.
+"""Named scopes, with which a profiler times parts of running code.
 
-Code that can be watched takes a `Watch` and opens a scope with it; nobody watching costs nothing.
+Code that can be profiled takes a `Watch` and opens scopes with it; the default costs nothing.
 """
 
 from __future__ import annotations
@@ -14,5 +14,5 @@ _NOTHING: AbstractContextManager[object] = nullcontext()
 
 
 def unwatched(scope: str) -> AbstractContextManager[object]:
-    """The `Watch` of everyday use."""
+    """Default `Watch`, which does nothing."""
     return _NOTHING

@@ -1,4 +1,4 @@
-"""How windows move over a video, near-online or offline."""
+"""Windows over a video, near-online or offline."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 
 def windows(length: int, window: int | None, stride: int) -> Iterator[range]:
-    """The windows over `length` frames; the last one is shifted back to end with the video.
+    """Yield the windows over `length` frames; the last one is shifted back to end with the video.
 
-    `window` None is the offline mode: one window holds the whole video. A video shorter than the
-    window is one window of its own length.
+    `window` None is the offline mode: one window for the whole video. A video shorter than the
+    window gets one window of the video's length.
     """
     size = length if window is None else window
     for start in range(0, length, stride):

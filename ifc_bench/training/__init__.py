@@ -1,1 +1,1 @@
-"""From configuration, seed and data to a checkpoint and its curves."""
+"""Training: from configuration, seed and data to a checkpoint and curves."""

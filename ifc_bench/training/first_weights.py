@@ -1,4 +1,4 @@
-"""Where a training's first weights come from."""
+"""Initial weights of a training run: ImageNet, a released checkpoint, or another training run."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 
 
 def start_model(model: IFC, work: Training, store: Store) -> list[str] | None:
-    """Fill a fresh `model` as `work.start` says; gives what of it stays fresh.
+    """Load the initial weights of `work` into `model`; returns the parameters that they lack.
 
     Raises:
-        UserError: where the weights are not there, or do not fit.
+        UserError: if the weights do not exist, or do not match the model.
     """
     match work.start:
         case None:
@@ -41,7 +41,7 @@ def start_model(model: IFC, work: Training, store: Store) -> list[str] | None:
             path = store.weights_path(work.start)
             if not path.exists():
                 raise UserError(f"{path}: no such file; give the weights again with --start")
-            path = path.resolve()  # our link; messages name the user's own file
+            path = path.resolve()  # the link's target, so that messages name the user's file
             if content == "released":
                 return list(start_from_released(model, path).new)
             load_imagenet_weights(_resnet(model, work), path)
@@ -49,7 +49,7 @@ def start_model(model: IFC, work: Training, store: Store) -> list[str] | None:
 
 
 def start_from_own(model: IFC, weights: dict[str, torch.Tensor]) -> Start:
-    """Fill `model` with what fits of another training's weights."""
+    """Load the matching parameters of another training run's weights into `model`."""
     expected = model.state_dict()
     fits = {k: v for k, v in weights.items() if k in expected and v.shape == expected[k].shape}
     model.load_state_dict(fits, strict=False)
@@ -61,25 +61,25 @@ def start_from_own(model: IFC, weights: dict[str, torch.Tensor]) -> Start:
 
 
 def fetched(backbone: ResNet) -> Path:
-    """torchvision's ImageNet weights, fetched once into torch's own cache.
+    """Download torchvision's ImageNet weights once, into torch's cache; returns the file.
 
     Raises:
-        UserError: where they are neither there nor to be had, or are not torchvision's.
+        UserError: if they cannot be downloaded, or are not torchvision's.
     """
-    import torchvision  # a second to import
+    import torchvision  # takes a second to import
 
     url = torchvision.models.get_weight(f"ResNet{backbone.depth}_Weights.IMAGENET1K_V1").url
     return fetched_file(url, Path(torch.hub.get_dir()) / "checkpoints")
 
 
 def fetched_file(url: str, folder: Path) -> Path:
-    """A file such as resnet50-0676ba61.pth, whose name ends in the first digits of its SHA-256.
+    """Download a file such as resnet50-0676ba61.pth, named by the first digits of its SHA-256.
 
-    It is fetched aside and moved into `folder` when its hash is right; one that is there already
-    is held against it too.
+    It is moved into `folder` once its hash is verified. The hash of an existing file is verified
+    too.
 
     Raises:
-        UserError: where it is neither there nor to be had, or has another hash.
+        UserError: if it cannot be downloaded, or has another hash.
     """
     path = folder / url.rpartition("/")[2]
     prefix = path.stem.rpartition("-")[2]
@@ -88,7 +88,7 @@ def fetched_file(url: str, folder: Path) -> Path:
         if not found.startswith(prefix):
             raise UserError(
                 f"{path}: its SHA-256 begins with {found[:8]}, expected {prefix}; delete it to "
-                "fetch it again"
+                "download it again"
             )
         return path
     try:
@@ -96,11 +96,11 @@ def fetched_file(url: str, folder: Path) -> Path:
         torch.hub.download_url_to_file(url, str(path), hash_prefix=prefix, progress=False)
     except (URLError, HTTPException, OSError) as error:
         raise UserError(
-            f"{path}: not there, and {url} cannot be fetched ({error}); put the file there, or "
-            "give ImageNet weights with --start"
+            f"{path}: no such file, and {url} cannot be downloaded ({error}); put the file there, "
+            "or give ImageNet weights with --start"
         ) from None
-    except RuntimeError as error:  # torch's word for another hash
-        raise UserError(f"{path}: not there, and {url} gives another file: {error}") from None
+    except RuntimeError as error:  # torch raises it for another hash
+        raise UserError(f"{path}: no such file, and {url} gives another: {error}") from None
     return path
 
 
@@ -109,6 +109,6 @@ def _resnet(model: IFC, work: Training) -> ResNet:
 
     if not isinstance(model.backbone, ResNet):
         raise UserError(
-            f"start: ImageNet weights are a ResNet's, model.backbone is {work.model.backbone.kind}"
+            f"start: ImageNet weights need a ResNet, model.backbone is {work.model.backbone.kind}"
         )
     return model.backbone

@@ -1,4 +1,4 @@
-"""Several processes on one training, as torchrun starts them; alone, everything is a no-op."""
+"""Distributed training with torchrun; with a single process, every operation is a no-op."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from torch import Tensor
 
 from ifc_bench.errors import UserError
 
-_PATIENCE = timedelta(hours=12)  # the others wait while the first process evaluates
+_PATIENCE = timedelta(hours=12)  # other processes wait while the first one evaluates
 
 
 @dataclass(frozen=True)
 class Processes:
-    """Which of `count` processes this one is; `local` counts within its machine."""
+    """Rank of this process among `count` processes; `local` is the rank on its machine."""
 
     rank: int = 0
     count: int = 1
@@ -29,7 +29,7 @@ class Processes:
         return self.rank == 0
 
     def average(self, value: Tensor) -> Tensor:
-        """The mean of `value` over all processes; every process must ask for it."""
+        """Average `value` over all processes; a collective call, made by every process."""
         if self.count == 1:
             return value
         total = value.detach().clone()
@@ -37,7 +37,7 @@ class Processes:
         return total / self.count
 
     def wait(self) -> None:
-        """Return when every process has come here."""
+        """Wait until every process has made this call."""
         if self.count > 1:
             dist.monitored_barrier(_group(), timeout=_PATIENCE)
 
@@ -51,12 +51,12 @@ def launched_by_torchrun() -> bool:
 
 
 def join(device: str) -> tuple[Processes, str]:
-    """Meet the other processes that torchrun started; also gives this process's device.
+    """Join the process group of torchrun; also returns this process's device.
 
     NCCL on GPUs, gloo on CPUs. `device` "cuda:N" becomes the GPU of this process's local rank.
 
     Raises:
-        UserError: where a machine has fewer GPUs than processes.
+        UserError: if a machine has fewer GPUs than processes.
     """
     if not launched_by_torchrun():
         return ALONE, device
@@ -65,7 +65,7 @@ def join(device: str) -> tuple[Processes, str]:
     if device != "cpu":
         if processes.local >= torch.cuda.device_count():
             raise UserError(
-                f"torchrun: process {processes.local} of this machine has no GPU (it has "
+                f"torchrun: there is no GPU for local rank {processes.local} (this machine has "
                 f"{torch.cuda.device_count()}); lower --nproc-per-node"
             )
         device = f"cuda:{processes.local}"
@@ -75,11 +75,11 @@ def join(device: str) -> tuple[Processes, str]:
     return processes, device
 
 
-_waiting_room: list[Any] = []
+_barrier_groups: list[Any] = []
 
 
 def _group() -> Any:
-    """A gloo group for waiting: NCCL would spin on the GPU that is being measured."""
-    if not _waiting_room:
-        _waiting_room.append(dist.new_group(backend="gloo", timeout=_PATIENCE))
-    return _waiting_room[0]
+    """Create a gloo group for barriers: NCCL would busy-wait on the GPU being measured."""
+    if not _barrier_groups:
+        _barrier_groups.append(dist.new_group(backend="gloo", timeout=_PATIENCE))
+    return _barrier_groups[0]

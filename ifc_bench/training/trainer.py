@@ -1,4 +1,4 @@
-"""The training loop: deterministic for a seed on a CPU, and resumable in the middle to the bit."""
+"""Training loop: deterministic for a seed on a CPU, with bit-exact resume."""
 
 from __future__ import annotations
 
@@ -26,23 +26,23 @@ from ifc_bench.models.ifc import IFC
 from ifc_bench.models.tensor_file import DamagedError, read_tensors, tensor_fault, write_tensors
 from ifc_bench.training.processes import ALONE, Processes
 
-_CURVE_POINTS = 20_000  # a record stays readable, however long the training
+_CURVE_POINTS = 20_000  # so that the record of a long training run stays small
 _PARTS = frozenset({"work", "iteration", "model", "optimiser", "curves"})  # of a checkpoint
 _HALF = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
 @dataclass
 class Curves:
-    """What a training leaves behind besides its weights.
+    """Results of a training run besides its weights.
 
     Attributes:
-        every: how many iterations lie between two points; more than 1 only in long trainings.
-        loss: the total of an iteration at each point, over all processes.
-        parts: the weighted losses at each point, by name.
+        every: iterations between two points; more than 1 only in long training runs.
+        loss: total loss of an iteration at each point, over all processes.
+        parts: weighted loss terms at each point, by name.
         accuracy: (iteration, AP) pairs on the validation split.
-        seconds: wall time spent, over all sessions of the training.
+        seconds: wall time, summed over all sessions of the training run.
         diverged_at: the iteration whose loss, gradient or weights were not finite, or None.
-        new_parameters: what the weights it started from did not have; None without such weights.
+        new_parameters: parameters that the initial weights lack; None without initial weights.
     """
 
     every: int = 1
@@ -56,18 +56,18 @@ class Curves:
 
 @dataclass
 class Hooks:
-    """What the trainer is given from outside; all may be left out.
+    """Callbacks and settings of the trainer; all are optional.
 
     Attributes:
-        start: fills a fresh model with the weights that it starts from, and tells what of it
-            those do not have (None: nothing was filled).
-        score: the validation AP of the model as it stands, for the AP curve.
-        progress: told of iterations done and the last loss.
-        log: told of iterations done and everything that has a curve, by name.
+        start: loads the initial weights into a new model, and returns the names of the parameters
+            that they lack (None: no initial weights).
+        score: returns the current validation AP of the model, for the AP curve.
+        progress: called with the iterations done and the last loss.
+        log: called with the iterations done and all values that have a curve, by name.
         checkpoint_every: seconds between checkpoints; large ones are written less often, so that
-            writing takes 2% of the time, up to 30 times as long between them.
-        loaders: processes that read batches ahead; 0 reads them in this one.
-        stopping: asked after every iteration whether to write a checkpoint and stop.
+            writing takes 2% of the time, at most 30 times this interval.
+        loaders: number of processes that load batches ahead; 0 loads them in this process.
+        stopping: called after every iteration; True writes a checkpoint and stops.
     """
 
     start: Callable[[IFC], list[str] | None] | None = None
@@ -80,10 +80,10 @@ class Hooks:
 
 
 class Trainer:
-    """One training. `run` goes on from the checkpoint at `path` where there is one.
+    """One training run. `run` resumes from the checkpoint at `path` if it exists.
 
-    With several `processes` each takes its part of every batch, and the gradients are those of
-    the whole; the checkpoint must lie where all of them see it.
+    With several `processes`, each takes its part of every batch, and the gradients are those of
+    the whole batch. All of them must be able to read `path`.
     """
 
     def __init__(
@@ -97,7 +97,7 @@ class Trainer:
     ) -> None:
         check(work, data, processes)
         torch.use_deterministic_algorithms(True, warn_only=device != "cpu")
-        # A debugging aid that comes with it and takes 3% of the time.
+        # A debugging aid of deterministic mode, which takes 3% of the time.
         torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
         torch.manual_seed(work.seed)
         self.work, self.data, self.path, self.hooks = work, data, path, hooks
@@ -119,10 +119,10 @@ class Trainer:
     def run(self) -> Curves:
         """Train to the end, or until loss, gradient or weights are not finite.
 
-        Leaves the final checkpoint.
+        Writes the final checkpoint.
 
         Raises:
-            Stopped: where `hooks.stopping` says so; the checkpoint of this moment is written.
+            Stopped: if `hooks.stopping` returns True; the current checkpoint is written first.
         """
         schedule = self.work.optimisation
         saved = begun = time.monotonic()
@@ -151,7 +151,7 @@ class Trainer:
         return self.curves
 
     def _wrapped(self) -> Callable[..., Any]:
-        """The model as it is called: compiled, and with gradients averaged over processes."""
+        """Wrap the model: compiled, and with gradients averaged over processes."""
         called: Any = self.model
         if self.work.optimisation.compiled:
             called = torch.compile(called)
@@ -161,7 +161,7 @@ class Trainer:
         return called
 
     def _batches(self, schedule: Optimisation) -> Iterator[Batch]:
-        """The batches from here to the end, read ahead where there are loaders."""
+        """Yield the remaining batches, loaded ahead if there are loader processes."""
         parts = (self.processes.rank, self.processes.count)
         batches = TrainingBatches(self.data, schedule, self.work.seed, *parts)
         return iter(
@@ -175,7 +175,7 @@ class Trainer:
         )
 
     def _step(self, schedule: Optimisation, batch: Batch) -> None:
-        """One iteration: predict, compare, step."""
+        """Run one iteration: forward, loss, backward, optimiser step."""
         torch.manual_seed(self._dropout_seed())
         targets = [target.to(self.device) for target in batch.targets]
         sizes = None if batch.valid_sizes is None else batch.valid_sizes.to(self.device)
@@ -196,12 +196,12 @@ class Trainer:
         if not self.scaler.is_enabled() and not math.isfinite(norm):
             self.curves.diverged_at = self.iteration
             return
-        self.scaler.step(self.optimiser)  # which skips a gradient that its scale made infinite
+        self.scaler.step(self.optimiser)  # skips the step if scaling made a gradient infinite
         self.scaler.update()
         self.iteration += 1
 
     def _dropout_seed(self) -> int:
-        """A function of seed, iteration and process, so that a resumed training drops the same."""
+        """Derive the dropout seed from seed, iteration and process, so that resuming is exact."""
         key = [self.work.seed, 2, self.iteration, self.processes.rank]
         return int(np.random.default_rng(key).integers(1 << 62))
 
@@ -230,7 +230,7 @@ class Trainer:
             self.hooks.log(self.iteration, values)
 
     def _set_rate(self, schedule: Optimisation) -> None:
-        """Linear warm-up, then the step schedule."""
+        """Set the learning rate: linear warm-up, then the step schedule."""
         drops = sum(self.iteration >= at for at in schedule.drop_at)
         warm = min(1.0, (self.iteration + 1) / (schedule.warmup + 1))
         for group in self.optimiser.param_groups:
@@ -250,12 +250,12 @@ class Trainer:
         self.processes.wait()
 
     def _finite(self) -> bool:
-        """Whether every weight is a number; a step can make them infinite by itself."""
+        """Return whether every weight is finite; a step can overflow with a finite gradient."""
         state = self.model.state_dict().values()
         return all(bool(torch.isfinite(v).all()) for v in state if v.is_floating_point())
 
     def _save(self) -> None:
-        """Write the checkpoint aside and move it into place; the first process does."""
+        """Write the checkpoint atomically, in the first process."""
         if not self.processes.first:
             return
         state = {
@@ -279,7 +279,7 @@ class Trainer:
 
 
 def check(work: Training, data: VideoDataset, processes: Processes) -> None:
-    """Refuse a configuration whose parts do not fit each other.
+    """Refuse a configuration whose fields contradict each other or the data.
 
     Raises:
         UserError: one line that names the fields.
@@ -288,7 +288,7 @@ def check(work: Training, data: VideoDataset, processes: Processes) -> None:
     if work.model.classes != len(data.category_ids):
         raise UserError(
             f"{data.files.annotations}: categories: has {len(data.category_ids)}, "
-            f"model.classes is {work.model.classes}; they must agree"
+            f"model.classes is {work.model.classes}; they must be equal"
         )
     if schedule.loss.matching == "boxes" and work.model.box_frames != schedule.clip_frames:
         raise UserError(
@@ -297,8 +297,8 @@ def check(work: Training, data: VideoDataset, processes: Processes) -> None:
         )
     if schedule.clips % processes.count:
         raise UserError(
-            f"optimisation.clips: {schedule.clips} clips do not divide among {processes.count} "
-            "processes; choose a number of processes that divides them"
+            f"optimisation.clips: {schedule.clips} is not divisible by {processes.count} "
+            "processes; choose a number of processes that divides it"
         )
 
 
@@ -315,10 +315,10 @@ def _optimiser(model: IFC, schedule: Optimisation) -> torch.optim.AdamW:
 
 
 def read_checkpoint(path: Path, work: Training) -> dict[str, Any]:
-    """The state that `Trainer` saved for `work`.
+    """Read the state that `Trainer` saved for `work`.
 
     Raises:
-        UserError: where the file is broken or belongs to another training.
+        UserError: if the file is damaged or belongs to another training run.
     """
     try:
         state: dict[str, Any] = read_tensors(path)
@@ -330,7 +330,7 @@ def read_checkpoint(path: Path, work: Training) -> dict[str, Any]:
     whole = isinstance(state, dict) and state.keys() >= _PARTS and isinstance(state["model"], dict)
     if not whole or not isinstance(state["iteration"], int):
         raise UserError(
-            f"{path}: not a checkpoint of a training, which has {', '.join(sorted(_PARTS))}; "
+            f"{path}: not a checkpoint of a training run, which has {', '.join(sorted(_PARTS))}; "
             "delete it to train again"
         )
     if state.get("work") != work.id:
@@ -342,24 +342,24 @@ def read_checkpoint(path: Path, work: Training) -> dict[str, Any]:
 
 
 def trained_model(path: Path, work: Training, device: str) -> IFC:
-    """The finished model of `work` in evaluation mode."""
+    """Load the finished model of `work`, in evaluation mode."""
     model = build_model(work.model)
     weights = finished_weights(path, work)
     try:
         model.load_state_dict(weights)
     except (RuntimeError, TypeError):
         raise UserError(
-            f"{path}: model: does not fit the network of training {work.id}; delete it to train "
+            f"{path}: model: does not match the network of training {work.id}; delete it to train "
             "again"
         ) from None
     return model.to(device).to(memory_format=torch.channels_last).eval()
 
 
 def finished_weights(path: Path, work: Training) -> dict[str, Tensor]:
-    """The weights that `work` ended with, on the CPU.
+    """Read the final weights of `work`, on the CPU.
 
     Raises:
-        UserError: where the checkpoint is broken, another training's, not the last one, or holds
+        UserError: if the checkpoint is damaged, of another training run, not the final one, or has
             weights that are not finite.
     """
     if not path.exists():
@@ -382,9 +382,9 @@ def finished_weights(path: Path, work: Training) -> dict[str, Tensor]:
 
 def _weight_fault(key: object, weight: object) -> str | None:
     if not isinstance(key, str) or not isinstance(weight, Tensor):
-        return f"holds {type(weight).__name__}, expected a name with a tensor"
+        return f"has {type(weight).__name__}, expected a name with a tensor"
     if fault := tensor_fault(weight):
         return fault
     if weight.is_complex():
-        return "holds complex numbers"
-    return None if torch.isfinite(weight).all() else "holds numbers that are not finite"
+        return "has complex numbers"
+    return None if torch.isfinite(weight).all() else "has numbers that are not finite"

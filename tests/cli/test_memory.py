@@ -18,9 +18,9 @@ class Hungry(NoComm):
         (
             "RuntimeError(\"DefaultCPUAllocator: can't allocate memory: you tried to allocate "
             '28011115520 bytes.")',
-            "memory is not enough for what was asked for (28.0 GB more); ask for smaller frames",
+            "out of memory (28.0 GB more requested); use smaller frames",
         ),
-        ("MemoryError()", "memory is not enough for what was asked for; ask for less"),
+        ("MemoryError()", "out of memory; reduce the size of the work"),
     ],
     ids=["torch", "python"],
 )

@@ -59,7 +59,7 @@ def test_a_call_of_sys_exit_is_told_with_its_place(tmp_path, monkeypatch, refusa
     (tmp_path / "leaving.py").write_text("import sys\n\nsys.exit(3)\nclass Own: pass\n")
     monkeypatch.syspath_prepend(str(tmp_path))
     told = refusal("flops", "--communication=leaving:Own", "--frame-size=32x32", "--window=1")
-    assert "leaving.py:3: calls sys.exit(3); take it out" in told
+    assert "leaving.py:3: calls sys.exit(3); remove that" in told
 
 
 def test_a_package_that_is_no_python_is_told_with_its_place(tmp_path, monkeypatch, refusal):

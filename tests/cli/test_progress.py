@@ -57,7 +57,7 @@ def test_what_gives_no_sign_is_told_and_told_again():
         stalls.heard("b", "No Comm seed 0: train 2/10")
         stalls.ended("b")
         wait_for(lambda: len(said) >= 2)
-    assert all(line.startswith("IFC seed 0: train 3/10: no sign for") for line in said)
+    assert all(line.startswith("IFC seed 0: train 3/10: no progress for") for line in said)
 
 
 def test_what_moves_is_not_told():
@@ -81,9 +81,9 @@ def test_a_worker_that_stands_still_is_named_in_a_log_file(tmp_path, training):
     shown, out = display(tmp_path, quiet=0.1)
     with shown:
         shown.tell(Job(training, ()), Event(0, "train", 12, 340))
-        wait_for(lambda: "no sign for" in out.getvalue())
-    assert "ifc M=2 seed 0: train 12/340: no sign for" in out.getvalue()
-    assert "Ctrl-C stops, the same command goes on" in out.getvalue()
+        wait_for(lambda: "no progress for" in out.getvalue())
+    assert "ifc M=2 seed 0: train 12/340: no progress for" in out.getvalue()
+    assert "Ctrl-C stops, the same command continues" in out.getvalue()
 
 
 def test_a_log_file_gets_a_line_now_and_then(tmp_path, training):

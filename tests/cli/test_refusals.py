@@ -20,7 +20,7 @@ FIT = ("fit", "--device=cpu", "--results=r")
 
 CASES = [
     (("flops", f"--frame-size={NINES}x1"), "has a side of more than 8192 pixels"),
-    (("flops", "--frame-size=²x³"), "--frame-size: '²x³' is no HEIGHTxWIDTH"),
+    (("flops", "--frame-size=²x³"), "--frame-size: '²x³' is not HEIGHTxWIDTH"),
     (
         ("flops", "--frame-size=9999999999x64"),
         "--frame-size: '9999999999x64' has a side of more than 8192",
@@ -63,31 +63,31 @@ CASES = [
     (("plan", "--short-edge=10000000000", *PLACES), "--short-edge"),
     (("plan", f"--preset={NINES}", *PLACES), "--preset: '999"),
     ((*PROFILE, "--min-seconds=1e-400"), '--min-seconds: "1e-400" must be from 0.001 to 86400'),
-    (("plan", "--seeds=1.5", *PLACES), 'Invalid value for --seeds: "1.5" is no whole number'),
-    (("plan", "--seeds=٣", *PLACES), 'Invalid value for --seeds: "٣" is no whole number'),
+    (("plan", "--seeds=1.5", *PLACES), 'Invalid value for --seeds: "1.5" is not a whole number'),
+    (("plan", "--seeds=٣", *PLACES), 'Invalid value for --seeds: "٣" is not a whole number'),
     (("plan", "table3a", "--window"), "--window requires at least 1 element"),
     (("data", "fly"), 'Unknown command "fly". Available commands: validate, split, synthesize'),
-    (("fly",), "'fly' is no command and no value of one; the commands: run, plan, report"),
+    (("fly",), "'fly' is not a command or a value of one; the commands: run, plan, report"),
     (
         ("run", "--window", "5", "10", "table3a"),
-        '--window: "table3a" is no whole number',
+        '--window: "table3a" is not a whole number',
     ),
-    (("flops", "--frames", "0"), "(--frames is called --window now)"),
-    (("plan", "table3a", "--size=3", *PLACES), "(--size is called --short-edge now)"),
-    (("flops", "--size=wide"), "'wide' is no HEIGHTxWIDTH such as 360x640 (--size is called"),
-    (("submit", "check", "a.zip"), "submit check a.zip: submit has gone"),
+    (("flops", "--frames", "0"), "(--frames is now called --window)"),
+    (("plan", "table3a", "--size=3", *PLACES), "(--size is now called --short-edge)"),
+    (("flops", "--size=wide"), "'wide' is not HEIGHTxWIDTH, such as 360x640 (--size is now called"),
+    (("submit", "check", "a.zip"), "submit check a.zip: submit was removed"),
     (("doctor", "--seconds=inf"), "--seconds"),
     (("evaluate", "--ground-truth=g", "--predictions=p", f"--method={NINES}"), "at most 100 char"),
     (("plan", "--workers=10000000000", *PLACES), "--workers"),
     (("plan", f"--iterations=1{'0' * 400}", *PLACES), "--iterations"),
     (("plan", "--results=", "--runs=u"), "--results: '' is empty (an unset variable?)"),
     (("plan", "", *PLACES), "an argument: '' is empty"),
-    (("plan", "table\0", *PLACES), r"'table\x00' holds a NUL character"),
-    (("diagram", "--out=network"), "--out: 'network' is no NAME.png"),
-    (("diagram", "--out=.png"), "--out: '.png' is no NAME.png"),
+    (("plan", "table\0", *PLACES), r"'table\x00' has a NUL character"),
+    (("diagram", "--out=network"), "--out: 'network' does not end in .png"),
+    (("diagram", "--out=.png"), "--out: '.png' does not end in .png"),
     (("flops", "--communication=non"), "none, full, decomposed, ifc, package.module:Class"),
-    (("diagram", "--out=network.xyz"), "--out: 'network.xyz' is no NAME.png"),
-    (("attention", "--data=absent", "--video=1", "--out=a"), "--out: 'a' is no NAME.png"),
+    (("diagram", "--out=network.xyz"), "--out: 'network.xyz' does not end in .png"),
+    (("attention", "--data=absent", "--video=1", "--out=a"), "--out: 'a' does not end in .png"),
     (
         ("evaluate", "--ground-truth=g", "--predictions=p", "--method=a\x1bb"),
         r"--method: 'a\x1bb' is",
@@ -137,15 +137,18 @@ def test_memory_that_is_not_enough_is_one_line(monkeypatch, capsys):
 
     monkeypatch.setattr(flops, "_encoder_rows", too_much)
     assert main(TABLES, PRESETS, ["flops"]) == 2
-    assert capsys.readouterr().err.startswith("error: memory is not enough")
+    assert capsys.readouterr().err.startswith("error: out of memory")
 
 
 @pytest.mark.parametrize(
     ("content", "told"),
     [
-        (b"\x00\x01", "blob: begins with '\\x00\\x01', so it holds no annotations in JSON"),
-        (b"", "blob: is empty, so it holds no annotations in JSON"),
-        (b"{}", "--images: JPEGImages: no such folder, for the frames of blob; name the frames'"),
+        (b"\x00\x01", "blob: begins with '\\x00\\x01', so it is not a JSON file of annotations"),
+        (b"", "blob: is empty, so it is not a JSON file of annotations"),
+        (
+            b"{}",
+            "--images: JPEGImages: no such directory, for the frames of blob; name the directory",
+        ),
     ],
 )
 def test_annotations_are_looked_at_before_their_frames(refusal, tmp_path, content, told):
@@ -160,7 +163,7 @@ def test_annotations_are_looked_at_before_their_frames(refusal, tmp_path, conten
         (b"PK\x03\x04 and no more", "is damaged or cut off"),
         (
             b"\x80\x02}.",
-            "holds no released IFC, and ImageNet weights are for a ResNet: the backbone",
+            "is not a released IFC checkpoint, and ImageNet weights need a ResNet: the backbone",
         ),
     ],
 )
@@ -193,7 +196,7 @@ def test_an_old_spelling_works_and_the_new_one_is_told(capsys):
     assert main(TABLES, PRESETS, old) == 0
     printed = capsys.readouterr()
     assert json.loads(printed.out)[0]["frames"] == 2
-    told = "note: --frames is called --window now; --size is called --frame-size now"
+    told = "note: --frames is now called --window; --size is now called --frame-size"
     assert printed.err.strip() == told
 
 
@@ -201,4 +204,4 @@ def test_an_old_spelling_works_and_the_new_one_is_told(capsys):
 def test_an_old_value_works_too(given):
     words, notes = respelled(["run", *given])
     assert "=".join(words[1:]) == "--precision=bf16"
-    assert notes == ["--precision bfloat16 is called --precision bf16 now"]
+    assert notes == ["--precision bfloat16 is now called --precision bf16"]

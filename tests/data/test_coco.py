@@ -115,12 +115,12 @@ BROKEN = {
 for _value in (1e9, -1e9, 1e19, 1e300, -1e300, 81.0, -41.0):
     BROKEN[f"a polygon that reaches to {_value}"] = (
         lambda c, value=_value: c["annotations"][0]["segmentation"][0].__setitem__(3, value),
-        f"segmentation.0: reaches to {_value:g}, far out of its image of 40 pixels",
+        f"segmentation.0: reaches {_value:g}, far outside its image of 40 pixels",
     )
 for _value in (float("nan"), float("inf"), float("-inf")):
     BROKEN[f"a polygon of {_value}"] = (
         lambda c, value=_value: c["annotations"][0]["segmentation"][0].__setitem__(0, value),
-        "segmentation.0: holds a number that is not finite",
+        "segmentation.0: has a number that is not finite",
     )
     BROKEN[f"an area of {_value}"] = (
         lambda c, value=_value: c["annotations"][0].update(area=value),

@@ -52,7 +52,7 @@ def test_every_layout_is_found_and_adopted(name, listing, images, word, data_fol
 def test_a_set_is_found_in_the_folder_that_holds_all_sets(data_folder, tmp_path):
     lay_out(tmp_path / "ytvis_2019", data_folder, "{}.json", "{}/JPEGImages", "valid")
     assert find(tmp_path, "youtube-vis-2019")["train"].annotations.name == "train.json"
-    with pytest.raises(UserError, match=r"holds no ovis: there is none of annotations_train\.json"):
+    with pytest.raises(UserError, match=r"has no ovis: expected one of annotations_train\.json"):
         find(tmp_path, "ovis")
 
 
@@ -199,22 +199,22 @@ def test_davis_becomes_a_set_with_one_class(tmp_path):
             lambda r: (r / "Annotations/480p/goat/00001.png").write_bytes(b"x"),
             "not a readable image",
         ),
-        (lambda r: shutil.rmtree(r / "JPEGImages/480p/goat"), "holds no frames"),
+        (lambda r: shutil.rmtree(r / "JPEGImages/480p/goat"), "has no frames"),
         (lambda r: (r / LISTING).write_bytes(b"\xff\xfe"), "val.txt: not a text file"),
-        (lambda r: (r / LISTING).write_text(" \n"), "val.txt: names no video"),
-        (lambda r: (r / LISTING).write_text("goat goat"), '"goat" is there twice'),
-        (lambda r: (r / LISTING).write_text("../goat"), '"../goat" is no name of'),
-        (lambda r: (r / LISTING).write_text(".."), '".." is no name of'),
-        (lambda r: (r / LISTING).write_text("a\0"), '"a\\u0000" is no name of'),
-        (lambda r: (r / LISTING).write_text("a" * 5000), "aaa... is no name of"),
-        (lambda r: Image.new("L", (10, 10)).save(r / MASK), "00001.png: is 10x10, its frame"),
-        (lambda r: grow(r / "Annotations"), "00000.png: is 40x40, its frame"),
+        (lambda r: (r / LISTING).write_text(" \n"), "val.txt: lists no video"),
+        (lambda r: (r / LISTING).write_text("goat goat"), '"goat" is listed twice'),
+        (lambda r: (r / LISTING).write_text("../goat"), '"../goat" is not the name of'),
+        (lambda r: (r / LISTING).write_text(".."), '".." is not the name of'),
+        (lambda r: (r / LISTING).write_text("a\0"), '"a\\u0000" is not the name of'),
+        (lambda r: (r / LISTING).write_text("a" * 5000), "aaa... is not the name of"),
+        (lambda r: Image.new("L", (10, 10)).save(r / MASK), "00001.png: is 10x10, but its frame"),
+        (lambda r: grow(r / "Annotations"), "00000.png: is 40x40, but its frame"),
         (lambda r: grow(r / MASK, r / FRAME), "00001.jpg: is 40x40, "),
         (lambda r: large(r / MASK), "00001.png: not a readable image"),
         (lambda r: (r / FRAME).write_bytes(b"x"), "00001.jpg: not a readable image"),
         (lambda r: Image.new("L", (20, 10)).save(r / MASK, format="BMP"), "readable image of PNG"),
         (lambda r: (r / MASK).write_bytes((r / MASK).read_bytes()[:60]), "not a readable image"),
-        (lambda r: taken(r.parent / "out"), "JPEGImages: is there already, with other frames"),
+        (lambda r: taken(r.parent / "out"), "JPEGImages: already exists, with other frames"),
     ],
 )
 def test_a_broken_davis_folder_is_one_line_and_nothing_is_written(damage, message, tmp_path):
@@ -274,7 +274,7 @@ def test_a_split_is_written_whole_or_not_at_all(data_folder, tmp_path):
     (tmp_path / "valid.json").write_text("mine")
     train = data_folder / "train" / "instances.json"
     line = one_line_error(run_cli("data", "split", train, f"--out={tmp_path}", "--share=0.4"))
-    assert f"{tmp_path / 'valid.json'}: is there already" in line
+    assert f"{tmp_path / 'valid.json'}: already exists" in line
     assert [path.name for path in tmp_path.iterdir()] == ["valid.json"]
 
 
@@ -299,11 +299,11 @@ def narrowed(content):
 
 UNLIKE = {
     "names in another order": (renamed, 'id 1 is "box", in {} it is "disc"'),
-    "other ids": (renumbered, 'id 1 is not there, in {} it is "disc"'),
-    "one fewer": (narrowed, 'id 3 is not there, in {} it is "triangle"'),
+    "other ids": (renumbered, 'id 1 is missing, in {} it is "disc"'),
+    "one fewer": (narrowed, 'id 3 is missing, in {} it is "triangle"'),
     "one more": (
         lambda c: c["categories"].append({"id": 4, "name": "star"}),
-        'id 4 is "star", in {} it is not there',
+        'id 4 is "star", in {} it is missing',
     ),
     "none": (lambda c: c.update(categories=[], annotations=[]), "categories: List should have"),
     "no videos": (lambda c: c.update(videos=[], annotations=[]), "videos: List should have"),
@@ -357,7 +357,7 @@ def test_data_commands_on_small_data(tmp_path):
     assert split.returncode == 0, split.stderr
     assert len(read_instances(tmp_path / "s" / "valid.json").videos) == 1
     again = run_cli("data", "synthesize", str(made))
-    assert "is there already" in one_line_error(again)
+    assert "already exists" in one_line_error(again)
     missing = run_cli("data", "validate", str(tmp_path / "none.json"), "--annotations-only")
     assert "no such file" in missing.stdout
     assert "1 fault" in one_line_error(missing)

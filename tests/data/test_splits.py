@@ -26,7 +26,7 @@ def test_a_changed_frame_of_the_embedded_set_is_refused(store, tiny_data):
     one, other, *_ = sorted((first.folder / "valid" / "JPEGImages").rglob("*.jpg"))
     one.write_bytes(other.read_bytes())
     with pytest.raises(
-        UserError, match=r"frames or annotations changed after .* delete the folder"
+        UserError, match=r"frames or annotations changed after .* delete the directory"
     ):
         Splits(store, tiny_data).check()
 
@@ -67,7 +67,7 @@ def swap(content):
     [
         ("valid", swap, r'valid.*categories: id 1 is "box", in .*train.* it is "disc"'),
         ("valid", lambda c: c["categories"].append({"id": 9, "name": "star"}), 'id 9 is "star"'),
-        ("train", lambda c: c["categories"].append({"id": 9, "name": "star"}), "id 9 is not there"),
+        ("train", lambda c: c["categories"].append({"id": 9, "name": "star"}), "id 9 is missing"),
         ("valid", lambda c: c.update(videos=[], annotations=[]), "videos: is empty"),
         ("train", lambda c: c.update(videos=[], annotations=[]), "videos: is empty"),
         ("train", lambda c: c.update(categories=[], annotations=[]), "categories: is empty"),

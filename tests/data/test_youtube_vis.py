@@ -106,7 +106,7 @@ for _name, _value in (
 for _value in ("../../escaped", "/escaped", "..", ".", "a/b", "a\\b"):
     BROKEN[f"a situation {_value!r}"] = (
         lambda c, value=_value: c["videos"][0].update(situation=value),
-        "names a folder of pictures",
+        "is used as a directory name",
     )
 
 

@@ -50,7 +50,7 @@ def test_workers_follow_affinity_and_quota_and_not_the_machine(monkeypatch, allo
     assert device.usable_cores() == cores
     assert options.Machine(device="cpu").settings().workers == cores
     assert options.Machine(device="cpu", threads=2).settings().workers == max(1, cores // 2)
-    assert device._processor().endswith(f" ({cores} cores)")
+    assert device._cpu_name().endswith(f" ({cores} cores)")
 
 
 @pytest.mark.parametrize("name", ["cuda:²", "cuda:-1", "cuda:1:2", "cuda: 0", "gpu", ""])
@@ -61,5 +61,5 @@ def test_what_is_no_device_is_refused(name):
 
 @pytest.mark.parametrize("name", ["cuda:9999", "cuda:" + "9" * 5000])
 def test_a_card_that_is_not_there_is_refused(name):
-    with pytest.raises(UserError, match="NVML lists no such card"):
+    with pytest.raises(UserError, match="NVML lists no such GPU"):
         device.resolve_device(name)

@@ -78,7 +78,7 @@ def test_an_unknown_operation_is_an_error():
     [
         (["--tokens", "-1"], "--tokens"),
         (["--communication", "gossip"], "'gossip' is none of none, full, decomposed, ifc"),
-        (["--frame-size", "big"], "'big' is no HEIGHTxWIDTH"),
+        (["--frame-size", "big"], "'big' is not HEIGHTxWIDTH"),
         (["--window", "0"], "--window"),
         (["--tokns", "8"], "Unknown option: --tokns"),
         (["--attention", "magic"], "--attention"),

@@ -127,7 +127,7 @@ class Called:
 
 
 BROKEN = {
-    "code": ({"model": {"stem.conv1.weight": Evil()}}, "builtins.print is no array"),
+    "code": ({"model": {"stem.conv1.weight": Evil()}}, "builtins.print is not an array"),
     "nothing": ({}, "expected a state dict"),
     "no tensor": ({"a": [1, 2]}, "a: is a list, expected a tensor"),
     "a stranger": ({"fc.weight": torch.zeros(2).numpy()}, "expected ResNet weights"),
@@ -148,16 +148,16 @@ def test_broken_files_get_one_line(content, message, tmp_path, capsys):
 
 
 NO_WEIGHTS = {
-    "empty": (b"", "not a file of tensors alone"),
-    "text": (b"these are no weights\n", "not a file of tensors alone"),
-    "a call": (Called("os", "system", "touch ran").pickled(), "os.system is no array"),
+    "empty": (b"", "not a file of tensors only"),
+    "text": (b"these are no weights\n", "not a file of tensors only"),
+    "a call": (Called("os", "system", "touch ran").pickled(), "os.system is not an array"),
     "an array by name": (Called("numpy", "ndarray", (10**12,)).pickled(), "not a file of tensors"),
     "an array without bytes": (
         Called("numpy.core.multiarray", "_reconstruct", 0, (10**12,), b"f").pickled(),
         "expected a state dict",
     ),
     "an index far away": (b"\x80\x02}r\xff\xff\xff\xff.", "top level: expected a state dict"),
-    "a long number": (b"I" + b"9" * 5000 + b"\n.", "not a file of tensors alone"),
+    "a long number": (b"I" + b"9" * 5000 + b"\n.", "not a file of tensors only"),
     "deep": (b"(" * 10 + b"]" * 10 + b".", "top level: expected a state dict"),
 }
 
@@ -178,7 +178,7 @@ def test_a_pickle_that_holds_no_weights_is_one_line(content, message, tmp_path, 
 def test_arrays_that_torch_does_not_have_are_named(tmp_path):
     path = tmp_path / "weights.pkl"
     path.write_bytes(pickle.dumps({"w": np.zeros(2, np.longdouble)}))
-    with pytest.raises(UserError, match="w: holds float128, which torch does not have"):
+    with pytest.raises(UserError, match="w: has float128, which torch does not support"):
         read_weights(path)
     path.write_bytes(pickle.dumps({"w": np.array([1.5, 2.5], ">f4")}))
     assert read_weights(path)["w"].tolist() == [1.5, 2.5], "of another byte order"
@@ -190,7 +190,7 @@ def test_a_torch_file_that_holds_no_weights_is_one_line(legacy, tmp_path, monkey
     path = tmp_path / "weights.pth"
     for content, message in (
         ({"model": Evil()}, r"Unsupported (global|class)|builtins\.print"),
-        ({"w": torch.zeros(1).expand(10**6, 10**6)}, "and the file 4 bytes for it"),
+        ({"w": torch.zeros(1).expand(10**6, 10**6)}, "but the file has only 4 bytes for it"),
         ({"w": torch.eye(2).to_sparse()}, "w: is sparse"),
         ({}, "expected a state dict"),
     ):
@@ -214,7 +214,7 @@ def zipped(path: Path, method: int, **members: bytes) -> None:
 def test_a_zip_that_torch_did_not_write_is_one_line(theirs, tmp_path):
     path = tmp_path / "weights.pth"
     zipped(path, zipfile.ZIP_STORED, readme=b"no weights")
-    with pytest.raises(UserError, match="not a file of tensors alone"):
+    with pytest.raises(UserError, match="not a file of tensors only"):
         read_weights(path)
     zipped(path, zipfile.ZIP_DEFLATED, data=bytes(10**8))
     assert path.stat().st_size < 200_000
@@ -232,7 +232,7 @@ def test_one_flipped_bit_of_a_weight_is_noticed(theirs, tmp_path):
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
-    with pytest.raises(UserError, match=r"weights\.pth: .*the checksum of .* does not fit"):
+    with pytest.raises(UserError, match=r"weights\.pth: .*the checksum of .* is wrong"):
         load_imagenet_weights(fresh(), path)
 
 
@@ -240,5 +240,5 @@ def test_weights_that_are_not_finite_are_refused(theirs, tmp_path):
     path = tmp_path / "weights.pth"
     state = weights(theirs) | {"bn1.bias": torch.full((64,), torch.inf)}
     torch.save(state, path)
-    with pytest.raises(UserError, match=r"bn1\.bias: holds numbers that are not finite"):
+    with pytest.raises(UserError, match=r"bn1\.bias: has numbers that are not finite"):
         load_imagenet_weights(fresh(), path)

@@ -56,7 +56,7 @@ def test_the_last_layer_is_the_default(model):
 def test_there_is_no_attention_without_memory_tokens(model):
     with pytest.raises(UserError, match="no memory tokens"):
         memory_attention(build_model(tiny_model(NoComm())), CLIP)
-    with pytest.raises(UserError, match="--block: 3 is none of the 3"):
+    with pytest.raises(UserError, match="--block: 3 does not exist; the 3 layers"):
         memory_attention(model, CLIP, block=3)
 
 

@@ -64,7 +64,7 @@ def test_other_code_is_other_work(module):
     before = own_module("reversing:Reversed")
     module.write_text(CODE + "\n# changed\n")
     assert own_module("reversing:Reversed").sha256 != before.sha256
-    with pytest.raises(UserError, match="is not what it was"):
+    with pytest.raises(UserError, match="has changed since this work was defined"):
         build_model(tiny_model(before))
 
 
@@ -86,8 +86,8 @@ def test_a_changed_file_is_read_again(module):
     [
         ("nowhere_to_be_found:Reversed", "Python finds no module 'nowhere_to_be_found'"),
         ("no.such.package:Reversed", "Python finds no module"),
-        ("reversing", "no package.module:Class"),
-        ("reversing:", "no package.module:Class"),
+        ("reversing", "is not a package.module:Class"),
+        ("reversing:", "is not a package.module:Class"),
         (":Reversed", "Python finds no module"),
         ("sys:path", "Python finds no module 'sys'"),
     ],
@@ -98,7 +98,7 @@ def test_a_bad_name_is_told(module, source, told):
 
 
 def test_what_is_no_communication_is_refused(module):
-    with pytest.raises(UserError, match="is no subclass of"):
+    with pytest.raises(UserError, match="is not a subclass of"):
         build_model(tiny_model(own_module("reversing:NOT_A_CLASS")))
 
 
@@ -133,7 +133,7 @@ def test_a_class_may_come_from_anywhere_in_its_module(module, code):
         ("def f():\n    Other = 3\n", "has no class Other; it has: none"),
         ("import Other.more as less\n", "has no class Other"),
         ("class Other(:\n", r"reversing\.py:1: SyntaxError: invalid syntax; the module"),
-        ("\0", "the module reversing is no Python"),
+        ("\0", "the module reversing is not valid Python"),
     ],
 )
 def test_a_class_that_is_not_there_is_told_before_anything_runs(module, code, told):
@@ -156,7 +156,7 @@ def from_elsewhere(module, monkeypatch) -> OwnModule:
 
 
 def test_what_a_record_names_is_not_imported(module, from_elsewhere):
-    with pytest.raises(UserError, match=r"'reversing:Reversed'; .*--own reversing:Reversed"):
+    with pytest.raises(UserError, match=r"'reversing:Reversed', .*--own reversing:Reversed"):
         build_model(tiny_model(from_elsewhere))
     assert not module.with_suffix(".ran").exists()
     assert "reversing" not in sys.modules
@@ -172,7 +172,7 @@ def test_a_package_around_it_is_not_imported_either(module, monkeypatch):
     (package / "__init__.py").write_text(MARKS)
     (package / "inner.py").write_text(CODE)
     digest = hashlib.sha256(CODE.encode()).hexdigest()
-    with pytest.raises(UserError, match="a record imports nothing"):
+    with pytest.raises(UserError, match="imported only if you name it"):
         build_model(tiny_model(OwnModule(source="around.inner:Reversed", sha256=digest)))
     assert not (package / "__init__.ran").exists()
 
@@ -191,7 +191,7 @@ def _built(*modules: OwnModule) -> list[str]:
 def test_what_was_named_here_may_be_imported_in_processes_started_here(module, from_elsewhere):
     other = from_elsewhere.model_copy(update={"source": "reversing:NOT_A_CLASS"})
     own_module("reversing:Reversed")
-    assert in_process(_built, other, from_elsewhere) == ["this work has a ", "Reversed"]
+    assert in_process(_built, other, from_elsewhere) == ["this work uses y", "Reversed"]
     assert module.with_suffix(".ran").exists()
 
 
@@ -236,7 +236,7 @@ def test_commands_import_only_what_own_names(command, trained, data_folder, tmp_
     ]  # fmt: skip
     assert main(TABLES, PRESETS, given) == 2
     told = capsys.readouterr().err
-    assert told.startswith("error: communication: this work has a module of the user's own")
+    assert told.startswith("error: communication: this work uses your module")
     assert "--own reversing:Reversed" in told
     assert told.count("\n") == 1
     assert not mark.exists()

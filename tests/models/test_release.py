@@ -150,7 +150,7 @@ ENCODER = "detr.transformer.encoder.enc_layers."
 FIRST = f"{ENCODER}0."
 BROKEN = {
     "missing": (lambda s: s.pop(BIAS), f"{BIAS}: missing"),
-    "left over": (lambda s: s.update({"detr.more": torch.zeros(1)}), "detr.more: left over"),
+    "left over": (lambda s: s.update({"detr.more": torch.zeros(1)}), "detr.more: unexpected key"),
     "shape": (
         lambda s: s.update({"detr.input_proj.bias": torch.zeros(3)}),
         r"detr.input_proj.bias: has shape \[3\], the model needs \[256\]",
@@ -187,7 +187,7 @@ BROKEN = {
     ),
     "one class": (
         lambda s: s.update({CLASSES: torch.zeros(1, 256)}),
-        "class_embed.layers.1.weight: has 1 row, expected one a class and one for none",
+        "class_embed.layers.1.weight: has 1 row, expected one per class and one for none",
     ),
     "no feedforward": (
         lambda s: s.update({FIRST + "linear1.weight": torch.zeros(0, 256)}),
@@ -195,11 +195,11 @@ BROKEN = {
     ),
     "a layer far away": (
         lambda s: s.update({ENCODER + "99999999.linear1.bias": torch.zeros(1)}),
-        "enc_layers.99999999.linear1.bias: left over",
+        "enc_layers.99999999.linear1.bias: unexpected key",
     ),
     "a layer after a gap": (
         lambda s: s.update({ENCODER + "4.linear1.bias": torch.zeros(1)}),
-        "enc_layers.4.linear1.bias: left over",
+        "enc_layers.4.linear1.bias: unexpected key",
     ),
     "too many layers": (
         lambda s: s.update({f"{ENCODER}{n}.x": torch.zeros(1) for n in range(900)}),
@@ -211,16 +211,16 @@ BROKEN = {
     ),
     "complex": (
         lambda s: s.update({BIAS: torch.zeros(256, dtype=torch.complex64)}),
-        f"{BIAS}: holds torch.complex64, expected floating-point weights",
+        f"{BIAS}: has torch.complex64, expected floating-point weights",
     ),
     "integers": (
         lambda s: s.update({BIAS: torch.zeros(256, dtype=torch.int64)}),
-        f"{BIAS}: holds torch.int64",
+        f"{BIAS}: has torch.int64",
     ),
-    "truths": (lambda s: s.update({BIAS: torch.ones(256) > 0}), f"{BIAS}: holds torch.bool"),
+    "truths": (lambda s: s.update({BIAS: torch.ones(256) > 0}), f"{BIAS}: has torch.bool"),
     "no number": (
         lambda s: s.update({BIAS: torch.full((256,), torch.nan)}),
-        f"{BIAS}: holds numbers that are not finite",
+        f"{BIAS}: has numbers that are not finite",
     ),
     "infinite": (lambda s: s.update({BIAS: torch.full((256,), torch.inf)}), "are not finite"),
     "too large": (
@@ -234,13 +234,13 @@ BROKEN = {
     ),
     "without numbers": (
         lambda s: s.update({BIAS: torch.zeros(256, device="meta")}),
-        f"{BIAS}: is sparse, quantised or without numbers",
+        f"{BIAS}: is sparse, quantised or without data",
     ),
     "one number for all": (
         lambda s: s.update({"detr.more": torch.zeros(1).expand(10**6, 10**6)}),
-        r"detr\.more: has shape \[1000000, 1000000\], and the file 4 bytes for it",
+        r"detr\.more: has shape \[1000000, 1000000\], but the file has only 4 bytes for it",
     ),
-    "a key that is no name": (lambda s: s.update({7: torch.zeros(1)}), "key 7: is no name of a p"),
+    "no name": (lambda s: s.update({7: torch.zeros(1)}), "key 7: is not a parameter name"),
     "a list": (lambda s: s.update({"detr.more": [1.0]}), "detr.more: is a list, expected a tensor"),
     "a block's part": (
         lambda s: s.pop("detr.backbone.0.backbone.res3.1.conv2.norm.running_var"),
@@ -268,7 +268,7 @@ def test_other_floating_point_numbers_are_taken(kind):
 
 def test_a_start_of_no_numbers_is_refused():
     state = released_checkpoint() | {BIAS: torch.full((256,), torch.nan)}
-    with pytest.raises(UserError, match=f"{BIAS}: holds numbers that are not finite"):
+    with pytest.raises(UserError, match=f"{BIAS}: has numbers that are not finite"):
         start_from_released(build_model(ModelConfig()), state)
 
 
@@ -289,7 +289,7 @@ def test_a_file_with_anything_but_tensors_is_refused(tmp_path):
         with pytest.raises(UserError, match=r"checkpoint\.pth: "):
             load_released_checkpoint(path)
     path.write_bytes(b"cut off")
-    with pytest.raises(UserError, match="not a file of tensors alone"):
+    with pytest.raises(UserError, match="not a file of tensors only"):
         load_released_checkpoint(path)
     with pytest.raises(UserError, match="no such file"):
         load_released_checkpoint(tmp_path / "none.pth")
@@ -310,7 +310,7 @@ def test_every_variant_starts_from_a_released_checkpoint(label):
 
 
 def test_a_stranger_starts_nothing():
-    with pytest.raises(UserError, match="no entry fits the model"):
+    with pytest.raises(UserError, match="no entry matches the model"):
         start_from_released(build_model(ModelConfig()), {"weight": torch.zeros(2)})
 
 

@@ -85,7 +85,7 @@ def test_a_row_without_a_number_on_either_side_is_reported(sides, capsys):
 def test_nothing_measured_on_both_sides_is_an_error(sides, capsys):
     code, said = run(capsys, *sides([lost("failed")], [measured()]))
     assert code == 2
-    assert "no row is measured on both sides" in said.err
+    assert "no row is measured in both" in said.err
 
 
 def test_an_untrustworthy_number_is_marked_and_reported(sides, capsys):

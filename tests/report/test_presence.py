@@ -143,7 +143,7 @@ def test_a_situation_of_tables_that_have_none(store, ask):
 def test_significance_of_tables_without_a_baseline(store, ask):
     said = refused(ask("significance", "table1", "table2d"))
     assert said == (
-        "error: TABLE: table1, table2d: no baseline row to hold others against; table2c, table3a, "
+        "error: TABLE: table1, table2d: no baseline row to compare with; table2c, table3a, "
         "table3b, table3c, table3d, decoder, clip_length, own, table4a, table4b, table4c have one"
     )
 
@@ -155,7 +155,7 @@ def test_significance_prints_the_tables_that_have_a_baseline(store, ask):
     assert out.count("### ") == 1
     assert "Table 3(a)" in out
     told = err.splitlines()
-    assert told[0] == "note: table2d: no baseline row to hold others against"
+    assert told[0] == "note: table2d: no baseline row to compare with"
     assert told[1].startswith("note: table3c: no row can be compared with M=8")
 
 

@@ -174,9 +174,9 @@ def test_a_finished_training_predicts_and_is_drawn(finished, data_folder, tmp_pa
     moving = Image.open(tmp_path / "p" / "fast_motion" / "video-2.gif")
     assert moving.n_frames == 12
     names = run_cli("visualize", f"--data={clips}", f"--out={tmp_path}", "--label=a")
-    assert "--label: 1 names for 0 files" in one_line_error(names)
+    assert "--label: 1 labels for 0 files" in one_line_error(names)
     fog = run_cli("visualize", f"--data={clips}", f"--out={tmp_path}", "--situation=fog")
-    assert "--situation: 'fog' is none of the data's: fast_motion" in one_line_error(fog)
+    assert "--situation: 'fog' is not in the data, which has: fast_motion" in one_line_error(fog)
     wrong = run_cli("visualize", f"--data={clips}", f"--out={tmp_path}", "--video=99")
     assert "--video: 99 is not among 1, 2, 3, 4, 5" in one_line_error(wrong)
     given = ["--video=2", "--frame", "3", "7", f"--out={tmp_path / 'q'}"]
@@ -222,7 +222,7 @@ def test_a_window_and_offline_predict_without_annotations(finished, data_folder,
     assert done.returncode == 0, done.stderr
     assert "entries from" in done.stdout
     shutil.rmtree(tmp_path / "valid")
-    for wrong, message in ((tmp_path / "none.json", "no such file"), (path, "no such folder")):
+    for wrong, message in ((tmp_path / "none.json", "no such file"), (path, "no such directory")):
         failed = run_process(
             "predict", f"--data={wrong}", f"--training={training.id}", f"--out={tmp_path / 'x'}"
         )
@@ -280,7 +280,7 @@ def test_an_interrupt_says_how_to_go_on(sign, tmp_path):
     process.send_signal(sign)
     _, stderr = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert "the same command goes on from here" in stderr
+    assert "run the same command again to continue" in stderr
     assert "Traceback" not in stderr
 
 
@@ -317,7 +317,7 @@ def test_a_window_longer_than_the_video_is_refused(data_folder):
         data=PRESETS["smoke"].video.data,
         seed=0,
     )
-    with pytest.raises(UserError, match=r"video 1: has 12 frames, the window is T = 20; ask for"):
+    with pytest.raises(UserError, match=r"video 1: has 12 frames, the window is T = 20; choose"):
         predict(build_model(training.model), data, Evaluation(training=training, window=20))
     shrunk = Evaluation(training=training, window=20, short_videos="shrink")
     assert predict(build_model(training.model).eval(), data, shrunk).seconds > 0

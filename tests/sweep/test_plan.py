@@ -119,7 +119,7 @@ def test_plan_command_lists_the_work(tmp_path):
         (["report", "--format", "pdf"], "--format"),
         (["run", "--window", "30"], "T = 30 is longer than the videos of preset quick"),
         (["run", "--window", "-1"], "--window"),
-        (["dance"], "'dance' is no command"),
+        (["dance"], "'dance' is not a command"),
     ],
 )
 def test_bad_options_get_one_line(arguments, message):

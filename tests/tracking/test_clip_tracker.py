@@ -154,7 +154,7 @@ def test_bad_frames_are_refused(frames, message):
 def test_windows_must_come_in_order():
     tracker = ClipTracker((8, 8))
     tracker.update([4, 5], *one_instance(2))
-    with pytest.raises(UserError, match="order of time"):
+    with pytest.raises(UserError, match="in temporal order"):
         tracker.update([3, 4], *one_instance(2))
 
 
@@ -200,9 +200,9 @@ def test_predictions_that_are_not_finite_are_refused_by_name(value):
     """Not in the words of what would have matched them."""
     masks = torch.zeros(2, 2, 4, 4)
     classes = torch.tensor([[0.9, 0.1], [0.9, 0.1]])
-    with pytest.raises(UserError, match="predictions: hold numbers that are not finite"):
+    with pytest.raises(UserError, match="predictions: not all finite"):
         ClipTracker((4, 4)).update([0, 1], torch.full_like(classes, value), masks)
     tracker = ClipTracker((4, 4))
     tracker.update([0, 1], classes, masks)
-    with pytest.raises(UserError, match="predictions: hold numbers that are not finite"):
+    with pytest.raises(UserError, match="predictions: not all finite"):
         tracker.update([1, 2], classes, torch.full_like(masks, math.nan))

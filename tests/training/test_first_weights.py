@@ -137,7 +137,7 @@ def test_weights_are_fetched_once_and_held_against_their_name(offered, tmp_path,
     assert fetched_file(url, tmp_path / "cache") == path, "from the cache"
     path.write_bytes(content[:-1] + b"x")
     with pytest.raises(
-        UserError, match=r"its SHA-256 begins with .*delete it to fetch it again"
+        UserError, match=r"its SHA-256 begins with .*delete it to download it again"
     ) as e:
         fetched_file(url, tmp_path / "cache")
     assert str(e.value).startswith(f"{path}: ")
@@ -146,11 +146,11 @@ def test_weights_are_fetched_once_and_held_against_their_name(offered, tmp_path,
 def test_another_file_under_the_name_is_not_kept(offered, tmp_path):
     url, content = offered
     Path(url.removeprefix("file://")).write_bytes(content + b"more")
-    with pytest.raises(UserError, match="gives another file: invalid hash value") as caught:
+    with pytest.raises(UserError, match="gives another: invalid hash value") as caught:
         fetched_file(url, tmp_path / "cache")
     assert "\n" not in str(caught.value)
     assert not list((tmp_path / "cache").iterdir())
-    with pytest.raises(UserError, match="cannot be fetched"):
+    with pytest.raises(UserError, match="cannot be downloaded"):
         fetched_file(f"{tmp_path.as_uri()}/none-00000000.pth", tmp_path / "cache")
     assert not list((tmp_path / "cache").iterdir())
 
@@ -249,7 +249,7 @@ def test_with_a_released_checkpoint_coco_is_not_needed(root, tmp_path):
     torch.save({"model": released_checkpoint()}, tmp_path / "ifc.pth")
     options = [f"--data={root}", f"--results={tmp_path / 'r'}", f"--runs={tmp_path / 'x'}"]
     without = run_cli("plan", "table3a", "--preset=released", *options)
-    assert "holds no coco" in one_line_error(without)
+    assert "has no coco" in one_line_error(without)
     started = [f"--start={tmp_path / 'ifc.pth'}", *options]
     done = run_cli("plan", "table3a", "--preset=released", *started)
     assert done.returncode == 0, done.stderr
@@ -273,7 +273,7 @@ def test_weights_that_are_not_there_are_one_line(root, tmp_path, monkeypatch):
         start_model(build_model(training.model), training, store)
     small = preset.model_copy(update={"model": PRESETS["quick"].model})
     wrong = small.pretraining(small.model)
-    with pytest.raises(UserError, match=r"are a ResNet's, model\.backbone is small"):
+    with pytest.raises(UserError, match=r"need a ResNet, model\.backbone is small"):
         start_model(build_model(wrong.model), wrong, store)
 
 
@@ -289,9 +289,9 @@ def test_a_start_that_is_not_finished_is_refused(root, tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--preset=paper"], "--data: preset paper needs the folder that holds youtube-vis-2019"),
-        (["--preset=quick", "--dataset=ovis"], "--data: preset quick needs the folder"),
-        (["--preset=paper", "--data=nowhere"], "--data: nowhere holds no youtube-vis-2019"),
+        (["--preset=paper"], "--data: preset paper needs the directory of youtube-vis-2019"),
+        (["--preset=quick", "--dataset=ovis"], "--data: preset quick needs the directory"),
+        (["--preset=paper", "--data=nowhere"], "--data: nowhere has no youtube-vis-2019"),
         (["--dataset=imagenet", "--data=."], "--dataset: 'imagenet' is none of youtube-vis-2019"),
     ],
 )
@@ -319,5 +319,5 @@ def test_weights_that_do_not_fit_are_told_by_the_users_own_file(tmp_path):
     start = adopt_weights(tmp_path / "mine.pth", store)
     preset = PRESETS["smoke"]
     work = TABLES["own"](preset).rows[1].training.model_copy(update={"start": start})
-    with pytest.raises(UserError, match=f"{tmp_path / 'mine.pth'}: no entry fits the model"):
+    with pytest.raises(UserError, match=f"{tmp_path / 'mine.pth'}: no entry matches the model"):
         start_model(build_model(work.model), work, store)

@@ -102,7 +102,7 @@ def test_batches_are_shared_out_without_rest(data_folder):
 
 def test_a_batch_that_does_not_divide_is_refused(data_folder):
     data = VideoDataset(data_folder / "train")
-    with pytest.raises(UserError, match=r"optimisation\.clips: 4 clips do not divide among 3"):
+    with pytest.raises(UserError, match=r"optimisation\.clips: 4 is not divisible by 3 processes"):
         check(work(), data, Processes(0, 3))
 
 
@@ -117,7 +117,7 @@ def test_more_processes_than_gpus_is_one_line(monkeypatch):
     for key, value in {"RANK": "1", "WORLD_SIZE": "2", "LOCAL_RANK": "1"}.items():
         monkeypatch.setenv(key, value)
     monkeypatch.setattr("torch.cuda.device_count", lambda: 1)
-    with pytest.raises(UserError, match="process 1 of this machine has no GPU"):
+    with pytest.raises(UserError, match="there is no GPU for local rank 1"):
         join("cuda:0")
 
 

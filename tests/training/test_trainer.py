@@ -237,18 +237,18 @@ def test_wherever_a_bit_flips_no_other_weights_are_loaded(checkpoint, tmp_path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ([1, 2], "not a checkpoint of a training"),
-        ({"work": "x"}, "not a checkpoint of a training, which has curves, iteration, model"),
-        ({"model": torch.ones(3)}, "not a checkpoint of a training"),
-        ({"model": {"memory": torch.ones(3)}}, "model: does not fit the network"),
-        ({"model": {"memory": 3}}, "model: memory: holds int, expected a name with a tensor"),
-        ({"model": {7: torch.ones(3)}}, "model: 7: holds Tensor, expected a name"),
-        ({"model": {"m": torch.ones(3, dtype=torch.complex64)}}, "model: m: holds complex"),
+        ([1, 2], "not a checkpoint of a training run"),
+        ({"work": "x"}, "not a checkpoint of a training run, which has curves, iteration, model"),
+        ({"model": torch.ones(3)}, "not a checkpoint of a training run"),
+        ({"model": {"memory": torch.ones(3)}}, "model: does not match the network"),
+        ({"model": {"memory": 3}}, "model: memory: has int, expected a name with a tensor"),
+        ({"model": {7: torch.ones(3)}}, "model: 7: has Tensor, expected a name"),
+        ({"model": {"m": torch.ones(3, dtype=torch.complex64)}}, "model: m: has complex"),
         ({"model": {"m": torch.ones(3).to_sparse()}}, "model: m: is sparse, quantised or"),
         ({"model": {"m": torch.ones(3, device="meta")}}, "model: m: is sparse, quantised or"),
         ({"model": {"m": torch.ones(1).as_strided((9**9,), (0,))}}, "model: m: has shape"),
         ({"work": "0" * 16}, "work: belongs to training 0000000000000000"),
-        ({"iteration": "6"}, "not a checkpoint of a training"),
+        ({"iteration": "6"}, "not a checkpoint of a training run"),
     ],
 )
 def test_a_file_that_is_no_checkpoint_is_one_line(content, message, checkpoint, tmp_path):
@@ -265,7 +265,7 @@ def test_weights_that_are_not_finite_are_refused(value, checkpoint, tmp_path):
     state = torch.load(checkpoint, weights_only=True)
     state["model"]["memory"][0, 0] = value
     torch.save(state, tmp_path / "x.pt")
-    message = rf"x\.pt: model: memory: holds numbers that are not finite.*{work().id}\.json"
+    message = rf"x\.pt: model: memory: has numbers that are not finite.*{work().id}\.json"
     with pytest.raises(UserError, match=message):
         trained_model(tmp_path / "x.pt", work(), "cpu")
 
