@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image
 
 from ifc_bench.config import SyntheticData
-from ifc_bench.data.synthetic import SITUATIONS, render
+from ifc_bench.data.scenes import SITUATIONS, render
 
 SHOWN = range(6, 18, 2)
 COLOURS = ("#ffffff", "#f0e442", "#56b4e9")

@@ -24,7 +24,7 @@ from ifc_bench.models.own import own_module
 from ifc_bench.store import Store
 from ifc_bench.structures import Track
 from ifc_bench.tracking import ClipTracker, track_video
-from ifc_bench.training.trainer import trained_model
+from ifc_bench.training.checkpoint import trained_model
 
 
 @dataclass(frozen=True)

@@ -61,7 +61,7 @@ class Answers:
             raise UserError(f"--situation: {names}: has no accuracies by situation")
         there = [name for one in plain for name in one.situations]
         if not there and isinstance(self.preset.video.data, SyntheticData):
-            from ifc_bench.data.synthetic import SITUATIONS
+            from ifc_bench.data.scenes import SITUATIONS
 
             there = list(SITUATIONS)
         if there and situation not in there:

@@ -17,7 +17,7 @@ from ifc_bench.models.ifc import IFC
 from ifc_bench.store import Store
 from ifc_bench.tracking import ClipTracker, track_video
 from ifc_bench.tracking.watch import Watch
-from ifc_bench.training.trainer import trained_model
+from ifc_bench.training.checkpoint import trained_model
 
 Reader = Callable[[list[int]], Tensor]
 

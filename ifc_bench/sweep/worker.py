@@ -38,9 +38,10 @@ from ifc_bench.records import (
 )
 from ifc_bench.store import Store
 from ifc_bench.sweep.plan import Job
+from ifc_bench.training.checkpoint import trained_model
 from ifc_bench.training.first_weights import start_model
 from ifc_bench.training.processes import ALONE, Processes
-from ifc_bench.training.trainer import Hooks, Trainer, trained_model
+from ifc_bench.training.trainer import Hooks, Trainer
 
 Progress = Callable[[str, int, int], None]  # stage, done, total
 

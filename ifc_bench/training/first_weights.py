@@ -16,7 +16,7 @@ from ifc_bench.models.checkpoint import Start, start_from_released
 from ifc_bench.models.ifc import IFC
 from ifc_bench.models.imagenet import load_imagenet_weights
 from ifc_bench.store import Store
-from ifc_bench.training.trainer import finished_weights
+from ifc_bench.training.checkpoint import finished_weights
 
 if TYPE_CHECKING:
     from ifc_bench.models.resnet import ResNet

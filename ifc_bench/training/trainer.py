@@ -19,15 +19,16 @@ from torch.utils.data import DataLoader
 from ifc_bench.config import Optimisation, Training
 from ifc_bench.data.loading import TrainingBatches, VideoDataset
 from ifc_bench.data.transforms import Batch
-from ifc_bench.errors import Stopped, UserError
+from ifc_bench.errors import Stopped
 from ifc_bench.models.build import build_model
 from ifc_bench.models.criterion import losses
 from ifc_bench.models.ifc import IFC
-from ifc_bench.models.tensor_file import DamagedError, read_tensors, tensor_fault, write_tensors
+from ifc_bench.models.tensor_file import write_tensors
+from ifc_bench.training.checkpoint import read_checkpoint
+from ifc_bench.training.consistency import check
 from ifc_bench.training.processes import ALONE, Processes
 
 _CURVE_POINTS = 20_000  # so that the record of a long training run stays small
-_PARTS = frozenset({"work", "iteration", "model", "optimiser", "curves"})  # of a checkpoint
 _HALF = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
@@ -278,30 +279,6 @@ class Trainer:
         self.iteration = state["iteration"]
 
 
-def check(work: Training, data: VideoDataset, processes: Processes) -> None:
-    """Refuse a configuration whose fields contradict each other or the data.
-
-    Raises:
-        UserError: one line that names the fields.
-    """
-    schedule = work.optimisation
-    if work.model.classes != len(data.category_ids):
-        raise UserError(
-            f"{data.files.annotations}: categories: has {len(data.category_ids)}, "
-            f"model.classes is {work.model.classes}; they must be equal"
-        )
-    if schedule.loss.matching == "boxes" and work.model.box_frames != schedule.clip_frames:
-        raise UserError(
-            f"model.box_frames: {work.model.box_frames}; matching on boxes needs one for each of "
-            f"the {schedule.clip_frames} frames of a training clip"
-        )
-    if schedule.clips % processes.count:
-        raise UserError(
-            f"optimisation.clips: {schedule.clips} is not divisible by {processes.count} "
-            "processes; choose a number of processes that divides it"
-        )
-
-
 def _optimiser(model: IFC, schedule: Optimisation) -> torch.optim.AdamW:
     backbone = [p for p in model.backbone.parameters() if p.requires_grad]
     chosen = {id(parameter) for parameter in model.backbone.parameters()}
@@ -312,79 +289,3 @@ def _optimiser(model: IFC, schedule: Optimisation) -> torch.optim.AdamW:
         {"params": backbone, "base_lr": slow},
     ]
     return torch.optim.AdamW(groups, lr=schedule.learning_rate, weight_decay=schedule.weight_decay)
-
-
-def read_checkpoint(path: Path, work: Training) -> dict[str, Any]:
-    """Read the state that `Trainer` saved for `work`.
-
-    Raises:
-        UserError: if the file is damaged or belongs to another training run.
-    """
-    try:
-        state: dict[str, Any] = read_tensors(path)
-    except (OSError, DamagedError) as error:
-        reason = error.strerror if isinstance(error, OSError) else error
-        raise UserError(
-            f"{path}: not a readable checkpoint ({reason}); delete it to train again"
-        ) from error
-    whole = isinstance(state, dict) and state.keys() >= _PARTS and isinstance(state["model"], dict)
-    if not whole or not isinstance(state["iteration"], int):
-        raise UserError(
-            f"{path}: not a checkpoint of a training run, which has {', '.join(sorted(_PARTS))}; "
-            "delete it to train again"
-        )
-    if state.get("work") != work.id:
-        raise UserError(
-            f"{path}: work: belongs to training {state.get('work')}, expected {work.id}; move it "
-            "away to train again"
-        )
-    return state
-
-
-def trained_model(path: Path, work: Training, device: str) -> IFC:
-    """Load the finished model of `work`, in evaluation mode."""
-    model = build_model(work.model)
-    weights = finished_weights(path, work)
-    try:
-        model.load_state_dict(weights)
-    except (RuntimeError, TypeError):
-        raise UserError(
-            f"{path}: model: does not match the network of training {work.id}; delete it to train "
-            "again"
-        ) from None
-    return model.to(device).to(memory_format=torch.channels_last).eval()
-
-
-def finished_weights(path: Path, work: Training) -> dict[str, Tensor]:
-    """Read the final weights of `work`, on the CPU.
-
-    Raises:
-        UserError: if the checkpoint is damaged, of another training run, not the final one, or has
-            weights that are not finite.
-    """
-    if not path.exists():
-        raise UserError(f"{path}: no such checkpoint; run the training {work.id} first")
-    state = read_checkpoint(path, work)
-    if state["iteration"] < work.optimisation.iterations:
-        raise UserError(
-            f"{path}: iteration: stopped at {state['iteration']} of "
-            f"{work.optimisation.iterations}; run the training to its end first"
-        )
-    weights: dict[str, Tensor] = state["model"]
-    for key, weight in weights.items():
-        if fault := _weight_fault(key, weight):
-            raise UserError(
-                f"{path}: model: {str(key)[:60]}: {fault}; delete it and the record "
-                f"trainings/{work.id}.json to train again"
-            )
-    return weights
-
-
-def _weight_fault(key: object, weight: object) -> str | None:
-    if not isinstance(key, str) or not isinstance(weight, Tensor):
-        return f"has {type(weight).__name__}, expected a name with a tensor"
-    if fault := tensor_fault(weight):
-        return fault
-    if weight.is_complex():
-        return "has complex numbers"
-    return None if torch.isfinite(weight).all() else "has numbers that are not finite"

@@ -11,14 +11,8 @@ import pytest
 from ifc_bench.config import SyntheticData
 from ifc_bench.data.annotations import read_instances
 from ifc_bench.data.loading import VideoDataset
-from ifc_bench.data.synthetic import (
-    CLASSES,
-    LOST_GREY,
-    SITUATIONS,
-    Situation,
-    render,
-    synthesize,
-)
+from ifc_bench.data.scenes import CLASSES, LOST_GREY, SITUATIONS, Situation, render
+from ifc_bench.data.synthetic import synthesize
 from ifc_bench.masks import decode
 
 

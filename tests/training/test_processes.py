@@ -14,8 +14,9 @@ import torch
 from ifc_bench.config import Optimisation, SyntheticData, Training
 from ifc_bench.data.loading import VideoDataset, draw_batch
 from ifc_bench.errors import UserError
+from ifc_bench.training.consistency import check
 from ifc_bench.training.processes import ALONE, Processes, join
-from ifc_bench.training.trainer import Hooks, Trainer, check
+from ifc_bench.training.trainer import Hooks, Trainer
 from tests.conftest import ROOT, tiny_model
 
 SCRIPT = """
