@@ -24,7 +24,7 @@ from ifc_bench.cli.progress import bar
 from ifc_bench.config import Arithmetic, Footprint, ModelConfig, Profile
 from ifc_bench.errors import UserError
 from ifc_bench.file_io import write_text
-from ifc_bench.hardware.catalogue import GpuModel, card
+from ifc_bench.hardware.catalogue import GpuModel, gpu_model
 from ifc_bench.hardware.device import describe_device, resolve_device
 from ifc_bench.report.footprints import render_check, render_fits
 from ifc_bench.report.forecast import forecast_grid, forecast_profile
@@ -71,7 +71,7 @@ def command(
     Example: python run_ablations.py fit --gpu v100-16gb v100-32gb --window 20 36
     --frame-size 720x1280
     """
-    gpus = [card(key) for key in dict.fromkeys(gpu or _GPUS)]
+    gpus = [gpu_model(key) for key in dict.fromkeys(gpu or _GPUS)]
     chosen = models(communication, tokens, attention or ["materialised", "efficient"])
     types: list[Arithmetic] = precision or ["fp32"]
     sizes = [parse_size(text) for text in frame_size or ["360x640"]]

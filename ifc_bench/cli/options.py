@@ -16,7 +16,7 @@ from ifc_bench.cli.sources import with_data, with_start
 from ifc_bench.config import Arithmetic, Precision
 from ifc_bench.data.catalogue import LAYOUTS
 from ifc_bench.errors import UserError
-from ifc_bench.hardware.catalogue import same_card
+from ifc_bench.hardware.catalogue import same_gpu
 from ifc_bench.hardware.device import describe_device, resolve_device, usable_cores
 from ifc_bench.recipe import AnyTable, Preset
 from ifc_bench.records import Device, Status
@@ -103,13 +103,13 @@ _PRECISIONS: dict[Arithmetic, Precision] = {
 }  # fmt: skip
 
 
-def refuse_other_card(expected: str | None, name: str) -> None:
+def refuse_other_gpu(expected: str | None, name: str) -> None:
     """Refuse a device that is not the `expected` GPU, if any.
 
     Raises:
         UserError: if it is another device.
     """
-    if expected is not None and not same_card(expected, name):
+    if expected is not None and not same_gpu(expected, name):
         raise UserError(
             f"--expect-gpu: {expected!r} is expected, but the device is {name!r}; measure on that "
             "GPU, or leave the option out"
@@ -223,7 +223,7 @@ class Machine:
             UserError: if the device does not exist, or is not the expected GPU.
         """
         device = resolve_device(self.device)
-        refuse_other_card(self.expect_gpu, describe_device(device, self.threads).name)
+        refuse_other_gpu(self.expect_gpu, describe_device(device, self.threads).name)
         cores = max(1, usable_cores() // self.threads)
         workers = self.workers or (cores if device == "cpu" else 1)
         return Settings(device, self.threads, workers, self.tensorboard)

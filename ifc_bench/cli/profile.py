@@ -28,7 +28,7 @@ from ifc_bench.cli.options import (
     Style,
     Threads,
     number,
-    refuse_other_card,
+    refuse_other_gpu,
     results_for,
 )
 from ifc_bench.cli.progress import bar
@@ -145,7 +145,7 @@ def command(
     --frame-size 96x160 --video-length 20 --processes 3
     """
     described = describe_device(resolve_device(device), threads)
-    refuse_other_card(expect_gpu, described.name)
+    refuse_other_gpu(expect_gpu, described.name)
     results = results_for(results, described)
     store = Store(results, runs)
     real = adopt_clips(subjects.data, store) if subjects.data else None

@@ -15,7 +15,7 @@ from ifc_bench.cli.options import (
     Injected,
     Style,
     Tables,
-    refuse_other_card,
+    refuse_other_gpu,
 )
 from ifc_bench.errors import UserError
 from ifc_bench.report.paper import PaperNumbers
@@ -72,5 +72,5 @@ def command(
     for one in found:
         if paper is not None:
             for device in one.devices:
-                refuse_other_card(expect_gpu, device)
+                refuse_other_gpu(expect_gpu, device)
         print(answers.text(one))

@@ -122,7 +122,7 @@ class Protocol(Strict):
 class Profile(Work):
     """Speed, memory and energy of a model over videos on one device.
 
-    `device` is the card's or processor's name, so speeds of different devices never share an id.
+    `device` is the name of the GPU or CPU, so speeds of different devices never share an id.
     `footage` None is the training's own validation split. Frames are resized to a shorter side of
     `size` before the clock starts. In "fp32" TF32 is off; "bf16" and "fp16" are automatic mixed
     precision.

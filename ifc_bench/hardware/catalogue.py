@@ -1,4 +1,4 @@
-"""GPU specifications from `cards.csv`; each row names its source. Imports no torch."""
+"""GPU specifications from `gpus.csv`; each row names its source. Imports no torch."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from ifc_bench.config import Arithmetic, AttentionKernel, Strict
 from ifc_bench.errors import UserError
 
-_CATALOGUE = Path(__file__).with_name("cards.csv")
+_CATALOGUE = Path(__file__).with_name("gpus.csv")
 
 # Estimates, not measured: the share of GPU memory that the driver reserves (ECC, page tables), and
 # the memory of a CUDA context, cuBLAS and cuDNN on top of torch's tensors.
@@ -79,7 +79,7 @@ def catalogue() -> dict[str, GpuModel]:
     return gpus
 
 
-def card(key: str) -> GpuModel:
+def gpu_model(key: str) -> GpuModel:
     """Return the GPU with that key.
 
     Raises:
@@ -91,7 +91,7 @@ def card(key: str) -> GpuModel:
     return known[key]
 
 
-def same_card(asked: str, name: str) -> bool:
+def same_gpu(asked: str, name: str) -> bool:
     """Return whether a device's `name` contains a common GPU name ("RTX 2080 Ti", "V100")."""
     return bool(_plain(asked)) and _plain(asked) in _plain(name)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 
 from ifc_bench.errors import UserError
-from ifc_bench.hardware.nvml import Card
+from ifc_bench.hardware.nvml import Gpu
 from ifc_bench.records import Device
 
 _INDEX_DIGITS = 4
@@ -90,7 +90,7 @@ def _cpu_quota(root: Path = Path("/")) -> float:
 
 def _nvml(index: int) -> Device | None:
     """Describe GPU `index` from NVML; None without a driver or such a GPU."""
-    gpu = Card(index)
+    gpu = Gpu(index)
     if not gpu.there:
         return None
     facts = gpu.facts()

@@ -12,12 +12,12 @@ import time
 from types import ModuleType, TracebackType
 from typing import Any
 
-from ifc_bench.records import CardFacts, CardLog, CardSamples
+from ifc_bench.records import GpuFacts, GpuLog, GpuSamples
 
 _INTERVAL_SECONDS = 0.1
 
 
-class Card:
+class Gpu:
     """One GPU. Every method returns None (or an empty value) if NVML gives no answer."""
 
     def __init__(self, index: int, module: ModuleType | None = None) -> None:
@@ -43,13 +43,13 @@ class Card:
         """Whether NVML lists the GPU."""
         return self._handle is not None
 
-    def facts(self) -> CardFacts:
+    def facts(self) -> GpuFacts:
         """Read the properties that do not change during a measurement."""
         capability = self._read("nvmlDeviceGetCudaComputeCapability")
         memory = self._read("nvmlDeviceGetMemoryInfo")
         ecc, mig = (self._read(f"nvmlDeviceGet{name}Mode") for name in ("Ecc", "Mig"))
         persistence = self._read("nvmlDeviceGetPersistenceMode")
-        return CardFacts(
+        return GpuFacts(
             name=_text(self._read("nvmlDeviceGetName")),
             uuid=_text(self._read("nvmlDeviceGetUUID")),
             compute_capability=".".join(map(str, capability)) if capability else None,
@@ -63,7 +63,7 @@ class Card:
             persistence=None if persistence is None else bool(persistence),
         )
 
-    def sample(self, into: CardSamples, seconds: float) -> None:
+    def sample(self, into: GpuSamples, seconds: float) -> None:
         """Append one reading to `into`."""
         into.seconds.append(round(seconds, 4))
         into.sm_clock_mhz.append(self._clock("Clock", "SM"))
@@ -112,17 +112,17 @@ class Sampler:
     During the measurement one more process is expected, whatever id a container gives it.
     """
 
-    def __init__(self, card: Card) -> None:
-        self.card = card
-        self.facts = card.facts()
-        self.samples = CardSamples()
+    def __init__(self, gpu: Gpu) -> None:
+        self.gpu = gpu
+        self.facts = gpu.facts()
+        self.samples = GpuSamples()
         self.energy: float | None = None
-        self._before = card.processes()
+        self._before = gpu.processes()
         self._most = len(self._foreign(self._before)) if self._before is not None else None
         self._end = threading.Event()
 
     def __enter__(self) -> Sampler:
-        self._energy_before = self.card.energy_joules()
+        self._energy_before = self.gpu.energy_joules()
         self._begun = time.monotonic()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
@@ -136,15 +136,15 @@ class Sampler:
     ) -> None:
         self._end.set()
         self._thread.join()
-        after = self.card.energy_joules()
+        after = self.gpu.energy_joules()
         if after is not None and self._energy_before is not None:
             self.energy = after - self._energy_before
 
-    def log(self) -> CardLog | None:
+    def log(self) -> GpuLog | None:
         """Return all readings; None without a GPU."""
-        if not self.card.there:
+        if not self.gpu.there:
             return None
-        return CardLog(
+        return GpuLog(
             facts=self.facts,
             samples=self.samples,
             foreign_processes=self._most,
@@ -153,8 +153,8 @@ class Sampler:
 
     def _run(self) -> None:
         while True:
-            self.card.sample(self.samples, time.monotonic() - self._begun)
-            now = self.card.processes()
+            self.gpu.sample(self.samples, time.monotonic() - self._begun)
+            now = self.gpu.processes()
             if now is not None:
                 self._most = max(self._most or 0, len(self._foreign(now)))
             if self._end.wait(_INTERVAL_SECONDS):

@@ -20,7 +20,7 @@ import psutil
 import torch
 from torch.autograd.profiler import profile, record_function  # torch.profiler imports a compiler
 
-from ifc_bench.hardware.nvml import Card
+from ifc_bench.hardware.nvml import Gpu
 from ifc_bench.measuring.scopes import watching
 from ifc_bench.measuring.speed import Subject
 from ifc_bench.records import Memory
@@ -38,7 +38,7 @@ _FULL = (  # messages of the host's allocators, cuDNN and the driver
 _ASKED = re.compile(r"ried to allocate ([\d.]+) (GiB|MiB|KiB|GB|MB|bytes)")
 
 
-def measure_memory(subject: Subject, card: Card | None) -> Memory:
+def measure_memory(subject: Subject, gpu: Gpu | None) -> Memory:
     """Measure one pass over the first video: torch's peaks, and the numbers of the system."""
     on_gpu = subject.device.type == "cuda"
     peaks = _cuda_peaks if on_gpu else cpu_peaks
@@ -50,14 +50,14 @@ def measure_memory(subject: Subject, card: Card | None) -> Memory:
 
     held, by_scope = peaks(subject.device, one_pass)
     held = held if on_gpu else network_bytes(subject.network)
-    processes = card.processes() if card else None
+    processes = gpu.processes() if gpu else None
     return Memory(
         weights_bytes=held,
         peak_allocated_bytes=held + max(by_scope.values()),
         peak_reserved_bytes=torch.cuda.max_memory_reserved(subject.device) if on_gpu else None,
         scope_increase_bytes=by_scope,
         process_bytes=_own(processes),
-        device_used_bytes=card.used_bytes() if card else None,
+        device_used_bytes=gpu.used_bytes() if gpu else None,
         host_rss_bytes=psutil.Process().memory_info().rss,
     )
 

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ValidationError
 
 from ifc_bench.config import Arithmetic, AttentionKernel, Data, NoiseFrames, Profile, Training
 from ifc_bench.file_io import write_text
-from ifc_bench.hardware.nvml import Card, Sampler
+from ifc_bench.hardware.nvml import Gpu, Sampler
 from ifc_bench.measuring.isolation import Died, in_process, measuring
 from ifc_bench.provenance import provenance
 from ifc_bench.records import ProcessSamples, ProfileResult, Record, Status
@@ -121,7 +121,7 @@ def measure_once(work: Profile, store: Store, device: str, position: int) -> Mea
     """Measure one process's share of `work`, in this process."""
     sampler = None
     if device != "cpu":  # before CUDA starts: processes on the GPU by now are not ours
-        sampler = Sampler(Card(int(device.partition(":")[2] or 0)))
+        sampler = Sampler(Gpu(int(device.partition(":")[2] or 0)))
     from ifc_bench.measuring.memory import asked_bytes, out_of_memory  # torch
 
     frames: list[int] = []
@@ -163,7 +163,7 @@ def _measure(
         scope_seconds=speed.by_scope(subject, seconds) if detailed else None,
         stopped=times.stopped,
         settings=speed.settings(subject.device),
-        memory=memory.measure_memory(subject, sampler.card if sampler else None),
+        memory=memory.measure_memory(subject, sampler.gpu if sampler else None),
         # Last, so that its tensors do not count as memory of the subject.
         rates=speed.device_rates(subject.device, work.precision),
         card=sampler.log() if sampler else None,

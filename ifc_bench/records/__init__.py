@@ -19,9 +19,9 @@ from ifc_bench.records.record import (
     plain,
 )
 from ifc_bench.records.samples import (
-    CardFacts,
-    CardLog,
-    CardSamples,
+    GpuFacts,
+    GpuLog,
+    GpuSamples,
     Memory,
     ProcessSamples,
     Rates,
@@ -29,14 +29,14 @@ from ifc_bench.records.samples import (
 
 __all__ = [
     "SCHEMA_VERSION",
-    "CardFacts",
-    "CardLog",
-    "CardSamples",
     "CountResult",
     "Detections",
     "Device",
     "EvaluationResult",
     "FootprintResult",
+    "GpuFacts",
+    "GpuLog",
+    "GpuSamples",
     "Memory",
     "ProcessSamples",
     "ProfileResult",

@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from ifc_bench.records.consistency import Kept, Seconds, one_length
 
 
-class CardFacts(Kept):
+class GpuFacts(Kept):
     """GPU properties from NVML before a measurement; None where NVML gives no answer."""
 
     name: str | None = None
@@ -25,7 +25,7 @@ class CardFacts(Kept):
     persistence: bool | None = None
 
 
-class CardSamples(Kept):
+class GpuSamples(Kept):
     """NVML readings during a measurement, one entry each; None where a reading failed.
 
     A quantity that was not read at all is empty. `slowdown_bits` is NVML's bit mask of the reasons
@@ -45,15 +45,15 @@ class CardSamples(Kept):
         return self
 
 
-class CardLog(Kept):
+class GpuLog(Kept):
     """GPU properties before a measurement and NVML readings during it.
 
     `foreign_processes` is the largest number of other processes on the GPU; `energy_joules` is the
     increase of the GPU's energy counter over the timed passes.
     """
 
-    facts: CardFacts
-    samples: CardSamples
+    facts: GpuFacts
+    samples: GpuSamples
     foreign_processes: int | None = None
     energy_joules: float | None = None
 
@@ -107,7 +107,7 @@ class ProcessSamples(Kept):
     settings: dict[str, str | int | bool]
     rates: Rates
     memory: Memory
-    card: CardLog | None
+    card: GpuLog | None
 
     @model_validator(mode="after")
     def _agrees(self) -> Self:

@@ -16,7 +16,7 @@ from typing import Any, Literal
 from scipy.stats import mannwhitneyu
 
 from ifc_bench.errors import UserError
-from ifc_bench.hardware.catalogue import same_card
+from ifc_bench.hardware.catalogue import same_gpu
 from ifc_bench.records import ProfileResult, Record
 from ifc_bench.report.layout import ABSENT, Caution, Grid
 from ifc_bench.report.lost import MEASURED, Lost, state
@@ -252,7 +252,7 @@ def _nothing_in_common(a: Side, b: Side, keys: Sequence[str]) -> str:
 
 def _matches(row: dict[str, Any], field: str, value: str) -> bool:
     if field == "device":
-        return same_card(value, row[field])
+        return same_gpu(value, row[field])
     if field == "commit":
         return str(row[field]).startswith(value)
     return str(row[field]) == value or (field == "variant" and row["communication"] == value)

@@ -11,7 +11,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from ifc_bench.config import InterFrame
-from ifc_bench.hardware.catalogue import card
+from ifc_bench.hardware.catalogue import gpu_model
 from ifc_bench.recipe import Table
 from ifc_bench.report import frames, plots
 from ifc_bench.report.differences import Comparison
@@ -142,7 +142,7 @@ def machine_drawings(store: Store) -> Iterator[Drawing]:
     ]
     for (height, width, precision), rows in predicted.groupby(["height", "width", "precision"]):
         if rows["frames"].nunique() > 1:
-            draw = partial(plots.memory_against_gpus, rows, [card(key) for key in _GPUS])
+            draw = partial(plots.memory_against_gpus, rows, [gpu_model(key) for key in _GPUS])
             text = f"predicted peak memory against GPUs, {height}x{width}, {precision}"
             yield Drawing(f"gpus-{height}x{width}-{precision}", text, draw)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from ifc_bench.records import CardLog
+from ifc_bench.records import GpuLog
 
 # Bits of nvmlDeviceGetCurrentClocksEventReasons (NVML API reference, "NvmlClocksEventReasons").
 _NOT_TO_BE_TRUSTED = {
@@ -16,7 +16,7 @@ _NOT_TO_BE_TRUSTED = {
 _POWER_CAP = 0x04
 
 
-def doubts(log: CardLog) -> list[str]:
+def doubts(log: GpuLog) -> list[str]:
     """Reasons not to trust a measurement."""
     seen = 0
     for bits in log.samples.slowdown_bits:
@@ -27,13 +27,13 @@ def doubts(log: CardLog) -> list[str]:
     return found
 
 
-def remarks(log: CardLog) -> list[str]:
+def remarks(log: GpuLog) -> list[str]:
     """Remarks on a measurement that stands."""
     held = [bool((bits or 0) & _POWER_CAP) for bits in log.samples.slowdown_bits]
     return [f"power cap in {sum(held)} of {len(held)} readings"] if any(held) else []
 
 
-def joules(log: CardLog) -> tuple[float, str] | None:
+def joules(log: GpuLog) -> tuple[float, str] | None:
     """Energy of the timed passes and where it comes from: the counter, or integrated power."""
     if log.energy_joules is not None:
         return log.energy_joules, "energy counter"

@@ -85,13 +85,13 @@ def _line(method: str, source: str, data: str, metric: str, mean: float) -> _Lin
 
 def _published(table: Table, paper: PaperNumbers) -> list[_Line]:
     lines = []
-    card = paper.card(table.paper_table)
+    gpu = paper.gpu(table.paper_table)
     rows = paper.frame[paper.frame["table"] == table.paper_table]
     data = next((s for s in rows["setting"].dropna()), "not stated")
     for row in rows.to_dict("records"):
         line = _line(row["variant"], "published", data, row["metric"], float(row["mean"]))
         if row["metric"] == "FPS":
-            line["device"] = card
+            line["device"] = gpu
         lines.append(line)
     return lines
 

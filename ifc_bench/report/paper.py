@@ -9,7 +9,7 @@ import pandas as pd
 from ifc_bench.errors import UserError
 
 REFERENCE = Path(__file__).with_name("reference.csv")
-_CARDS = ("RTX 2080 Ti", "V100")
+_GPUS = ("RTX 2080 Ti", "V100")
 _COLUMNS = ("table", "factor", "variant", "T", "metric", "mean", "std", "unit", "setting")
 
 
@@ -50,8 +50,8 @@ class PaperNumbers:
         rows = self.frame[(self.frame["table"] == table) & (self.frame["metric"] == "AP")]
         return bool(rows["std"].notna().any() and rows["T"].notna().any())
 
-    def card(self, table: str | None) -> str | None:
+    def gpu(self, table: str | None) -> str | None:
         """The GPU model behind the FPS that `table` prints; None where there is none."""
         rows = self.frame[(self.frame["table"] == table) & (self.frame["metric"] == "FPS")]
         unit = " ".join(rows["unit"].dropna())
-        return next((card for card in _CARDS if card in unit), None)
+        return next((gpu for gpu in _GPUS if gpu in unit), None)

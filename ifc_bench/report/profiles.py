@@ -13,7 +13,7 @@ from ifc_bench.config import (
     paper_label,
     paper_order,
 )
-from ifc_bench.hardware.catalogue import same_card
+from ifc_bench.hardware.catalogue import same_gpu
 from ifc_bench.records import ProfileResult, Record
 from ifc_bench.report.layout import ABSENT, Caution, Format, Grid, explain_mark, span, write
 from ifc_bench.report.origins import origin_lines, origin_of
@@ -62,7 +62,7 @@ def published(record: Record, paper: PaperNumbers) -> str:
     work = record.work
     assert isinstance(work, Profile)
     noise, talk = work.footage, work.model.communication
-    card = paper.card("3a")
+    gpu = paper.gpu("3a")
     alike = (
         isinstance(noise, NoiseFrames)
         and (noise.height, noise.width) == _PAPER_SIZE
@@ -71,7 +71,7 @@ def published(record: Record, paper: PaperNumbers) -> str:
         and not work.compiled
         and (not isinstance(talk, InterFrame) or talk.memory_tokens == 8)
     )
-    if not (alike and card and same_card(card, record.provenance.device.name)):
+    if not (alike and gpu and same_gpu(gpu, record.provenance.device.name)):
         return ABSENT
     row = paper_label(talk.kind)
     found = paper.find("3a", row, work.window, "FPS") if row else None

@@ -17,7 +17,7 @@ import matplotlib.pyplot as plt
 
 from ifc_bench.config import Footprint
 from ifc_bench.file_io import write_text, written_aside
-from ifc_bench.hardware.catalogue import card, catalogue
+from ifc_bench.hardware.catalogue import catalogue, gpu_model
 from ifc_bench.pictures.png import title_of, write_png
 from ifc_bench.recipe import Preset
 from ifc_bench.records import Record
@@ -145,7 +145,7 @@ def _of_machine(store: Store, name: str, profiles: Sequence[Record]) -> Section 
     if profiles:
         section.grids[f"{name}-profile"] = profile_grid(profiles, PaperNumbers())
     if predicted:
-        section.grids[f"{name}-fit"] = fit_grid(predicted, [card(key) for key in catalogue()])
+        section.grids[f"{name}-fit"] = fit_grid(predicted, [gpu_model(key) for key in catalogue()])
     section.drawings += machine_drawings(store)
     return section
 

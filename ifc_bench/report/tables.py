@@ -157,7 +157,7 @@ def _show_paper(table: Table, paper: PaperNumbers, row: str, window: int, column
     if found is None:
         return ABSENT
     if column.metric == "FPS":
-        published_on = paper.card(table.paper_table)
+        published_on = paper.gpu(table.paper_table)
         if not (column.setup and published_on and published_on in column.setup[0]):
             return ABSENT
     mean, std = found

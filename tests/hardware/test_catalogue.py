@@ -3,7 +3,7 @@
 import pytest
 
 from ifc_bench.errors import UserError
-from ifc_bench.hardware.catalogue import card, catalogue, same_card
+from ifc_bench.hardware.catalogue import catalogue, gpu_model, same_gpu
 
 
 def test_the_papers_cards_and_the_common_ones_since_are_there():
@@ -15,7 +15,7 @@ def test_the_papers_cards_and_the_common_ones_since_are_there():
 
 @pytest.mark.parametrize("key", catalogue())
 def test_rates_are_in_order(key):
-    one = card(key)
+    one = gpu_model(key)
     assert 0.8 * one.memory_gib < one.usable_bytes / 2**30 < one.memory_gib
     assert one.fp32_tflops < (one.fp16_acc32_tflops or 0) <= (one.fp16_acc16_tflops or 1e9)
     capability = float(one.compute_capability)
@@ -25,14 +25,14 @@ def test_rates_are_in_order(key):
 
 
 def test_multiply_adds_are_half_the_operations():
-    assert card("v100-32gb").macs_per_second("fp32") == pytest.approx(7.85e12)
-    assert card("rtx-2080ti").macs_per_second("fp16") == pytest.approx(26.9e12)
-    assert card("v100-32gb").macs_per_second("bf16") is None
+    assert gpu_model("v100-32gb").macs_per_second("fp32") == pytest.approx(7.85e12)
+    assert gpu_model("rtx-2080ti").macs_per_second("fp16") == pytest.approx(26.9e12)
+    assert gpu_model("v100-32gb").macs_per_second("bf16") is None
 
 
 def test_a_card_is_known_by_the_name_people_use():
-    assert same_card("RTX 2080 Ti", "NVIDIA GeForce RTX 2080 Ti")
-    assert same_card("V100", "Tesla V100-SXM2-32GB")
-    assert not same_card("RTX 2080 Ti", "NVIDIA GeForce RTX 2080")
+    assert same_gpu("RTX 2080 Ti", "NVIDIA GeForce RTX 2080 Ti")
+    assert same_gpu("V100", "Tesla V100-SXM2-32GB")
+    assert not same_gpu("RTX 2080 Ti", "NVIDIA GeForce RTX 2080")
     with pytest.raises(UserError, match="--gpu: 'gtx-1' is none of rtx-2080ti"):
-        card("gtx-1")
+        gpu_model("gtx-1")

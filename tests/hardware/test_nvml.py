@@ -5,14 +5,14 @@ import time
 
 import pytest
 
-from ifc_bench.hardware.nvml import Card, Sampler
-from ifc_bench.records import CardFacts, CardLog, CardSamples
+from ifc_bench.hardware.nvml import Gpu, Sampler
+from ifc_bench.records import GpuFacts, GpuLog, GpuSamples
 from ifc_bench.report.gpu_logs import doubts, joules, remarks
 from tests.fake_nvml import MISSING, FakeNvml
 
 
-def log(nvml: FakeNvml, seconds: float = 0.0) -> CardLog:
-    sampler = Sampler(Card(0, nvml))
+def log(nvml: FakeNvml, seconds: float = 0.0) -> GpuLog:
+    sampler = Sampler(Gpu(0, nvml))
     with sampler:
         time.sleep(seconds)
     found = sampler.log()
@@ -21,8 +21,8 @@ def log(nvml: FakeNvml, seconds: float = 0.0) -> CardLog:
 
 
 def test_facts_are_read_with_their_units():
-    facts = Card(0, FakeNvml()).facts()
-    assert facts == CardFacts(
+    facts = Gpu(0, FakeNvml()).facts()
+    assert facts == GpuFacts(
         name="NVIDIA GeForce RTX 2080 Ti",
         uuid="GPU-1",
         compute_capability="7.5",
@@ -68,8 +68,8 @@ def test_idle_clocks_and_a_power_cap_are_no_doubts():
 
 
 def test_a_slowdown_that_came_and_went_is_remembered():
-    samples = CardSamples(seconds=[0, 1, 2], slowdown_bits=[0, 0x40, 0])
-    assert doubts(CardLog(facts=CardFacts(), samples=samples)) == ["thermal slowdown (hardware)"]
+    samples = GpuSamples(seconds=[0, 1, 2], slowdown_bits=[0, 0x40, 0])
+    assert doubts(GpuLog(facts=GpuFacts(), samples=samples)) == ["thermal slowdown (hardware)"]
 
 
 def test_a_process_that_was_there_before_is_foreign():
@@ -100,9 +100,9 @@ def test_energy_comes_from_the_counter_or_from_power():
             return int(next(counter) * 1000)
 
     assert joules(log(Counting())) == (150.0, "energy counter")
-    samples = CardSamples(seconds=[0, 1, 2], power_watts=[100.0, None, 200.0])
-    assert joules(CardLog(facts=CardFacts(), samples=samples)) == (300.0, "integrated power")
-    assert joules(CardLog(facts=CardFacts(), samples=CardSamples())) is None
+    samples = GpuSamples(seconds=[0, 1, 2], power_watts=[100.0, None, 200.0])
+    assert joules(GpuLog(facts=GpuFacts(), samples=samples)) == (300.0, "integrated power")
+    assert joules(GpuLog(facts=GpuFacts(), samples=GpuSamples())) is None
 
 
 def test_what_the_card_does_not_tell_is_left_empty():
@@ -117,11 +117,11 @@ def test_what_the_card_does_not_tell_is_left_empty():
 
 
 def test_without_a_card_there_is_no_log():
-    sampler = Sampler(Card(0, FakeNvml(there=False)))
+    sampler = Sampler(Gpu(0, FakeNvml(there=False)))
     with sampler:
         pass
     assert sampler.log() is None
-    assert not Card(3, FakeNvml()).there
+    assert not Gpu(3, FakeNvml()).there
 
 
 @pytest.mark.parametrize(
@@ -131,4 +131,4 @@ def test_without_a_card_there_is_no_log():
 def test_cards_are_those_that_cuda_sees(monkeypatch, visible, index, there):
     """The fake has card 0 alone; CUDA_VISIBLE_DEVICES says what CUDA calls it."""
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
-    assert Card(index, FakeNvml()).there == there
+    assert Gpu(index, FakeNvml()).there == there

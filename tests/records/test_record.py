@@ -11,9 +11,9 @@ from pydantic import ValidationError
 from ablations import PRESETS, TABLES
 from ifc_bench.cli import main
 from ifc_bench.records import (
-    CardSamples,
     Detections,
     EvaluationResult,
+    GpuSamples,
     StratumResult,
     TrainingResult,
     Truths,
@@ -90,8 +90,8 @@ def test_columns_of_other_results_are_of_one_length_too():
             wall_seconds=1,
         )
     with pytest.raises(ValidationError, match="seconds has 2, power_watts has 1"):
-        CardSamples(seconds=[0, 1], power_watts=[100])
-    assert CardSamples(seconds=[0, 1]).power_watts == []
+        GpuSamples(seconds=[0, 1], power_watts=[100])
+    assert GpuSamples(seconds=[0, 1]).power_watts == []
     samples = process(1.0).model_dump()
     for changes in ({"device_seconds": [1.0]}, {"scope_seconds": {"encoder": [1], "heads": []}}):
         with pytest.raises(ValidationError, match="unequal length"):

@@ -21,10 +21,10 @@ from ifc_bench.config import (
 from ifc_bench.errors import UserError
 from ifc_bench.measuring.scopes import count_all, model_costs
 from ifc_bench.records import (
-    CardFacts,
-    CardLog,
-    CardSamples,
     Device,
+    GpuFacts,
+    GpuLog,
+    GpuSamples,
     Memory,
     ProcessSamples,
     ProfileResult,
@@ -46,16 +46,16 @@ from tests.conftest import one_line_error, run_cli
 V100, TURING = "Tesla V100-SXM2-32GB", "NVIDIA GeForce RTX 2080 Ti"
 
 
-def card_log(bits: int = 0, foreign: int = 0, energy: float | None = None) -> CardLog:
-    return CardLog(
-        facts=CardFacts(),
-        samples=CardSamples(seconds=[0.0], slowdown_bits=[bits], power_watts=[100.0]),
+def card_log(bits: int = 0, foreign: int = 0, energy: float | None = None) -> GpuLog:
+    return GpuLog(
+        facts=GpuFacts(),
+        samples=GpuSamples(seconds=[0.0], slowdown_bits=[bits], power_watts=[100.0]),
         foreign_processes=foreign,
         energy_joules=energy,
     )
 
 
-def process(seconds: float, log: CardLog | None = None, **changes: object) -> ProcessSamples:
+def process(seconds: float, log: GpuLog | None = None, **changes: object) -> ProcessSamples:
     made = ProcessSamples(
         place=0,
         warmup_wall_seconds=[9.0],
@@ -364,10 +364,10 @@ def test_a_variant_looks_the_same_in_every_figure():
 
 
 def test_a_forecast_never_passes_for_a_measurement():
-    from ifc_bench.hardware.catalogue import card
+    from ifc_bench.hardware.catalogue import gpu_model
 
     works = [Footprint(model=ModelConfig(), frames=5, height=360, width=640)]
-    cards = [card("rtx-2080ti"), card("v100-32gb")]
+    cards = [gpu_model("rtx-2080ti"), gpu_model("v100-32gb")]
     learned = [measured(InterFrame(), 5, "a processor")]
     grid = forecast_grid(works, cards, learned, counted)
     text = write(grid, "github")
