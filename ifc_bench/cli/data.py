@@ -13,7 +13,7 @@ from ifc_bench.config import SyntheticData
 from ifc_bench.data.annotations import read_instances
 from ifc_bench.data.davis import convert_davis
 from ifc_bench.data.files import Files
-from ifc_bench.data.split import split_videos
+from ifc_bench.data.hold_out import split_videos
 from ifc_bench.data.synthetic import synthesize
 from ifc_bench.data.validation import data_faults
 from ifc_bench.errors import UserError, printable

@@ -14,8 +14,8 @@ from pathlib import Path
 from ifc_bench.config import FolderData
 from ifc_bench.data.annotations import is_unannotated, outline, refuse_unlike_categories
 from ifc_bench.data.files import Files
+from ifc_bench.data.hold_out import split_videos
 from ifc_bench.data.json_files import read_json
-from ifc_bench.data.split import split_videos
 from ifc_bench.errors import UserError
 from ifc_bench.file_io import file_hash, write_text
 from ifc_bench.store import Store

@@ -11,8 +11,8 @@ from PIL import Image
 from ifc_bench.config import FolderData
 from ifc_bench.data.annotations import read_instances
 from ifc_bench.data.catalogue import LAYOUTS, adopt, find
+from ifc_bench.data.hold_out import split_videos
 from ifc_bench.data.loading import VideoDataset
-from ifc_bench.data.split import split_videos
 from ifc_bench.data.validation import data_faults
 from ifc_bench.errors import UserError
 from ifc_bench.masks import decode
