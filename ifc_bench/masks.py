@@ -56,28 +56,37 @@ def areas(rles: Sequence[Rle | None]) -> NDArray[np.float64]:
 def tube_ious(
     detections: Sequence[Sequence[Rle | None]], truths: Sequence[Sequence[Rle | None]]
 ) -> NDArray[np.float64]:
-    """Space-time IoU of every detection with every truth.
+    """Space-time IoU of every detection with every truth [D, G].
 
-    Tubes are lists of one RLE or None for each frame, all of one length. Each frame is one call
-    into pycocotools for all pairs; intersections are recovered from its ratios, and being whole
-    numbers of pixels they are exact after rounding. Returns [D, G].
+    Tubes are lists of one RLE or None for each frame, all of one length.
+    """
+    sizes = [np.array([areas(tube) for tube in tubes]) for tubes in (detections, truths)]
+    if not (detections and truths):
+        return np.zeros((len(detections), len(truths)))
+    return measured_tube_ious(detections, truths, sizes[0], sizes[1])
+
+
+def measured_tube_ious(
+    detections: Sequence[Sequence[Rle | None]],
+    truths: Sequence[Sequence[Rle | None]],
+    detected: NDArray[np.float64],
+    true: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    """`tube_ious` of tubes whose pixels in each frame are known: `detected` [D, L], `true` [G, L].
+
+    Each frame is one call into pycocotools for all pairs; intersections are recovered from its
+    ratios, and being whole numbers of pixels they are exact after rounding.
     """
     shape = (len(detections), len(truths))
-    intersection, area_detected, area_true = np.zeros(shape), np.zeros(shape[0]), np.zeros(shape[1])
-    if 0 in shape:
-        return intersection
-    for frame in range(len(truths[0])):
+    shared = np.zeros(shape)
+    for frame in np.flatnonzero(detected.any(0) & true.any(0)).tolist():
         rows, found = _present(detections, frame)
-        columns, true = _present(truths, frame)
-        a, b = areas(found), areas(true)
-        area_detected[rows] += a
-        area_true[columns] += b
-        if found and true:
-            ratio = coco.iou(found, true, [0] * len(true))
-            shared = np.rint(ratio * (a[:, None] + b[None]) / (1 + ratio))
-            intersection[np.ix_(rows, columns)] += shared
-    union = area_detected[:, None] + area_true[None] - intersection
-    return np.divide(intersection, union, out=np.zeros(shape), where=union > 0)
+        columns, there = _present(truths, frame)
+        ratio = coco.iou(found, there, [0] * len(there))
+        both = detected[rows, frame][:, None] + true[columns, frame]
+        shared[np.ix_(rows, columns)] += np.rint(ratio * both / (1 + ratio))
+    union = detected.sum(1)[:, None] + true.sum(1) - shared
+    return np.divide(shared, union, out=np.zeros(shape), where=union > 0)
 
 
 def _present(tubes: Sequence[Sequence[Rle | None]], frame: int) -> tuple[list[int], list[Rle]]:

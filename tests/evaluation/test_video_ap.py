@@ -65,7 +65,7 @@ def test_perfect_predictions_score_one_and_none_score_zero():
     path = GOLDEN / "eval_easy_gt.json"
     from ifc_bench.evaluation.predictions import PredictedTrack
 
-    tracks = [PredictedTrack.model_validate(p) for p in perfect]
+    tracks = [PredictedTrack(**p) for p in perfect]
     assert score_videos(read_instances(path), tracks).summary()["AP"] == 1.0
     assert score_videos(truth, []).summary()["AP"] == 0.0
 
