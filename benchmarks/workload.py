@@ -15,7 +15,9 @@ import numpy as np
 
 from ifc_bench.masks import Rle, areas, compress
 
-Motion = tuple[np.ndarray, np.ndarray]  # centres [L, 2] and half axes [L, 2], pixels as (row, column)
+Motion = tuple[
+    np.ndarray, np.ndarray
+]  # centres [L, 2] and half axes [L, 2], pixels as (row, column)
 
 
 @dataclass(frozen=True)
@@ -89,7 +91,7 @@ def _annotation(
 def _prediction(
     video: int, truths: list[Motion], work: Workload, rng: np.random.Generator
 ) -> dict[str, Any]:
-    """Most follow an instance, some closely and some loosely; its class is any, as low scores are."""
+    """Most follow an instance, closely or loosely; the class is any, as in files of low scores."""
     motion = _motion(work, rng)
     if rng.random() < 0.7:
         centres, half = truths[rng.integers(len(truths))]

@@ -39,6 +39,8 @@ def compress(size: Sequence[int], counts: Sequence[int]) -> Rle:
     return Rle(size=[int(s) for s in size], counts=rle["counts"].decode("ascii"))
 
 
+_NOTHING = Rle(size=[1, 1], counts="1")  # one pixel of background; what is empty may be of any size
+_GIVE_UP_EVERY = 4  # frames: often enough to save calls, and seldom enough to cost little
 _AT_ONCE = 255  # pycocotools 2.0.11 on NumPy 2 gives the areas of no more masks in one call
 
 
@@ -71,25 +73,37 @@ def measured_tube_ious(
     truths: Sequence[Sequence[Rle | None]],
     detected: NDArray[np.float64],
     true: NDArray[np.float64],
+    least: float = 0.0,
 ) -> NDArray[np.float64]:
     """`tube_ious` of tubes whose pixels in each frame are known: `detected` [D, L], `true` [G, L].
+
+    A detection that has an IoU of `least` with no truth may get 0 for all: it is given up as soon
+    as the frames that are left are too small to bring it there.
 
     Each frame is one call into pycocotools for all pairs; intersections are recovered from its
     ratios, and being whole numbers of pixels they are exact after rounding.
     """
-    shape = (len(detections), len(truths))
-    shared = np.zeros(shape)
-    for frame in np.flatnonzero(detected.any(0) & true.any(0)).tolist():
-        rows, found = _present(detections, frame)
-        columns, there = _present(truths, frame)
-        ratio = coco.iou(found, there, [0] * len(there))
-        both = detected[rows, frame][:, None] + true[columns, frame]
-        shared[np.ix_(rows, columns)] += np.rint(ratio * both / (1 + ratio))
-    union = detected.sum(1)[:, None] + true.sum(1) - shared
-    return np.divide(shared, union, out=np.zeros(shape), where=union > 0)
+    both = detected.sum(1)[:, None] + true.sum(1)
+    shared = np.zeros(both.shape)
+    frames = np.flatnonzero(detected.any(0) & true.any(0))
+    rest = np.minimum(detected[:, None, frames], true[:, frames]).sum(2)
+    near = np.arange(len(detections))
+    for place, frame in enumerate(frames.tolist()):
+        if place % _GIVE_UP_EVERY == 0:
+            most = shared[near] + rest[near]
+            near = near[(most >= least * (both[near] - most)).any(1)]
+            if not near.size:
+                break
+        found = _masks([detections[index] for index in near.tolist()], frame)
+        ratio = coco.iou(found, _masks(truths, frame), [0] * len(truths))
+        sizes = detected[near, frame][:, None] + true[:, frame]
+        shared[near] += np.rint(ratio * sizes / (1 + ratio))
+        rest[near] -= np.minimum(detected[near, frame][:, None], true[:, frame])
+    given_up = np.setdiff1d(np.arange(len(detections)), near)
+    shared[given_up] = 0
+    return np.divide(shared, both - shared, out=np.zeros(both.shape), where=both > shared)
 
 
-def _present(tubes: Sequence[Sequence[Rle | None]], frame: int) -> tuple[list[int], list[Rle]]:
-    """Indices and masks of the tubes that have a mask in `frame`."""
-    pairs = [(i, r) for i, tube in enumerate(tubes) if (r := tube[frame]) is not None]
-    return [i for i, _ in pairs], [r for _, r in pairs]
+def _masks(tubes: Sequence[Sequence[Rle | None]], frame: int) -> list[Rle]:
+    """The masks of `frame`; empty ones where there are none."""
+    return [tube[frame] or _NOTHING for tube in tubes]

@@ -1,9 +1,9 @@
 """Decodes COCO's run-length text, one mask alone or many together. numpy only.
 
-The text is little-endian base 32: a character holds five bits, and whether more follow for its run.
-From the fourth run on it holds differences to the run before last. pycocotools decodes it unchecked:
-it reads out of bounds on a broken text, and never returns from the IoU of a mask that does not fill
-its frame, so texts from files are checked here first.
+The text is little-endian base 32: a character holds five bits, and whether more follow for its
+run. From the fourth run on it holds differences to the run before last. pycocotools decodes it
+unchecked: it reads out of bounds on a broken text, and never returns from the IoU of a mask that
+does not fill its frame, so texts from files are checked here first.
 """
 
 from __future__ import annotations
@@ -88,7 +88,9 @@ def _block_areas(texts: Sequence[str], pixels: int) -> NDArray[np.int64] | None:
     return np.where(starts % 2, *covered)
 
 
-def _differences(joined: bytes, ends: NDArray[np.int64]) -> tuple[Integers, NDArray[np.int64]] | None:
+def _differences(
+    joined: bytes, ends: NDArray[np.int64]
+) -> tuple[Integers, NDArray[np.int64]] | None:
     """Runs as written, and where those of each mask end; None where it is no run-length text.
 
     `joined` holds the texts of masks, which end before the positions `ends`.

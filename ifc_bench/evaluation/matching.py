@@ -122,16 +122,14 @@ def _ranked(predictions: Sequence[PredictedTrack]) -> tuple[list[PredictedTrack]
 
 
 def _ious(tracks: Sequence[PredictedTrack], annotations: Sequence[Annotation]) -> Array:
-    """IoU [D, G]; 0 for detections that, by their areas alone, match none of the truths."""
-    detected = np.array([track.pixels for track in tracks])
-    true = np.array([annotation.pixels for annotation in annotations])
-    shared = np.minimum(detected[:, None], true).sum(2)
-    union = np.maximum(detected[:, None], true).sum(2)
-    near = np.flatnonzero((shared >= IOU_THRESHOLDS[0] * union).any(1))
-    ious = np.zeros(shared.shape)
-    tubes = [tracks[index].rles for index in near.tolist()]
-    ious[near] = measured_tube_ious(tubes, [a.rles for a in annotations], detected[near], true)
-    return ious
+    """IoU [D, G]; 0 for detections that reach the lowest threshold with none of the truths."""
+    return measured_tube_ious(
+        [track.rles for track in tracks],
+        [annotation.rles for annotation in annotations],
+        np.array([track.pixels for track in tracks]),
+        np.array([annotation.pixels for annotation in annotations]),
+        least=float(IOU_THRESHOLDS[0]),
+    )
 
 
 def _match_cell(ious: Array, counted: Flags, crowd: Flags) -> tuple[Flags, Flags, Flags]:

@@ -145,6 +145,8 @@ def _measure_video(tracks: Sequence[PredictedTrack], video: Video) -> bool:
     found = sound_areas([mask["counts"] for mask in present], video.height * video.width)
     if found is None:
         return False
+    for mask in present:
+        mask["size"] = size  # one list for all, where each had its own
     pixels = np.zeros(len(masks))
     pixels[[mask is not None for mask in masks]] = found
     for track, row in zip(tracks, pixels.reshape(len(tracks), video.length), strict=True):

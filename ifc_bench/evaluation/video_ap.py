@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ifc_bench.data.youtube_vis import VideoInstances
-from ifc_bench.evaluation.matching import IOU_THRESHOLDS, MOST_DETECTIONS, Matches, match
+from ifc_bench.evaluation.matching import IOU_THRESHOLDS as IOU_THRESHOLDS
+from ifc_bench.evaluation.matching import MOST_DETECTIONS, Matches, match
 from ifc_bench.evaluation.predictions import PredictedTrack
 from ifc_bench.evaluation.strata import AREA_RANGES, Stratum, thirds
 
@@ -43,7 +44,7 @@ class VideoScores:
 
     def summary(self, videos: Sequence[int] | None = None) -> dict[str, float]:
         """The twelve numbers of the API, over all videos or over some."""
-        precision, recall = self._curves(videos)
+        precision, recall = self.curves(videos)
         at = {"50": 0, "75": 5}
         values = [_mean(precision[:, :, :, 0, 2])]
         values += [_mean(precision[at[t], :, :, 0, 2]) for t in ("50", "75")]
@@ -54,7 +55,7 @@ class VideoScores:
 
     def by_class(self) -> dict[str, float]:
         """AP of each class."""
-        precision, _ = self._curves(None)
+        precision, _ = self.curves()
         return {
             name: _mean(precision[:, :, index, 0, 2])
             for index, (_, name) in enumerate(sorted(self.category_names.items()))
@@ -74,7 +75,7 @@ class VideoScores:
         truths = self.matches.counted[own].sum(1).tolist()
         return list(zip(self.strata[own], truths, map(_mean, means), strict=True))
 
-    def _curves(self, videos: Sequence[int] | None) -> tuple[Array, Array]:
+    def curves(self, videos: Sequence[int] | None = None) -> tuple[Array, Array]:
         """Precision [T, R, K, A, L] and recall [T, K, A, L]; -1 where there is no truth."""
         curves = [
             self._accumulate(slice(len(AREA_RANGES)), most, videos) for most in MAX_DETECTIONS

@@ -28,7 +28,7 @@ def test_summary_and_curves_equal_the_reference(case):
     summary = scores.summary()
     assert list(summary) == SUMMARY
     np.testing.assert_allclose(list(summary.values()), expected["stats"], atol=1e-9, rtol=0)
-    precision, recall = scores._curves(None)
+    precision, recall = scores.curves()
     np.testing.assert_allclose(precision, expected["precision"], atol=1e-9, rtol=0)
     np.testing.assert_allclose(recall, expected["recall"], atol=1e-9, rtol=0)
 
