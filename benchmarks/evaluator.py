@@ -17,7 +17,9 @@ import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from multiprocessing import get_context
 from pathlib import Path
 from statistics import median
 
@@ -91,7 +93,8 @@ def equal_arrays(ours: Path, theirs: Path) -> None:
 
 def measure(work: Workload, folder: Path, times: int, api: Path | None) -> None:
     """Write the files of `work`, run both programs in turn, and print what they took."""
-    files = [str(path) for path in write(work, folder)]
+    with ProcessPoolExecutor(1, get_context("spawn")) as other:  # a child starts as large as this
+        files = [str(path) for path in other.submit(write, work, folder).result()]
     size = Path(files[1]).stat().st_size / 1e6
     print(f"{work.classes} classes: {work.videos * work.predictions} predictions, {size:.0f} MB")
     given = [f"--ground-truth={files[0]}", f"--predictions={files[1]}"]

@@ -40,7 +40,7 @@ def compress(size: Sequence[int], counts: Sequence[int]) -> Rle:
 
 
 _NOTHING = Rle(size=[1, 1], counts="1")  # one pixel of background; what is empty may be of any size
-_GIVE_UP_EVERY = 4  # frames: often enough to save calls, and seldom enough to cost little
+_FRAMES_AT_ONCE = 6  # few, to give up soon, and enough to share the cost of numpy's calls
 _AT_ONCE = 255  # pycocotools 2.0.11 on NumPy 2 gives the areas of no more masks in one call
 
 
@@ -88,22 +88,25 @@ def measured_tube_ious(
     frames = np.flatnonzero(detected.any(0) & true.any(0))
     rest = np.minimum(detected[:, None, frames], true[:, frames]).sum(2)
     near = np.arange(len(detections))
-    for place, frame in enumerate(frames.tolist()):
-        if place % _GIVE_UP_EVERY == 0:
-            most = shared[near] + rest[near]
-            near = near[(most >= least * (both[near] - most)).any(1)]
-            if not near.size:
-                break
-        found = _masks([detections[index] for index in near.tolist()], frame)
-        ratio = coco.iou(found, _masks(truths, frame), [0] * len(truths))
-        sizes = detected[near, frame][:, None] + true[:, frame]
-        shared[near] += np.rint(ratio * sizes / (1 + ratio))
-        rest[near] -= np.minimum(detected[near, frame][:, None], true[:, frame])
+    for first in range(0, len(frames), _FRAMES_AT_ONCE):
+        most = shared[near] + rest[near]
+        near = near[(most >= least * (both[near] - most)).any(1)]
+        if not near.size:
+            break
+        block = frames[first : first + _FRAMES_AT_ONCE]
+        tubes = [detections[index] for index in near.tolist()]
+        ratio = np.stack([_frame_ious(tubes, truths, frame) for frame in block.tolist()], -1)
+        sizes = detected[near[:, None], block][:, None], true[:, block]  # [D, 1, F], [G, F]
+        shared[near] += np.rint(ratio * (sizes[0] + sizes[1]) / (1 + ratio)).sum(2)
+        rest[near] -= np.minimum(*sizes).sum(2)
     given_up = np.setdiff1d(np.arange(len(detections)), near)
     shared[given_up] = 0
     return np.divide(shared, both - shared, out=np.zeros(both.shape), where=both > shared)
 
 
-def _masks(tubes: Sequence[Sequence[Rle | None]], frame: int) -> list[Rle]:
-    """The masks of `frame`; empty ones where there are none."""
-    return [tube[frame] or _NOTHING for tube in tubes]
+def _frame_ious(
+    detections: Sequence[Sequence[Rle | None]], truths: Sequence[Sequence[Rle | None]], frame: int
+) -> NDArray[np.float64]:
+    """IoU [D, G] of the masks of one frame; 0 where there is none."""
+    found, true = ([tube[frame] or _NOTHING for tube in tubes] for tubes in (detections, truths))
+    return coco.iou(found, true, [0] * len(true))

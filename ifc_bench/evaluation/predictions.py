@@ -113,7 +113,7 @@ def _read_plain(path: Path) -> list[PredictedTrack] | None:
         tracks = msgspec.json.decode(text, type=list[PredictedTrack])
     except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
-    masks = sum(mask is not None for track in tracks for mask in track.segmentations)
+    masks = sum(len(t.segmentations) - t.segmentations.count(None) for t in tracks)
     expected = _QUOTES["entry"] * len(tracks) + _QUOTES["mask"] * masks
     return tracks if text.count(b'"') == expected else None  # a field given twice has more
 
@@ -140,7 +140,7 @@ def _measure_video(tracks: Sequence[PredictedTrack], video: Video) -> bool:
     masks = [mask for track in tracks for mask in track.segmentations]
     present = [mask for mask in masks if mask is not None]
     size = [video.height, video.width]
-    if any(mask["size"] != size for mask in present):
+    if [mask["size"] for mask in present].count(size) < len(present):
         return False
     found = sound_areas([mask["counts"] for mask in present], video.height * video.width)
     if found is None:
