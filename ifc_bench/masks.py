@@ -86,14 +86,17 @@ def measured_tube_ious(
     both = detected.sum(1)[:, None] + true.sum(1)
     shared = np.zeros(both.shape)
     frames = np.flatnonzero(detected.any(0) & true.any(0))
-    rest = np.minimum(detected[:, None, frames], true[:, frames]).sum(2)
+    starts = range(0, len(frames), _FRAMES_AT_ONCE)
+    blocks = [frames[first : first + _FRAMES_AT_ONCE] for first in starts]
+    rest = np.zeros(both.shape)  # the most that the frames to come may add to `shared`
+    for block in blocks:
+        rest += np.minimum(detected[:, None, block], true[:, block]).sum(2)
     near = np.arange(len(detections))
-    for first in range(0, len(frames), _FRAMES_AT_ONCE):
+    for block in blocks:
         most = shared[near] + rest[near]
         near = near[(most >= least * (both[near] - most)).any(1)]
         if not near.size:
             break
-        block = frames[first : first + _FRAMES_AT_ONCE]
         tubes = [detections[index] for index in near.tolist()]
         ratio = np.stack([_frame_ious(tubes, truths, frame) for frame in block.tolist()], -1)
         sizes = detected[near[:, None], block][:, None], true[:, block]  # [D, 1, F], [G, F]
