@@ -8,8 +8,8 @@ if __name__ == "__main__":  # every worker process imports this file, and needs 
     if held is signal.default_int_handler:  # Ctrl-C during imports: no traceback
         signal.signal(signal.SIGINT, signal.SIG_DFL)
 
-    from ablations import PRESETS, TABLES
     from ifc_bench.cli import main
+    from ifc_bench.cli.later import Later
 
     signal.signal(signal.SIGINT, held)
-    sys.exit(main(TABLES, PRESETS))
+    sys.exit(main(Later("ablations", "TABLES"), Later("ablations", "PRESETS")))

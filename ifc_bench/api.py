@@ -128,10 +128,12 @@ def evaluate(ground_truth: str | Path, predictions: str | Path) -> dict[str, flo
         UserError: if a file is missing or damaged; one line with the entry and the value.
     """
     from ifc_bench.data.annotations import read_instances
+    from ifc_bench.data.json_files import collector_paused
     from ifc_bench.evaluation import read_predictions, score_videos
 
-    truth = read_instances(Path(ground_truth))
-    return score_videos(truth, read_predictions(Path(predictions), truth)).summary()
+    with collector_paused():
+        truth = read_instances(Path(ground_truth))
+        return score_videos(truth, read_predictions(Path(predictions), truth)).summary()
 
 
 def load_model(

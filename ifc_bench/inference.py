@@ -9,12 +9,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
 import torch
-from pydantic import BaseModel
 
 from ifc_bench.config import Testing, Training
 from ifc_bench.data.loading import VideoDataset
-from ifc_bench.data.youtube_vis import RawRle, Video
+from ifc_bench.data.youtube_vis import Video
 from ifc_bench.errors import UserError
 from ifc_bench.evaluation import PredictedTrack
 from ifc_bench.file_io import refuse_special, write_text
@@ -129,25 +129,20 @@ def scored(
     """
     found = []
     for track in tracks:
-        masks = [None if rle is None else RawRle.model_validate(rle) for rle in track.segmentations]
         scores = track.class_probabilities[:-1].tolist()
         best = max(scores)
         for category, score in zip(category_ids, scores, strict=True):
             if score > threshold and not (best_class and score < best):
-                found.append(
-                    PredictedTrack.model_construct(
-                        video_id=video, category_id=category, score=score, segmentations=masks
-                    )
-                )
+                found.append(PredictedTrack(video, category, score, track.segmentations))
     return found
 
 
 def results_json(predictions: Predictions) -> str:
     """Format predictions as the text of a results.json."""
-    return json.dumps([track.model_dump(mode="json") for track in predictions.tracks])
+    return json.dumps([track.entry() for track in predictions.tracks])
 
 
-class _Finished(BaseModel):
+class _Finished(msgspec.Struct):
     video: int
     count: int
     tracks: list[PredictedTrack]
@@ -174,11 +169,10 @@ class Partial:
         kept: list[str] = []
         for line in whole[1:] if whole[:1] == [request.encode()] else []:
             try:
-                text = line.decode("utf-8")
-                finished = _Finished.model_validate(json.loads(text))
-            except (ValueError, RecursionError):
+                finished = msgspec.json.decode(line, type=_Finished)
+            except (msgspec.DecodeError, ValueError, RecursionError):
                 break
-            kept.append(text)
+            kept.append(line.decode("utf-8"))
             self.tracks[finished.video] = finished.tracks
             self.counts[finished.video] = finished.count
         write_text(self.path, "".join(f"{line}\n" for line in [request, *kept]))
@@ -186,7 +180,7 @@ class Partial:
     def add(self, video: int, count: int, tracks: list[PredictedTrack]) -> None:
         """Append the tracks of one video."""
         self.tracks[video], self.counts[video] = tracks, count
-        plain = [track.model_dump(mode="json") for track in tracks]
+        plain = [track.entry() for track in tracks]
         line = json.dumps({"tracks": plain, "video": video, "count": count})
         try:
             with self.path.open("a", encoding="utf-8") as file:

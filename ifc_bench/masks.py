@@ -39,6 +39,8 @@ def compress(size: Sequence[int], counts: Sequence[int]) -> Rle:
     return Rle(size=[int(s) for s in size], counts=rle["counts"].decode("ascii"))
 
 
+_NOTHING = Rle(size=[1, 1], counts="1")  # one pixel of background; what is empty may be of any size
+_FRAMES_AT_ONCE = 6  # few, to give up soon, and enough to share the cost of numpy's calls
 _AT_ONCE = 255  # pycocotools 2.0.11 on NumPy 2 gives the areas of no more masks in one call
 
 
@@ -56,31 +58,58 @@ def areas(rles: Sequence[Rle | None]) -> NDArray[np.float64]:
 def tube_ious(
     detections: Sequence[Sequence[Rle | None]], truths: Sequence[Sequence[Rle | None]]
 ) -> NDArray[np.float64]:
-    """Space-time IoU of every detection with every truth.
+    """Space-time IoU of every detection with every truth [D, G].
 
-    Tubes are lists of one RLE or None for each frame, all of one length. Each frame is one call
-    into pycocotools for all pairs; intersections are recovered from its ratios, and being whole
-    numbers of pixels they are exact after rounding. Returns [D, G].
+    Tubes are lists of one RLE or None for each frame, all of one length.
     """
-    shape = (len(detections), len(truths))
-    intersection, area_detected, area_true = np.zeros(shape), np.zeros(shape[0]), np.zeros(shape[1])
-    if 0 in shape:
-        return intersection
-    for frame in range(len(truths[0])):
-        rows, found = _present(detections, frame)
-        columns, true = _present(truths, frame)
-        a, b = areas(found), areas(true)
-        area_detected[rows] += a
-        area_true[columns] += b
-        if found and true:
-            ratio = coco.iou(found, true, [0] * len(true))
-            shared = np.rint(ratio * (a[:, None] + b[None]) / (1 + ratio))
-            intersection[np.ix_(rows, columns)] += shared
-    union = area_detected[:, None] + area_true[None] - intersection
-    return np.divide(intersection, union, out=np.zeros(shape), where=union > 0)
+    sizes = [np.array([areas(tube) for tube in tubes]) for tubes in (detections, truths)]
+    if not (detections and truths):
+        return np.zeros((len(detections), len(truths)))
+    return measured_tube_ious(detections, truths, sizes[0], sizes[1])
 
 
-def _present(tubes: Sequence[Sequence[Rle | None]], frame: int) -> tuple[list[int], list[Rle]]:
-    """Indices and masks of the tubes that have a mask in `frame`."""
-    pairs = [(i, r) for i, tube in enumerate(tubes) if (r := tube[frame]) is not None]
-    return [i for i, _ in pairs], [r for _, r in pairs]
+def measured_tube_ious(
+    detections: Sequence[Sequence[Rle | None]],
+    truths: Sequence[Sequence[Rle | None]],
+    detected: NDArray[np.float64],
+    true: NDArray[np.float64],
+    least: float = 0.0,
+) -> NDArray[np.float64]:
+    """`tube_ious` of tubes whose pixels in each frame are known: `detected` [D, L], `true` [G, L].
+
+    A detection that has an IoU of `least` with no truth may get 0 for all: it is given up as soon
+    as the frames that are left are too small to bring it there.
+
+    Each frame is one call into pycocotools for all pairs; intersections are recovered from its
+    ratios, and being whole numbers of pixels they are exact after rounding.
+    """
+    both = detected.sum(1)[:, None] + true.sum(1)
+    shared = np.zeros(both.shape)
+    frames = np.flatnonzero(detected.any(0) & true.any(0))
+    starts = range(0, len(frames), _FRAMES_AT_ONCE)
+    blocks = [frames[first : first + _FRAMES_AT_ONCE] for first in starts]
+    rest = np.zeros(both.shape)  # the most that the frames to come may add to `shared`
+    for block in blocks:
+        rest += np.minimum(detected[:, None, block], true[:, block]).sum(2)
+    near = np.arange(len(detections))
+    for block in blocks:
+        most = shared[near] + rest[near]
+        near = near[(most >= least * (both[near] - most)).any(1)]
+        if not near.size:
+            break
+        tubes = [detections[index] for index in near.tolist()]
+        ratio = np.stack([_frame_ious(tubes, truths, frame) for frame in block.tolist()], -1)
+        sizes = detected[near[:, None], block][:, None], true[:, block]  # [D, 1, F], [G, F]
+        shared[near] += np.rint(ratio * (sizes[0] + sizes[1]) / (1 + ratio)).sum(2)
+        rest[near] -= np.minimum(*sizes).sum(2)
+    given_up = np.setdiff1d(np.arange(len(detections)), near)
+    shared[given_up] = 0
+    return np.divide(shared, both - shared, out=np.zeros(both.shape), where=both > shared)
+
+
+def _frame_ious(
+    detections: Sequence[Sequence[Rle | None]], truths: Sequence[Sequence[Rle | None]], frame: int
+) -> NDArray[np.float64]:
+    """IoU [D, G] of the masks of one frame; 0 where there is none."""
+    found, true = ([tube[frame] or _NOTHING for tube in tubes] for tubes in (detections, truths))
+    return coco.iou(found, true, [0] * len(true))

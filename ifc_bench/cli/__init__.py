@@ -6,17 +6,20 @@ import contextlib
 import io
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from itertools import pairwise
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from cyclopts import App, CycloptsError, UnusedCliTokensError
 
 from ifc_bench.cli.app import COMMANDS, build_app
-from ifc_bench.cli.recipes import Recipe, Recipes
 from ifc_bench.cli.renamed import respelled
 from ifc_bench.errors import UserError, printable, printable_message, told
-from ifc_bench.recipe import Preset
+
+if TYPE_CHECKING:
+    from ifc_bench.cli.recipes import Recipe, Recipes
+    from ifc_bench.recipe import Preset
 
 _INTERRUPTED = 130  # the exit code of shells after an interrupt
 _READER_GONE = 141  # the exit code of shells after SIGPIPE
@@ -35,18 +38,29 @@ def main(
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # so that a terminal without ± prints tables too
     given, notes = respelled(sys.argv[1:] if arguments is None else arguments)
-    code = _flushed(_answer(build_app(given), Recipes(tables, presets), given, notes))
+    recipes = partial(_recipes, tables, presets)
+    code = _flushed(_answer(build_app(given), recipes, given, notes))
     if notes and code in (0, 1):  # an error line has them already
         print("note:", "; ".join(notes), file=sys.stderr)
     return code
 
 
-def _answer(app: App, recipes: Recipes, given: Sequence[str], notes: Sequence[str]) -> int:
+def _recipes(tables: Mapping[str, Recipe], presets: Mapping[str, Preset]) -> Recipes:
+    """For the commands that ask for them; the others start faster without."""
+    from ifc_bench.cli.recipes import Recipes
+
+    return Recipes(tables, presets)
+
+
+def _answer(
+    app: App, recipes: Callable[[], Recipes], given: Sequence[str], notes: Sequence[str]
+) -> int:
     also = f" ({'; '.join(notes)})" if notes else ""
     try:
         _refuse_empty(given)
         command, bound, injected = app.parse_args(given, print_error=False, exit_on_error=False)
-        found = command(*bound.args, **bound.kwargs, **dict.fromkeys(injected, recipes))
+        asked = {name: recipes() for name in injected}
+        found = command(*bound.args, **bound.kwargs, **asked)
         return found if isinstance(found, int) else 0
     except KeyboardInterrupt:
         kept = "stopped; finished work is kept, run the same command again to continue"

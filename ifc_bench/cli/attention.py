@@ -7,7 +7,8 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from ifc_bench.cli.options import MOST_FRAMES, ResultsDirectory, RunsDirectory, ShortEdge, number
+from ifc_bench.cli.directories import ResultsDirectory, RunsDirectory
+from ifc_bench.cli.options import MOST_FRAMES, ShortEdge, number
 from ifc_bench.cli.predict import Checkpoint, Images, Own, TrainingId, Videos
 from ifc_bench.data.files import Files
 from ifc_bench.errors import UserError

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from ifc_bench.cli import main
+from ifc_bench.cli.later import Later
 
 _RECIPES = Path("ablations") / "__init__.py"
 
@@ -27,5 +27,4 @@ def _recipes(folder: Path) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
     if not ((folder / _RECIPES).is_file() and (folder / "run_ablations.py").is_file()):
         return {}, {}
     sys.path.insert(0, str(folder))
-    found = importlib.import_module("ablations")
-    return found.TABLES, found.PRESETS
+    return Later("ablations", "TABLES"), Later("ablations", "PRESETS")

@@ -6,20 +6,20 @@ import json
 import sys
 import time
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 from tabulate import tabulate
 
-from ifc_bench.cli.options import ResultsDirectory
-from ifc_bench.config import External
+from ifc_bench.cli.directories import ResultsDirectory
 from ifc_bench.data.annotations import read_instances
+from ifc_bench.data.json_files import collector_paused
 from ifc_bench.errors import UserError
-from ifc_bench.evaluation import as_result, coverage, read_predictions, score_videos
+from ifc_bench.evaluation import coverage, read_predictions, score_videos
 from ifc_bench.file_io import file_hash
-from ifc_bench.provenance import provenance
-from ifc_bench.records import Record
-from ifc_bench.store import Store
+
+if TYPE_CHECKING:
+    from ifc_bench.records import EvaluationResult
 
 _LONGEST_NAME = 100
 
@@ -50,24 +50,39 @@ def command(
             "printable"
         )
     begun = time.monotonic()
-    truth = read_instances(ground_truth)
-    found = read_predictions(predictions, truth)
-    covered = coverage(truth, found)
-    scores = score_videos(truth, found)
-    if method is not None:
-        work = External(
-            method=method,
-            data=ground_truth.stem,
-            predictions=file_hash(predictions),
-            ground_truth=file_hash(ground_truth),
-        )
-        result = as_result(scores, truth, len(found), time.monotonic() - begun)
-        result = result.model_copy(update={"predicted_videos": covered.predicted})
-        Store(results, Path("runs")).save(
-            Record.of(work, provenance("cpu", 1), result, split_hash=work.ground_truth)
-        )
+    with collector_paused():
+        truth = read_instances(ground_truth)
+        found = read_predictions(predictions, truth)
+        covered = coverage(truth, found)
+        scores = score_videos(truth, found)
+        if method is not None:
+            from ifc_bench.evaluation import as_result
+
+            result = as_result(scores, truth, len(found), time.monotonic() - begun)
+            result = result.model_copy(update={"predicted_videos": covered.predicted})
+            _keep(method, ground_truth, predictions, result, results)
     print(covered.told(), file=sys.stderr)
     if style == "json":
         print(json.dumps(scores.summary()))
     else:
         print(tabulate(scores.summary().items(), ["metric", "value"], "github", floatfmt=".4f"))
+
+
+def _keep(
+    method: str, ground_truth: Path, predictions: Path, result: EvaluationResult, results: Path
+) -> None:
+    """Write the record of `method`; only this needs the store and a look at the machine."""
+    from ifc_bench.config import External
+    from ifc_bench.provenance import provenance
+    from ifc_bench.records import Record
+    from ifc_bench.store import Store
+
+    work = External(
+        method=method,
+        data=ground_truth.stem,
+        predictions=file_hash(predictions),
+        ground_truth=file_hash(ground_truth),
+    )
+    Store(results, Path("runs")).save(
+        Record.of(work, provenance("cpu", 1), result, split_hash=work.ground_truth)
+    )

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter, Token
 
+from ifc_bench.cli.directories import RunsDirectory
 from ifc_bench.cli.recipes import Recipes
 from ifc_bench.cli.sources import with_data, with_start
 from ifc_bench.config import Arithmetic, Precision
@@ -71,8 +72,6 @@ Injected = Annotated[Recipes, Parameter(parse=False)]
 Style = Annotated[
     Literal["github", "latex", "csv", "json"], Parameter("--format", help="Format of the tables.")
 ]
-ResultsDirectory = Annotated[Path, Parameter(help="Directory of the records.")]
-RunsDirectory = Annotated[Path, Parameter(help="Directory of checkpoints and generated data.")]
 DeviceName = Annotated[str, Parameter("--device", help="auto, cpu or cuda:N.")]
 Threads = Annotated[int, number("Threads of a CPU.", 1, MOST_THREADS)]
 ShortEdge = Annotated[

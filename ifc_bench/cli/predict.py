@@ -8,11 +8,10 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from ifc_bench.cli.directories import ResultsDirectory, RunsDirectory
 from ifc_bench.cli.options import (
     MOST_FRAMES,
     DeviceName,
-    ResultsDirectory,
-    RunsDirectory,
     ShortEdge,
     number,
 )

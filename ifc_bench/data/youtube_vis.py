@@ -31,6 +31,7 @@ from ifc_bench.data.fields import (
 from ifc_bench.data.json_files import shown
 from ifc_bench.errors import UserError
 from ifc_bench.masks import Rle, areas, compress, encode
+from ifc_bench.run_lengths import run_lengths, sound_areas
 
 Model = TypeVar("Model", bound=BaseModel)
 Value = TypeVar("Value", int, str)
@@ -80,9 +81,14 @@ class Annotation(Lenient):
         return [None if s is None else s.compressed() for s in self.segmentations]
 
     @cached_property
+    def pixels(self) -> NDArray[np.float64]:
+        """Pixels of the mask in each frame [L]; 0 where it has none."""
+        return areas(self.rles)
+
+    @cached_property
     def area(self) -> float:
         """Mean area over the frames with a mask, as the YouTube-VIS API takes it."""
-        given = areas(self.rles).tolist() if self.areas is None else self.areas
+        given = self.pixels.tolist() if self.areas is None else self.areas
         sizes = [a for a in given if a]
         return sum(sizes) / len(sizes) if sizes else 0.0
 
@@ -187,6 +193,8 @@ def tube_faults(segmentations: list[RawRle | None], video: Video) -> Iterator[st
         )
         return
     size = (video.height, video.width)
+    if _sound(segmentations, size):
+        return
     for frame, rle in enumerate(segmentations):
         if rle is None:
             continue
@@ -199,9 +207,20 @@ def tube_faults(segmentations: list[RawRle | None], video: Video) -> Iterator[st
             yield f"segmentations.{frame}.counts: {fault}"
 
 
+def _sound(segmentations: list[RawRle | None], size: tuple[int, int]) -> bool:
+    """Whether all masks are compressed, of `size` and whole; False says too little to tell why."""
+    masks = [rle for rle in segmentations if rle is not None]
+    texts = [rle.counts for rle in masks if isinstance(rle.counts, str)]
+    return (
+        len(texts) == len(masks)
+        and all(rle.size == size for rle in masks)
+        and sound_areas(texts, size[0] * size[1]) is not None
+    )
+
+
 def _rle_fault(rle: RawRle) -> str | None:
     """Why the runs of `rle` do not fill its frame exactly; None where they do."""
-    runs = _runs(rle.counts) if isinstance(rle.counts, str) else rle.counts
+    runs = run_lengths(rle.counts) if isinstance(rle.counts, str) else rle.counts
     if runs is None:
         return "is no compressed run-length text; write it with pycocotools.mask.encode"
     if min(runs, default=0) < 0:
@@ -210,31 +229,6 @@ def _rle_fault(rle: RawRle) -> str | None:
     if sum(runs) != pixels:
         return f"covers {sum(runs)} pixels of {pixels}; the mask is cut off or of another size"
     return None
-
-
-def _runs(text: str) -> list[int] | None:
-    """Run lengths of COCO's compressed text; None where it is no such text.
-
-    The text is little-endian base 32 with a continuation bit, and from the fourth run on holds
-    differences to the run before last. pycocotools decodes it unchecked and reads out of bounds
-    on a bad one, so it is checked here first.
-    """
-    if not text.isascii():
-        return None
-    digits = np.frombuffer(text.encode("ascii"), np.uint8).astype(np.int64) - 48
-    last = (digits & 32) == 0
-    if not len(digits) or digits.min() < 0 or digits.max() > 63 or not last[-1]:
-        return None
-    starts = np.flatnonzero(np.concatenate(([True], last[:-1])))
-    lengths = np.diff(np.append(starts, len(digits)))
-    if lengths.max() > 6:
-        return None
-    place = np.arange(len(digits)) - np.repeat(starts, lengths)
-    values = np.add.reduceat((digits & 31) << (5 * place), starts)
-    values -= np.where(digits[last] & 16, 1 << (5 * lengths), 0)
-    values[1::2] = np.cumsum(values[1::2])
-    values[2::2] = np.cumsum(values[2::2])
-    return [int(v) for v in values]
 
 
 def _repeated(values: list[Value]) -> list[Value]:

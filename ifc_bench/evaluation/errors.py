@@ -24,7 +24,7 @@ from pycocotools import mask as coco
 
 from ifc_bench.data.youtube_vis import Annotation
 from ifc_bench.evaluation.predictions import PredictedTrack
-from ifc_bench.masks import areas, tube_ious
+from ifc_bench.masks import measured_tube_ious
 
 FOREGROUND, BACKGROUND = 0.5, 0.1
 
@@ -36,7 +36,7 @@ def classify_errors(
 
     `hits` says which detections are matched at IoU 0.5; the truth is an annotation's id.
     """
-    ious = tube_ious([t.rles for t in tracks], [a.rles for a in truths])
+    ious = _ious(tracks, truths)
     same = np.array([[a.category_id == t.category_id for a in truths] for t in tracks], bool)
     same = same.reshape(len(tracks), len(truths))
     return [
@@ -45,6 +45,13 @@ def classify_errors(
         else _error(tracks[row], truths, ious[row], same[row])
         for row, hit in enumerate(hits)
     ]
+
+
+def _ious(tracks: Sequence[PredictedTrack], truths: Sequence[Annotation]) -> NDArray[np.float64]:
+    if not (tracks and truths):
+        return np.zeros((len(tracks), len(truths)))
+    detected, true = (np.array([tube.pixels for tube in tubes]) for tubes in (tracks, truths))
+    return measured_tube_ious([t.rles for t in tracks], [a.rles for a in truths], detected, true)
 
 
 def _error(
@@ -79,7 +86,7 @@ def _frame_by_frame(track: PredictedTrack, truths: Sequence[Annotation]) -> floa
     """Mean over its frames of the IoU with whatever instance is nearest in that frame."""
     best = []
     for frame, rle in enumerate(track.rles):
-        if rle is None or not areas([rle])[0]:
+        if rle is None or not track.pixels[frame]:
             continue
         there = [mask for truth in truths if (mask := truth.rles[frame]) is not None]
         best.append(float(coco.iou([rle], there, [0] * len(there)).max()) if there else 0.0)

@@ -1,44 +1,82 @@
-"""Predictions in the YouTube-VIS results format: a list of scored, classified tubes of masks."""
+"""Predictions in the YouTube-VIS results format: a list of scored, classified tubes of masks.
+
+A file without a fault is read in few passes over all its masks. Wherever that cannot vouch for a
+file, it is read again with care: the fault is named, or what was merely unusual is taken.
+"""
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, FiniteFloat
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import FiniteFloat
 
-from ifc_bench.data.fields import Id
-from ifc_bench.data.json_files import read_json
-from ifc_bench.data.youtube_vis import RawRle, VideoInstances, tube_faults, validated
-from ifc_bench.errors import UserError
+from ifc_bench.data.fields import Id, Lenient
+from ifc_bench.data.json_files import collector_paused, read_json
+from ifc_bench.data.youtube_vis import RawRle, Video, VideoInstances, tube_faults, validated
+from ifc_bench.errors import UserError, refuse_irregular
 from ifc_bench.masks import Rle, areas
+from ifc_bench.run_lengths import sound_areas
+
+_QUOTES = {"entry": 8, "mask": 6}  # around the names of fields, and around `counts`
 
 
-class PredictedTrack(BaseModel):
-    """One entry of a results file."""
+@dataclass(frozen=True)
+class PredictedTrack:
+    """One entry of a results file: one compressed mask or None for each frame [L]."""
 
-    model_config = ConfigDict(extra="ignore", frozen=True)
+    video_id: int
+    category_id: int
+    score: float
+    segmentations: list[Rle | None]
+
+    @property
+    def rles(self) -> list[Rle | None]:
+        """The masks, by the name that they have in an annotation."""
+        return self.segmentations
+
+    @cached_property
+    def pixels(self) -> NDArray[np.float64]:
+        """Pixels of the mask in each frame [L]; 0 where it has none."""
+        return areas(self.segmentations)
+
+    @cached_property
+    def area(self) -> float:
+        """Mean area over the frames with a mask that is not empty."""
+        return float(self.pixels.sum() / max(1, np.count_nonzero(self.pixels)))
+
+    def entry(self) -> dict[str, Any]:
+        """The track as a results file has it."""
+        return {
+            "video_id": self.video_id,
+            "category_id": self.category_id,
+            "score": self.score,
+            "segmentations": self.segmentations,
+        }
+
+
+class _Entry(Lenient):
+    """An entry that may have a fault, or raw run lengths."""
 
     video_id: Id
     category_id: Id
     score: FiniteFloat
     segmentations: list[RawRle | None]
 
-    @cached_property
-    def rles(self) -> list[Rle | None]:
-        """One compressed mask or None for each frame."""
-        return [None if s is None else s.compressed() for s in self.segmentations]
-
-    @cached_property
-    def area(self) -> float:
-        """Mean area over the frames with a mask that is not empty."""
-        sizes = [a for a in areas(self.rles).tolist() if a]
-        return sum(sizes) / len(sizes) if sizes else 0.0
+    def track(self) -> PredictedTrack:
+        rles = [None if s is None else s.compressed() for s in self.segmentations]
+        return PredictedTrack(self.video_id, self.category_id, self.score, rles)
 
 
-class _Predictions(BaseModel):
-    entries: list[PredictedTrack]
+class _Entries(Lenient):
+    entries: list[_Entry]
 
 
 def read_predictions(path: Path, truth: VideoInstances) -> list[PredictedTrack]:
@@ -47,7 +85,12 @@ def read_predictions(path: Path, truth: VideoInstances) -> list[PredictedTrack]:
     Raises:
         UserError: one line that names the file, the entry, the value and the mend.
     """
-    return checked_predictions(read_json(path), truth, path)
+    refuse_irregular(path)
+    with collector_paused():
+        tracks = _read_plain(path)
+        if tracks is not None and _measure(tracks, truth):
+            return tracks
+        return checked_predictions(read_json(path), truth, path)
 
 
 def checked_predictions(content: Any, truth: VideoInstances, path: Path) -> list[PredictedTrack]:
@@ -56,21 +99,78 @@ def checked_predictions(content: Any, truth: VideoInstances, path: Path) -> list
         raise UserError(
             f"{path}: top level: expected a list of predictions, found {type(content).__name__}"
         )
-    tracks = validated(_Predictions, {"entries": content}, path).entries
+    try:
+        tracks = msgspec.convert(content, list[PredictedTrack])
+    except (msgspec.ValidationError, RecursionError):
+        return _read_with_care(content, truth, path)
+    return tracks if _measure(tracks, truth) else _read_with_care(content, truth, path)
+
+
+def _read_plain(path: Path) -> list[PredictedTrack] | None:
+    """The tracks of a file that holds the fields of the format, each once, and nothing else."""
+    try:
+        text = path.read_bytes()
+        tracks = msgspec.json.decode(text, type=list[PredictedTrack])
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    masks = sum(len(t.segmentations) - t.segmentations.count(None) for t in tracks)
+    expected = _QUOTES["entry"] * len(tracks) + _QUOTES["mask"] * masks
+    return tracks if text.count(b'"') == expected else None  # a field given twice has more
+
+
+def _measure(tracks: Sequence[PredictedTrack], truth: VideoInstances) -> bool:
+    """Whether all tracks fit the ground truth; those that do then know their `pixels`."""
+    by_video: dict[int, list[PredictedTrack]] = defaultdict(list)
+    for track in tracks:
+        by_video[track.video_id].append(track)
     videos = {video.id: video for video in truth.videos}
     categories = {category.id for category in truth.categories}
-    for index, track in enumerate(tracks):
+    return (
+        by_video.keys() <= videos.keys()
+        and categories.issuperset(track.category_id for track in tracks)
+        and bool(np.isfinite([track.score for track in tracks]).all())
+        and all(_measure_video(found, videos[number]) for number, found in by_video.items())
+    )
+
+
+def _measure_video(tracks: Sequence[PredictedTrack], video: Video) -> bool:
+    """`_measure` for the masks of one video."""
+    if any(len(track.segmentations) != video.length for track in tracks):
+        return False
+    masks = [mask for track in tracks for mask in track.segmentations]
+    present = [mask for mask in masks if mask is not None]
+    size = [video.height, video.width]
+    if [mask["size"] for mask in present].count(size) < len(present):
+        return False
+    found = sound_areas([mask["counts"] for mask in present], video.height * video.width)
+    if found is None:
+        return False
+    for mask in present:
+        mask["size"] = size  # one list for all, where each had its own
+    pixels = np.zeros(len(masks))
+    pixels[[mask is not None for mask in masks]] = found
+    for track, row in zip(tracks, pixels.reshape(len(tracks), video.length), strict=True):
+        vars(track)["pixels"] = row  # where cached_property keeps it
+    return True
+
+
+def _read_with_care(content: Any, truth: VideoInstances, path: Path) -> list[PredictedTrack]:
+    """The tracks one by one; `UserError` for the first fault."""
+    entries = validated(_Entries, {"entries": content}, path).entries
+    videos = {video.id: video for video in truth.videos}
+    categories = {category.id for category in truth.categories}
+    for index, entry in enumerate(entries):
         where = f"{path}: entry {index}"
-        if track.video_id not in videos:
+        if entry.video_id not in videos:
             raise _unknown(
-                where, "video_id", track.video_id, [t.video_id in videos for t in tracks]
+                where, "video_id", entry.video_id, [e.video_id in videos for e in entries]
             )
-        if track.category_id not in categories:
-            known = [t.category_id in categories for t in tracks]
-            raise _unknown(where, "category_id", track.category_id, known)
-        for fault in tube_faults(track.segmentations, videos[track.video_id]):
+        if entry.category_id not in categories:
+            known = [e.category_id in categories for e in entries]
+            raise _unknown(where, "category_id", entry.category_id, known)
+        for fault in tube_faults(entry.segmentations, videos[entry.video_id]):
             raise UserError(f"{where}: {fault}")
-    return tracks
+    return [entry.track() for entry in entries]
 
 
 def _unknown(where: str, field: str, value: int, known: list[bool]) -> UserError:

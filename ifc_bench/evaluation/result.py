@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -52,54 +53,47 @@ def _details(scores: VideoScores) -> dict[str, Any]:
 
 
 def _detections(scores: VideoScores) -> Detections:
-    errors: dict[tuple[int, int, int], tuple[str, int | None]] = {}
-    for video in sorted({video for video, _ in scores.cells}):
-        keys = [key for key in sorted(scores.cells) if key[0] == video]
-        cells = [scores.cells[key] for key in keys]
-        places = [
-            (*key, i)
-            for key, cell in zip(keys, cells, strict=True)
-            for i in range(len(cell.tracks))
+    matches = scores.matches
+    hits = matches.hit[0]
+    errors: list[tuple[str, int | None]] = []
+    for _, members in groupby(enumerate(matches.tracks), lambda member: member[1].video_id):
+        indices, tracks = zip(*members, strict=True)
+        truths = [
+            a for a in matches.annotations if a.video_id == tracks[0].video_id and not a.iscrowd
         ]
-        tracks = [track for cell in cells for track in cell.tracks]
-        truths = [a for cell in cells for a in cell.annotations if not a.iscrowd]
-        hits = [bool(hit) for cell in cells for hit in cell.hit[0, 0]]
-        errors |= dict(zip(places, classify_errors(tracks, truths, hits), strict=True))
-    columns: dict[str, list[Any]] = {name: [] for name in Detections.model_fields}
-    for (video, category), cell in sorted(scores.cells.items()):
-        for index, track in enumerate(cell.tracks):
-            error, truth = errors[video, category, index]
-            columns["video"].append(video)
-            columns["category"].append(category)
-            columns["score"].append(track.score)
-            columns["hits"].append(pack_thresholds(cell.hit[0, :, index]))
-            columns["ignored"].append(pack_thresholds(cell.ignored[0, :, index]))
-            columns["error"].append(error)
-            columns["truth"].append(truth)
-    return Detections(**columns)
+        errors += classify_errors(tracks, truths, hits[0, list(indices)].tolist())
+    return Detections(
+        video=matches.cells[:, 0].tolist(),
+        category=matches.cells[:, 1].tolist(),
+        score=matches.scores.tolist(),
+        hits=pack_thresholds(hits),
+        ignored=pack_thresholds(matches.ignored[0]),
+        error=[error for error, _ in errors],
+        truth=[truth for _, truth in errors],
+    )
 
 
 def _truths(scores: VideoScores) -> Truths:
-    columns: dict[str, list[Any]] = {name: [] for name in Truths.model_fields}
-    for (video, category), cell in sorted(scores.cells.items()):
-        for index, annotation in enumerate(cell.annotations):
-            columns["id"].append(annotation.id)
-            columns["video"].append(video)
-            columns["category"].append(category)
-            columns["crowd"].append(bool(annotation.iscrowd))
-            columns["hits"].append(pack_thresholds(cell.found[:, index]))
-    return Truths(**columns)
+    matches = scores.matches
+    return Truths(
+        id=[a.id for a in matches.annotations],
+        video=matches.true_cells[:, 0].tolist(),
+        category=matches.true_cells[:, 1].tolist(),
+        crowd=[bool(a.iscrowd) for a in matches.annotations],
+        hits=pack_thresholds(matches.found),
+    )
 
 
-def pack_thresholds(flags: NDArray[np.bool_]) -> int:
-    """One bit for each IoU threshold [T], the lowest for the first."""
-    return sum(1 << index for index, flag in enumerate(flags.tolist()) if flag)
+def pack_thresholds(flags: NDArray[np.bool_]) -> list[int]:
+    """Each column of [T, N] as a number; the lowest bit is the first IoU threshold."""
+    numbers: list[int] = (flags * (1 << np.arange(len(flags)))[:, None]).sum(0).tolist()
+    return numbers
 
 
-def unpack_thresholds(bits: list[int]) -> NDArray[np.bool_]:
-    """The flags [T, n] behind the n numbers of a record."""
+def unpack_thresholds(numbers: list[int]) -> NDArray[np.bool_]:
+    """The flags [T, N] behind the N numbers of a record."""
     shifts = np.arange(len(IOU_THRESHOLDS))[:, None]
-    return (np.array(bits, np.int64)[None] >> shifts & 1).astype(bool)
+    return (np.array(numbers, np.int64)[None] >> shifts & 1).astype(bool)
 
 
 def _defined(scores: dict[str, float]) -> dict[str, float | None]:

@@ -6,14 +6,18 @@ detections outside it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
-from ifc_bench.masks import Rle, areas
+from ifc_bench.masks import Rle
+
+Array = NDArray[np.float64]
+Flags = NDArray[np.bool_]
 
 _THIRDS = (1 / 3, 2 / 3)
 
@@ -26,26 +30,26 @@ class Tube(Protocol):
         """One mask or None for each frame."""
 
     @property
+    def pixels(self) -> Array:
+        """Pixels of the mask in each frame [L]; 0 where it has none."""
+
+    @property
     def area(self) -> float:
         """Mean pixels over the frames with a mask."""
 
 
 def seen(tube: Tube) -> float:
     """The number of frames with a mask that is not empty."""
-    return float((areas(tube.rles) > 0).sum())
+    return float(np.count_nonzero(tube.pixels))
 
 
 def span(tube: Tube) -> float:
     """Frames from the first to the last with a mask: the length of its track, gaps included."""
-    frames = np.flatnonzero(areas(tube.rles) > 0)
+    frames = tube.pixels.nonzero()[0]
     return float(frames[-1] - frames[0] + 1) if frames.size else 0.0
 
 
-ATTRIBUTES: dict[str, Callable[[Tube], float]] = {
-    "area": lambda tube: tube.area,
-    "span": span,
-    "seen": seen,
-}
+ATTRIBUTES = {"area": lambda tube: tube.area, "span": span, "seen": seen}
 
 
 @dataclass(frozen=True)
@@ -85,3 +89,14 @@ def thirds(truths: Sequence[Tube]) -> list[Stratum]:
             lowest = float(low if index == 0 else np.nextafter(low, np.inf))
             strata.append(Stratum(name, lowest, float(high)))
     return strata
+
+
+def outside(tubes: Sequence[Tube], strata: Sequence[Stratum]) -> Flags:
+    """Which tubes lie outside each stratum, [A, len(tubes)]."""
+    values = {
+        name: np.array([attribute(tube) for tube in tubes], float)
+        for name, attribute in ATTRIBUTES.items()
+        if any(stratum.attribute == name for stratum in strata)
+    }
+    rows = [(values[s.attribute] < s.low) | (values[s.attribute] > s.high) for s in strata]
+    return np.array(rows).reshape(len(strata), len(tubes))

@@ -54,8 +54,8 @@ def test_a_reader_that_has_gone_is_no_error(more):
 
 
 def test_an_interrupt_while_modules_are_read_shows_no_traceback(tmp_path):
-    """pydantic is among the first of them."""
-    (tmp_path / "pydantic.py").write_text(
+    """cyclopts is among the first of them."""
+    (tmp_path / "cyclopts.py").write_text(
         "import os, signal, time\nos.kill(os.getpid(), signal.SIGINT)\ntime.sleep(20)\n"
     )
     done = run_to(subprocess.DEVNULL, {"PYTHONPATH": str(tmp_path)})

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from ifc_bench.data.annotations import read_instances
 from ifc_bench.data.loading import VideoDataset
 from ifc_bench.data.validation import data_faults
-from ifc_bench.data.youtube_vis import _runs
 from ifc_bench.errors import UserError
 from ifc_bench.masks import compress, decode
 from ifc_bench.models.tensor_file import read_tensors
+from ifc_bench.run_lengths import run_lengths
 
 
 def first_mask(content):
@@ -229,7 +229,7 @@ def test_uncompressed_runs_are_the_same_masks(edited):
         for annotation in content["annotations"]:
             for rle in annotation["segmentations"]:
                 if rle:
-                    rle["counts"] = _runs(rle["counts"])
+                    rle["counts"] = run_lengths(rle["counts"])
 
     path = edited(uncompress)
     raw = json.loads(path.read_text())["annotations"][0]["segmentations"]
@@ -243,6 +243,6 @@ def test_run_lengths_survive_cocos_text(runs, height):
     total = sum(runs)
     runs = [*runs, (-total) % height]
     rle = compress([height, max(1, (total + runs[-1]) // height)], runs)
-    decoded = _runs(rle["counts"])
+    decoded = run_lengths(rle["counts"])
     assert decoded is not None
     assert decoded == runs

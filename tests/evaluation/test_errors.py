@@ -31,7 +31,7 @@ def truth(number, lefts, category=1, video=1) -> Annotation:
 
 
 def found(lefts, category=1, score=0.9, video=1, width=8) -> PredictedTrack:
-    tube = [None if left is None else box(left, width) for left in lefts]
+    tube = [None if left is None else box(left, width).compressed() for left in lefts]
     return PredictedTrack(video_id=video, category_id=category, score=score, segmentations=tube)
 
 

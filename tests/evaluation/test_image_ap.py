@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ifc_bench.data.youtube_vis import RawRle, VideoInstances
+from ifc_bench.data.youtube_vis import VideoInstances
 from ifc_bench.errors import UserError
 from ifc_bench.evaluation import PredictedTrack, score_images, score_videos
 from ifc_bench.masks import encode
@@ -58,7 +58,7 @@ def scene() -> tuple[VideoInstances, list[PredictedTrack]]:
                     video_id=image,
                     category_id=label,
                     score=float(rng.random()),
-                    segmentations=[RawRle(**rle(guess))],
+                    segmentations=[rle(guess)],
                 )
             )
     categories = [{"id": i, "name": n} for i, n in enumerate("abc", 1)]
@@ -108,7 +108,7 @@ def test_an_annotation_of_id_0_can_be_hit(scene):
             video_id=a.video_id,
             category_id=a.category_id,
             score=1.0,
-            segmentations=a.segmentations,
+            segmentations=a.rles,
         )
         for a in annotations
     ]

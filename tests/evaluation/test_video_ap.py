@@ -28,7 +28,7 @@ def test_summary_and_curves_equal_the_reference(case):
     summary = scores.summary()
     assert list(summary) == SUMMARY
     np.testing.assert_allclose(list(summary.values()), expected["stats"], atol=1e-9, rtol=0)
-    precision, recall = scores._curves(None)
+    precision, recall = scores.curves()
     np.testing.assert_allclose(precision, expected["precision"], atol=1e-9, rtol=0)
     np.testing.assert_allclose(recall, expected["recall"], atol=1e-9, rtol=0)
 
@@ -65,7 +65,7 @@ def test_perfect_predictions_score_one_and_none_score_zero():
     path = GOLDEN / "eval_easy_gt.json"
     from ifc_bench.evaluation.predictions import PredictedTrack
 
-    tracks = [PredictedTrack.model_validate(p) for p in perfect]
+    tracks = [PredictedTrack(**p) for p in perfect]
     assert score_videos(read_instances(path), tracks).summary()["AP"] == 1.0
     assert score_videos(truth, []).summary()["AP"] == 0.0
 
