@@ -58,7 +58,7 @@ def areas(rles: Sequence[Rle | None]) -> NDArray[np.float64]:
 def tube_ious(
     detections: Sequence[Sequence[Rle | None]], truths: Sequence[Sequence[Rle | None]]
 ) -> NDArray[np.float64]:
-    """Space-time IoU of every detection with every truth [D, G].
+    """Space-time IoU [D, G] of every detection with every ground truth.
 
     Tubes are lists of one RLE or None for each frame, all of one length.
     """

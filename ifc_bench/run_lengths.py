@@ -44,9 +44,9 @@ def run_lengths(text: str) -> list[int] | None:
 
 
 def sound_areas(texts: Sequence[str], pixels: int) -> NDArray[np.int64] | None:
-    """Foreground pixels of each mask; None if not every one fills a frame of `pixels` exactly.
+    """Foreground pixels of each mask; None unless each one fills a frame of `pixels` exactly.
 
-    `run_lengths` of each text would say the same; this decodes many of them in a few passes.
+    This decodes many texts in a few passes; `run_lengths` decodes one.
     """
     if not all(texts):
         return None
@@ -63,7 +63,7 @@ def _block_areas(texts: Sequence[str], pixels: int) -> NDArray[np.int64] | None:
     """`sound_areas` of so few masks that the numbers stay in the cache.
 
     Runs are kept modulo 2**32, which loses nothing: each differs by less than 2**30 from one that
-    lies within the frame, and is refused unless it lies there as well.
+    fits the frame, and is refused unless it fits as well.
     """
     try:
         joined = "".join(texts).encode("ascii")

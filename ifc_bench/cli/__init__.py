@@ -46,7 +46,7 @@ def main(
 
 
 def _recipes(tables: Mapping[str, Recipe], presets: Mapping[str, Preset]) -> Recipes:
-    """For the commands that ask for them; the others start faster without."""
+    """Import the recipes, for commands with a parameter for them; the others start faster."""
     from ifc_bench.cli.recipes import Recipes
 
     return Recipes(tables, presets)
@@ -59,8 +59,8 @@ def _answer(
     try:
         _refuse_empty(given)
         command, bound, injected = app.parse_args(given, print_error=False, exit_on_error=False)
-        asked = {name: recipes() for name in injected}
-        found = command(*bound.args, **bound.kwargs, **asked)
+        injected_values = {name: recipes() for name in injected}
+        found = command(*bound.args, **bound.kwargs, **injected_values)
         return found if isinstance(found, int) else 0
     except KeyboardInterrupt:
         kept = "stopped; finished work is kept, run the same command again to continue"

@@ -1,4 +1,4 @@
-"""Recipes that are imported once a command looks into them; many commands never do."""
+"""A mapping from a module that is imported on first use: many commands need no recipes."""
 
 from __future__ import annotations
 

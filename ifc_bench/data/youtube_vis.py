@@ -1,4 +1,4 @@
-"""The YouTube-VIS annotation format, and what can be wrong with it. No torch.
+"""The YouTube-VIS annotation format, and checks of it. No torch.
 
 One JSON object with `videos`, `categories` and `annotations`; an annotation has one segmentation
 (an RLE, or null) for each frame of its video. Optional extra: a video's `situation`.
@@ -45,7 +45,7 @@ class Category(Lenient):
 
 
 class Video(Sized):
-    """A video of `length` frames; `file_names` are relative to the image folder."""
+    """A video of `length` frames; `file_names` are relative to the image directory."""
 
     id: Id
     length: Length
@@ -118,7 +118,7 @@ def written_annotation(
 
 
 def schema_faults(model: type[BaseModel], content: Any) -> Iterator[str]:
-    """What keeps `content` from being a `model`, one line for each field."""
+    """Faults of `content` as a `model`, one line for each field."""
     try:
         model.model_validate(content)
     except ValidationError as error:
@@ -139,7 +139,7 @@ def validated(model: type[Model], content: Any, path: Path) -> Model:
 
 
 def faults(instances: VideoInstances) -> Iterator[str]:
-    """What is wrong with ids, lengths, sizes, categories and masks, one line for each fault."""
+    """Faults of ids, lengths, sizes, categories and masks, one line each."""
     yield from _listing_faults(instances)
     videos = {video.id: video for video in instances.videos}
     categories = {category.id for category in instances.categories}
@@ -208,7 +208,7 @@ def tube_faults(segmentations: list[RawRle | None], video: Video) -> Iterator[st
 
 
 def _sound(segmentations: list[RawRle | None], size: tuple[int, int]) -> bool:
-    """Whether all masks are compressed, of `size` and whole; False says too little to tell why."""
+    """Whether all masks are compressed, complete and of `size`."""
     masks = [rle for rle in segmentations if rle is not None]
     texts = [rle.counts for rle in masks if isinstance(rle.counts, str)]
     return (
@@ -219,7 +219,7 @@ def _sound(segmentations: list[RawRle | None], size: tuple[int, int]) -> bool:
 
 
 def _rle_fault(rle: RawRle) -> str | None:
-    """Why the runs of `rle` do not fill its frame exactly; None where they do."""
+    """The fault of a mask whose runs do not fill its frame exactly; else None."""
     runs = run_lengths(rle.counts) if isinstance(rle.counts, str) else rle.counts
     if runs is None:
         return "is no compressed run-length text; write it with pycocotools.mask.encode"

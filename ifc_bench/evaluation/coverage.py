@@ -1,4 +1,4 @@
-"""How much of the ground truth predictions speak of: a part of a file scores low, and says so."""
+"""Counts the videos that predictions cover, because part of a results file scores low."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ifc_bench.evaluation.predictions import PredictedTrack
 
 @dataclass(frozen=True)
 class Coverage:
-    """Counts of tracks, videos, videos with a track, and videos with neither track nor truth."""
+    """Counts of tracks, videos, videos with a track, and videos without track and annotation."""
 
     tracks: int
     videos: int
@@ -20,16 +20,16 @@ class Coverage:
 
     def told(self) -> str:
         """The counts in one line."""
-        spoken = f"{self.tracks} tracks: predictions for {self.predicted} of {self.videos} videos"
+        text = f"{self.tracks} tracks: predictions for {self.predicted} of {self.videos} videos"
         other = self.videos - self.predicted
         if not other:
-            return spoken
+            return text
         nothing = f", except {self.empty} without instances" if self.empty else ""
-        return f"{spoken}; the other {other} count as missed{nothing}"
+        return f"{text}; the other {other} count as missed{nothing}"
 
 
 def coverage(truth: VideoInstances, tracks: Sequence[PredictedTrack]) -> Coverage:
-    """What `tracks` cover of `truth`; all their videos must be in it."""
+    """Count the videos of `truth` that `tracks` cover; all their videos must be in it."""
     predicted = {track.video_id for track in tracks}
     annotated = {annotation.video_id for annotation in truth.annotations}
     videos = {video.id for video in truth.videos}

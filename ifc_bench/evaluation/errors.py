@@ -1,17 +1,17 @@
-"""What is wrong with a detection, in the manner of TIDE (Bolya et al., ECCV 2020), for tubes.
+"""The error of a detection, in the manner of TIDE (Bolya et al., ECCV 2020), for tubes.
 
 At a space-time IoU of 0.5 a detection is a hit, or has one error, the first of these that holds:
 
-- classification: IoU of at least 0.5 with a truth of another class;
-- localisation: IoU of 0.1 to 0.5 with a truth of its class, its frames being wrong too;
-- association: the same, but taken frame by frame it covers whatever instance is nearest by 0.5 on
-  average: right masks, joined to the wrong track;
-- both: IoU of 0.1 to 0.5 with a truth of another class;
-- duplicate: IoU of at least 0.5 with a truth of its class that a higher score has taken;
+- classification: IoU of at least 0.5 with a ground truth of another class;
+- localisation: IoU of 0.1 to 0.5 with a ground truth of its class, its frames being wrong too;
+- association: the same, but the best IoU of each frame, with any instance, is 0.5 or more on average:
+  the masks are right, the identity is wrong;
+- both: IoU of 0.1 to 0.5 with a ground truth of another class;
+- duplicate: IoU of at least 0.5 with a ground truth of its class that a higher score has taken;
 - background: none of these.
 
-A truth is missed where no detection hits it and no classification, localisation or association
-error falls on it. What each kind costs is derived from the record (`ifc_bench.report.detections`).
+A ground truth is missed if no detection hits it and no classification, localisation or association
+error falls on it. The cost of each kind is derived from the record (`ifc_bench.report.detections`).
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ FOREGROUND, BACKGROUND = 0.5, 0.1
 def classify_errors(
     tracks: Sequence[PredictedTrack], truths: Sequence[Annotation], hits: Sequence[bool]
 ) -> list[tuple[str, int | None]]:
-    """The error of each detection of one video, "" for a hit, and the truth that it is about.
+    """Return the error of each detection of one video, "" for a hit, and its annotation's id.
 
-    `hits` says which detections are matched at IoU 0.5; the truth is an annotation's id.
+    `hits` are the detections that are matched at IoU 0.5.
     """
     ious = _ious(tracks, truths)
     same = np.array([[a.category_id == t.category_id for a in truths] for t in tracks], bool)
@@ -83,7 +83,7 @@ def _best(
 
 
 def _frame_by_frame(track: PredictedTrack, truths: Sequence[Annotation]) -> float:
-    """Mean over its frames of the IoU with whatever instance is nearest in that frame."""
+    """Mean over its frames of the best IoU with any instance in that frame."""
     best = []
     for frame, rle in enumerate(track.rles):
         if rle is None or not track.pixels[frame]:

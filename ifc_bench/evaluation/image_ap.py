@@ -21,7 +21,7 @@ from ifc_bench.masks import areas
 
 @dataclass(frozen=True)
 class ImageScores:
-    """The same views as `VideoScores`, of images; -1 where no truth defines a score."""
+    """The same views as `VideoScores`, of images; -1 without ground truth."""
 
     truth: VideoInstances
     evaluator: COCOeval

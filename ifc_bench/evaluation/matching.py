@@ -1,7 +1,7 @@
-"""Greedy matching of detections to truths, for all IoU thresholds and strata at once.
+"""Greedy matching of detections to ground truth, for all IoU thresholds and strata at once.
 
-Axis names: T IoU thresholds, A strata (the API's area ranges first), D detections, G truths. A cell
-is one video and class: detections meet the truths of their own cell alone.
+Axis names: T IoU thresholds, A strata (the API's area ranges first), D detections, G annotations.
+A cell is one video and class: detections are matched with annotations of their own cell only.
 """
 
 from __future__ import annotations
@@ -30,19 +30,19 @@ MOST_DETECTIONS = 100  # that count in a cell
 
 @dataclass(frozen=True)
 class Matches:
-    """What became of each detection and truth.
+    """The outcome of each detection and annotation.
 
     Attributes:
         tracks: [D], by video, class and falling score.
         annotations: [G], by video and class.
         cells: [D, 2], the video and the class of each detection.
-        true_cells: [G, 2], of each truth.
+        true_cells: [G, 2], of each annotation.
         scores: [D].
         rank: [D], the place of a detection by score in its cell, from 0.
         hit: [A, T, D].
-        ignored: [A, T, D], neither right nor wrong.
-        counted: [A, G], truths that are to be found.
-        found: [T, G], hit by a detection where no stratum is asked for.
+        ignored: [A, T, D], neither true nor false positive.
+        counted: [A, G], annotations that count.
+        found: [T, G], hit by a detection, over all areas.
     """
 
     tracks: list[PredictedTrack]
@@ -62,7 +62,7 @@ def match(
 ) -> Matches:
     """Match each detection, best score first; the first of `strata` holds all areas.
 
-    At most 100 count in a cell, and crowds are ignored truths with ordinary IoU.
+    At most 100 count in a cell, and crowds are ignored annotations with ordinary IoU.
     """
     tracks, rank = _ranked(predictions)
     annotations = sorted(truths, key=_cell)
@@ -102,7 +102,7 @@ def _columns(entries: Sequence[Entry]) -> Integers:
 
 
 def _cells(entries: Sequence[Entry]) -> dict[tuple[int, int], slice]:
-    """Where each cell is among sorted entries."""
+    """The slice of each cell in sorted entries."""
     cells, first = {}, 0
     for cell, members in groupby(entries, key=_cell):
         end = first + len(list(members))
@@ -122,7 +122,7 @@ def _ranked(predictions: Sequence[PredictedTrack]) -> tuple[list[PredictedTrack]
 
 
 def _ious(tracks: Sequence[PredictedTrack], annotations: Sequence[Annotation]) -> Array:
-    """IoU [D, G]; 0 for detections that reach the lowest threshold with none of the truths."""
+    """IoU [D, G]; 0 for detections below the lowest threshold with every annotation."""
     return measured_tube_ious(
         [track.rles for track in tracks],
         [annotation.rles for annotation in annotations],
@@ -135,13 +135,15 @@ def _ious(tracks: Sequence[PredictedTrack], annotations: Sequence[Annotation]) -
 def _match_cell(ious: Array, counted: Flags, crowd: Flags) -> tuple[Flags, Flags, Flags]:
     """`hit` and `ignored` [A, T, D] and `found` [T, G] of a cell with `ious` [D, G].
 
-    A detection takes the free truth of highest IoU (the later one of equals), and an ignored
-    truth only where no counting one qualifies; ignored truths that are crowds are never used up.
+    A detection takes the free annotation of highest IoU (the later one of equals), and an ignored
+    one only if no counting one qualifies; crowds can be taken several times.
     """
     count = ious.shape[1]
     enough = ious[:, None] >= np.minimum(IOU_THRESHOLDS, 1 - 1e-10)[:, None]  # [D, T, G]
     order = ious.argsort(1, kind="stable").argsort(1)  # [D, G]
-    worth = order[:, None] + count * counted + 2  # [D, A, G], from 2; no two truths have the same
+    worth = (
+        order[:, None] + count * counted + 2
+    )  # [D, A, G], from 2; no two annotations have the same
     free = np.ones((len(counted), *enough.shape[1:]), bool)  # [A, T, G]
     best = np.ones((*free.shape[:2], len(ious)), np.int64)  # [A, T, D], of worth; 1 for none
     found = np.zeros(enough.shape[1:], bool)

@@ -1,7 +1,7 @@
 """Predictions in the YouTube-VIS results format: a list of scored, classified tubes of masks.
 
-A file without a fault is read in few passes over all its masks. Wherever that cannot vouch for a
-file, it is read again with care: the fault is named, or what was merely unusual is taken.
+A file without faults is read in a few passes over all its masks. Any other file is read again,
+entry by entry: this either names the fault, or accepts an unusual file.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from ifc_bench.errors import UserError, refuse_irregular
 from ifc_bench.masks import Rle, areas
 from ifc_bench.run_lengths import sound_areas
 
-_QUOTES = {"entry": 8, "mask": 6}  # around the names of fields, and around `counts`
+_QUOTES = {"entry": 8, "mask": 6}  # quotation marks around field names and around `counts`
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class PredictedTrack:
 
     @property
     def rles(self) -> list[Rle | None]:
-        """The masks, by the name that they have in an annotation."""
+        """The masks, under the name of the same property of an annotation."""
         return self.segmentations
 
     @cached_property
@@ -53,7 +53,7 @@ class PredictedTrack:
         return float(self.pixels.sum() / max(1, np.count_nonzero(self.pixels)))
 
     def entry(self) -> dict[str, Any]:
-        """The track as a results file has it."""
+        """The entry of a results file."""
         return {
             "video_id": self.video_id,
             "category_id": self.category_id,
@@ -80,10 +80,10 @@ class _Entries(Lenient):
 
 
 def read_predictions(path: Path, truth: VideoInstances) -> list[PredictedTrack]:
-    """Read a results file and check it against the ground truth that it answers.
+    """Read a results file and check it against its ground truth.
 
     Raises:
-        UserError: one line that names the file, the entry, the value and the mend.
+        UserError: one line that names the file, the entry, the value and the fix.
     """
     refuse_irregular(path)
     with collector_paused():
@@ -94,7 +94,7 @@ def read_predictions(path: Path, truth: VideoInstances) -> list[PredictedTrack]:
 
 
 def checked_predictions(content: Any, truth: VideoInstances, path: Path) -> list[PredictedTrack]:
-    """The predictions in a JSON value that came from `path`, checked as `read_predictions` does."""
+    """Check predictions in a JSON value read from `path`, as `read_predictions` does."""
     if not isinstance(content, list):
         raise UserError(
             f"{path}: top level: expected a list of predictions, found {type(content).__name__}"
@@ -102,12 +102,12 @@ def checked_predictions(content: Any, truth: VideoInstances, path: Path) -> list
     try:
         tracks = msgspec.convert(content, list[PredictedTrack])
     except (msgspec.ValidationError, RecursionError):
-        return _read_with_care(content, truth, path)
-    return tracks if _measure(tracks, truth) else _read_with_care(content, truth, path)
+        return _read_each(content, truth, path)
+    return tracks if _measure(tracks, truth) else _read_each(content, truth, path)
 
 
 def _read_plain(path: Path) -> list[PredictedTrack] | None:
-    """The tracks of a file that holds the fields of the format, each once, and nothing else."""
+    """Read a file with exactly the fields of the format; None for any other."""
     try:
         text = path.read_bytes()
         tracks = msgspec.json.decode(text, type=list[PredictedTrack])
@@ -115,11 +115,11 @@ def _read_plain(path: Path) -> list[PredictedTrack] | None:
         return None
     masks = sum(len(t.segmentations) - t.segmentations.count(None) for t in tracks)
     expected = _QUOTES["entry"] * len(tracks) + _QUOTES["mask"] * masks
-    return tracks if text.count(b'"') == expected else None  # a field given twice has more
+    return tracks if text.count(b'"') == expected else None  # a repeated field has more
 
 
 def _measure(tracks: Sequence[PredictedTrack], truth: VideoInstances) -> bool:
-    """Whether all tracks fit the ground truth; those that do then know their `pixels`."""
+    """Check that all tracks fit the ground truth, and set their `pixels`."""
     by_video: dict[int, list[PredictedTrack]] = defaultdict(list)
     for track in tracks:
         by_video[track.video_id].append(track)
@@ -146,16 +146,16 @@ def _measure_video(tracks: Sequence[PredictedTrack], video: Video) -> bool:
     if found is None:
         return False
     for mask in present:
-        mask["size"] = size  # one list for all, where each had its own
+        mask["size"] = size  # one list for all saves memory
     pixels = np.zeros(len(masks))
     pixels[[mask is not None for mask in masks]] = found
     for track, row in zip(tracks, pixels.reshape(len(tracks), video.length), strict=True):
-        vars(track)["pixels"] = row  # where cached_property keeps it
+        vars(track)["pixels"] = row  # the value of the cached_property
     return True
 
 
-def _read_with_care(content: Any, truth: VideoInstances, path: Path) -> list[PredictedTrack]:
-    """The tracks one by one; `UserError` for the first fault."""
+def _read_each(content: Any, truth: VideoInstances, path: Path) -> list[PredictedTrack]:
+    """Check tracks one by one; raise `UserError` for the first fault."""
     entries = validated(_Entries, {"entries": content}, path).entries
     videos = {video.id: video for video in truth.videos}
     categories = {category.id for category in truth.categories}
@@ -174,7 +174,7 @@ def _read_with_care(content: Any, truth: VideoInstances, path: Path) -> list[Pre
 
 
 def _unknown(where: str, field: str, value: int, known: list[bool]) -> UserError:
-    """The first id that the ground truth does not have, and how many entries have such a one."""
+    """An error with the first id that is not in the ground truth, and the number of such ids."""
     return UserError(
         f"{where}: {field} {value} is not in the ground truth ({known.count(False)} of "
         f"{len(known)} entries have such ids)"

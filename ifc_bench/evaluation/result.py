@@ -1,4 +1,4 @@
-"""From scores to what a record keeps."""
+"""Scores as the result of a record."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ifc_bench.records import Detections, EvaluationResult, StratumResult, Truth
 def as_result(
     scores: VideoScores | ImageScores, truth: VideoInstances, tracks: int, seconds: float
 ) -> EvaluationResult:
-    """All views of `scores`, with null where no ground truth defines one (the API's -1)."""
+    """Convert all views of `scores`; None for a score without ground truth (-1 in the API)."""
     details = _details(scores) if isinstance(scores, VideoScores) else {}
     return EvaluationResult(
         metrics=_defined(scores.summary()),
@@ -33,7 +33,7 @@ def as_result(
 
 
 def _details(scores: VideoScores) -> dict[str, Any]:
-    """Strata, and the rows that accuracies are made of."""
+    """Strata, detections and annotations, from which accuracies can be computed again."""
     strata = [
         StratumResult(
             attribute=stratum.attribute,  # type: ignore[arg-type]
@@ -85,13 +85,13 @@ def _truths(scores: VideoScores) -> Truths:
 
 
 def pack_thresholds(flags: NDArray[np.bool_]) -> list[int]:
-    """Each column of [T, N] as a number; the lowest bit is the first IoU threshold."""
+    """Pack each column of [T, N] into a number; the lowest bit is the first IoU threshold."""
     numbers: list[int] = (flags * (1 << np.arange(len(flags)))[:, None]).sum(0).tolist()
     return numbers
 
 
 def unpack_thresholds(numbers: list[int]) -> NDArray[np.bool_]:
-    """The flags [T, N] behind the N numbers of a record."""
+    """Unpack the N numbers of a record into flags [T, N]."""
     shifts = np.arange(len(IOU_THRESHOLDS))[:, None]
     return (np.array(numbers, np.int64)[None] >> shifts & 1).astype(bool)
 

@@ -1,7 +1,7 @@
-"""Groups of instances by what they look like: area, span and frames seen.
+"""Groups of instances by area, span and number of frames with a mask.
 
-A stratum works as the API's area ranges do: truths outside it are ignored, and so are unmatched
-detections outside it.
+A stratum works as the API's area ranges do: annotations outside it are ignored, and so are
+unmatched detections outside it.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ ATTRIBUTES = {"area": lambda tube: tube.area, "span": span, "seen": seen}
 
 @dataclass(frozen=True)
 class Stratum:
-    """Instances whose attribute lies within `low` and `high`, both included."""
+    """Instances with an attribute from `low` to `high`, both included."""
 
     attribute: str
     low: float
@@ -70,9 +70,9 @@ AREA_RANGES = (
 
 
 def thirds(truths: Sequence[Tube]) -> list[Stratum]:
-    """Three strata of each attribute that hold about a third of `truths` each.
+    """Split `truths` into three strata of each attribute, with about a third of them in each.
 
-    Fewer where many truths share a value: an attribute that all share gives none.
+    Fewer if many share a value; none if all share it.
     """
     strata = []
     for name, attribute in ATTRIBUTES.items():
@@ -92,7 +92,7 @@ def thirds(truths: Sequence[Tube]) -> list[Stratum]:
 
 
 def outside(tubes: Sequence[Tube], strata: Sequence[Stratum]) -> Flags:
-    """Which tubes lie outside each stratum, [A, len(tubes)]."""
+    """Flags [A, len(tubes)] of the tubes outside each stratum."""
     values = {
         name: np.array([attribute(tube) for tube in tubes], float)
         for name, attribute in ATTRIBUTES.items()

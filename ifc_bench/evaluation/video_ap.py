@@ -35,7 +35,7 @@ SUMMARY = (
 
 @dataclass(frozen=True)
 class VideoScores:
-    """Matches of all videos; every score is a fraction, or -1 where no truth defines it."""
+    """Matches of all videos; every score is a fraction, or -1 without ground truth."""
 
     category_names: dict[int, str]
     situations: dict[str, list[int]]
@@ -66,7 +66,7 @@ class VideoScores:
         return {name: self.summary(ids) for name, ids in self.situations.items()}
 
     def by_stratum(self) -> list[tuple[Stratum, int, float]]:
-        """Truths and AP of each stratum beyond the API's own."""
+        """Number of annotations and AP of each stratum beyond the API's own."""
         own = slice(len(AREA_RANGES), len(self.strata))
         precision, _ = self._accumulate(own, MAX_DETECTIONS[-1], None)
         strata, thresholds, classes, recalls = precision.shape
@@ -76,7 +76,7 @@ class VideoScores:
         return list(zip(self.strata[own], truths, map(_mean, means), strict=True))
 
     def curves(self, videos: Sequence[int] | None = None) -> tuple[Array, Array]:
-        """Precision [T, R, K, A, L] and recall [T, K, A, L]; -1 where there is no truth."""
+        """Precision [T, R, K, A, L] and recall [T, K, A, L]; -1 without ground truth."""
         curves = [
             self._accumulate(slice(len(AREA_RANGES)), most, videos) for most in MAX_DETECTIONS
         ]
@@ -88,7 +88,7 @@ class VideoScores:
     ) -> tuple[Array, Array]:
         """Interpolated precision [A, T, K, R] and final recall [A, T, K] of some strata.
 
-        The `most` best detections of each video and class count; -1 where there is no truth.
+        The `most` best detections of each video and class count; -1 without ground truth.
         """
         matches, classes = self.matches, sorted(self.category_names)
         true_label, taken = _labels(matches.true_cells, classes, videos)
@@ -107,8 +107,8 @@ class VideoScores:
 def score_videos(truth: VideoInstances, predictions: Sequence[PredictedTrack]) -> VideoScores:
     """Match predictions to ground truth.
 
-    At most 100 predictions count for each video and class; crowds are ignored truths with
-    ordinary IoU; a class without truth is left out of the means.
+    At most 100 predictions count for each video and class; crowds are ignored annotations
+    with ordinary IoU; means leave out a class without ground truth.
     """
     strata = [*AREA_RANGES, *thirds([a for a in truth.annotations if not a.iscrowd])]
     situations: dict[str, list[int]] = defaultdict(list)
@@ -134,7 +134,7 @@ def _labels(
 def _class_curves(
     right: Flags, known: Flags, label: Integers, truths: Integers
 ) -> tuple[Array, Array]:
-    """Interpolated precision [A, T, K, R] and final recall [A, T, K]; -1 where there is no truth.
+    """Interpolated precision [A, T, K, R] and final recall [A, T, K]; -1 without ground truth.
 
     `right` and `known` (right or wrong, not ignored) [A, T, D] and `label` [D] are sorted by class,
     and then by falling score; `truths` is [A, 1, K].
@@ -155,7 +155,7 @@ def _class_curves(
 
 
 def _counts(flags: Flags) -> Integers:
-    """How many are set before each place along the last axis, and in all."""
+    """Number of flags set before each position of the last axis, and in total."""
     counts = np.zeros((*flags.shape[:-1], flags.shape[-1] + 1), np.int64)
     np.cumsum(flags, -1, out=counts[..., 1:])
     return counts
@@ -174,7 +174,7 @@ def interpolated_precision(true: Array, false: Array, recall: Array) -> Array:
 def _interpolated(
     shape: tuple[int, ...], places: tuple[Integers, ...], precision: Array, recall: Array
 ) -> Array:
-    """Curves [*shape, R] from the points that hits, each of the curve at its place, give."""
+    """Curves [*shape, R] through the points of the hits; `places` is the curve of each hit."""
     best = np.zeros((*shape, len(RECALL_POINTS) + 1))
     reached = np.searchsorted(RECALL_POINTS, recall, side="right")
     np.maximum.at(best, (*places, reached), precision)
@@ -182,6 +182,6 @@ def _interpolated(
 
 
 def _mean(values: Array) -> float:
-    """The mean of the defined values; -1 where none is."""
+    """The mean of the defined values; -1 if there is none."""
     defined = values[values > -1]
     return float(defined.mean()) if defined.size else -1.0

@@ -113,8 +113,8 @@ def by_video(table: Table) -> dict[int, float]:
 def error_costs(table: Table) -> dict[str, float]:
     """Cost of each kind of error: AP50 with that kind mended, less AP50.
 
-    A classification, localisation or association error is mended into a hit where its truth is
-    still free, and dropped elsewhere; the others are dropped; missed truths do not count.
+    A classification, localisation or association error becomes a hit if its annotation is still
+    free, else it is dropped; the other errors are dropped; missed annotations do not count.
     """
     base = average_precision(table, at=0)[0]
     return {kind: float(average_precision(_mended(table, kind), at=0)[0] - base) for kind in ERRORS}
