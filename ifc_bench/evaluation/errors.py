@@ -4,7 +4,7 @@ At a space-time IoU of 0.5 a detection is a hit, or has one error, the first of 
 
 - classification: IoU of at least 0.5 with a ground truth of another class;
 - localisation: IoU of 0.1 to 0.5 with a ground truth of its class, its frames being wrong too;
-- association: the same, but the best IoU of each frame, with any instance, is 0.5 or more on average:
+- association: the same, but the best IoU of each frame, with any instance, averages 0.5 or more:
   the masks are right, the identity is wrong;
 - both: IoU of 0.1 to 0.5 with a ground truth of another class;
 - duplicate: IoU of at least 0.5 with a ground truth of its class that a higher score has taken;

@@ -97,7 +97,7 @@ def test_unusual_files_are_read_as_the_careful_reader_reads_them(name, truth, tm
     path = tmp_path / "results.json"
     path.write_text(json.dumps(entries))
     found = read_predictions(path, truth)
-    assert found == predictions._read_with_care(entries, truth, path)
+    assert found == predictions._read_each(entries, truth, path)
     assert all(type(track.score) is float and type(track.video_id) is int for track in found)
     assert all(track.pixels.tolist() == areas(track.rles).tolist() for track in found)
     assert len(found) == len(entries)
@@ -116,7 +116,7 @@ def test_every_fault_has_the_line_of_the_careful_reader(name, also, truth, tmp_p
     assert message in told
     assert told.startswith(f"{path}: ")
     assert "\n" not in told
-    assert told == outcome(lambda: predictions._read_with_care(entries, truth, path))
+    assert told == outcome(lambda: predictions._read_each(entries, truth, path))
 
 
 @pytest.mark.parametrize("field", ["video_id", "category_id", "score", "segmentations"])
