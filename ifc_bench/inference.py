@@ -169,10 +169,11 @@ class Partial:
         kept: list[str] = []
         for line in whole[1:] if whole[:1] == [request.encode()] else []:
             try:
-                finished = msgspec.json.decode(line, type=_Finished)
+                text = line.decode("utf-8")
+                finished = msgspec.json.decode(text, type=_Finished)
             except (msgspec.DecodeError, ValueError, RecursionError):
                 break
-            kept.append(line.decode("utf-8"))
+            kept.append(text)
             self.tracks[finished.video] = finished.tracks
             self.counts[finished.video] = finished.count
         write_text(self.path, "".join(f"{line}\n" for line in [request, *kept]))

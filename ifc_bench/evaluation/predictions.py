@@ -99,11 +99,21 @@ def checked_predictions(content: Any, truth: VideoInstances, path: Path) -> list
         raise UserError(
             f"{path}: top level: expected a list of predictions, found {type(content).__name__}"
         )
+    tracks = _convert(content)
+    if tracks is not None and _measure(tracks, truth):
+        return tracks
+    return _read_each(content, truth, path)
+
+
+def _convert(content: list[Any]) -> list[PredictedTrack] | None:
+    """Convert a JSON value whose fields have the types of the format; None for any other."""
+    scores = [entry.get("score") for entry in content if isinstance(entry, dict)]
+    if not all(isinstance(score, float) for score in scores):
+        return None  # msgspec before 0.22 takes a whole number that fits no float for -1.0
     try:
-        tracks = msgspec.convert(content, list[PredictedTrack])
+        return msgspec.convert(content, list[PredictedTrack])
     except (msgspec.ValidationError, RecursionError):
-        return _read_each(content, truth, path)
-    return tracks if _measure(tracks, truth) else _read_each(content, truth, path)
+        return None
 
 
 def _read_plain(path: Path) -> list[PredictedTrack] | None:

@@ -1,6 +1,7 @@
 """Parity with recorded outputs of the YouTube-VIS API, and the rules it leaves to us."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,6 +9,9 @@ import pytest
 from ifc_bench.data.annotations import read_instances
 from ifc_bench.errors import UserError
 from ifc_bench.evaluation import read_predictions, score_videos
+from ifc_bench.evaluation.matching import match
+from ifc_bench.evaluation.strata import AREA_RANGES, Stratum
+from ifc_bench.evaluation.video_ap import interpolated_precision
 from ifc_bench.masks import tube_ious
 from tests.conftest import GOLDEN, one_line_error, run_cli
 
@@ -132,3 +136,60 @@ def test_missing_file_is_one_line_and_code_2(tmp_path):
         str(GOLDEN / "eval_easy_dt.json"),
     )
     assert "nowhere.json: no such file" in one_line_error(done)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_counts_of_one_class_give_its_curves(case):
+    """What the report makes of the detections in a record is what the evaluator makes of them."""
+    truth, found, _ = load(case)
+    scores = score_videos(truth, found)
+    precision, matches = scores.curves()[0], scores.matches
+    checked = 0
+    for index, category in enumerate(sorted(scores.category_names)):
+        own = np.flatnonzero(matches.cells[:, 1] == category)
+        own = own[np.argsort(-matches.scores[own], kind="stable")]
+        hit, known = matches.hit[0][:, own], ~matches.ignored[0][:, own]
+        true, false = (np.cumsum(flags, 1).astype(float) for flags in (hit & known, ~hit & known))
+        truths = matches.counted[0, matches.true_cells[:, 1] == category].sum()
+        if truths:
+            curves = interpolated_precision(true, false, true / truths)
+            assert np.array_equal(curves, precision[:, :, index, 0, 2])
+            checked += 1
+    assert checked > 2
+
+
+def test_by_class_and_by_stratum_are_means_of_curves():
+    truth, found, expected = load("eval_easy")
+    scores = score_videos(truth, found)
+    names = [category.name for category in sorted(truth.categories, key=lambda c: c.id)]
+    assert list(scores.by_class()) == names
+    for index, value in enumerate(scores.by_class().values()):
+        defined = expected["precision"][:, :, index, 0, 2]
+        assert value == pytest.approx(defined.mean() if defined.max() > -1 else -1, abs=1e-9)
+    assert sum(n for s, n, _ in scores.by_stratum() if s.attribute == "area") == sum(
+        not a.iscrowd for a in truth.annotations
+    )
+
+
+def test_a_stratum_that_holds_all_scores_as_all():
+    truth, found, _ = load("eval_easy")
+    scores = score_videos(truth, found)
+    everything = [Stratum(name, 0.0, 1e10) for name in ("area", "span", "seen")]
+    matches = match(truth.annotations, found, [*AREA_RANGES, *everything])
+    wide = replace(scores, strata=[*AREA_RANGES, *everything], matches=matches)
+    count = sum(not a.iscrowd for a in truth.annotations)
+    for stratum, truths, value in wide.by_stratum():
+        assert (truths, value) == (count, pytest.approx(scores.summary()["AP"], abs=1e-12)), stratum
+
+
+def test_situations_take_their_own_videos_alone():
+    truth, found, _ = load("eval_easy")
+    tagged = [v.model_copy(update={"situation": "odd" if v.id % 2 else None}) for v in truth.videos]
+    scores = score_videos(truth.model_copy(update={"videos": tagged}), found)
+    odd = [v.id for v in truth.videos if v.id % 2]
+    assert scores.by_situation() == {"odd": scores.summary(odd)}
+    kept = [a for a in truth.annotations if a.video_id % 2]
+    only = score_videos(
+        truth.model_copy(update={"annotations": kept}), [t for t in found if t.video_id % 2]
+    )
+    assert scores.summary(odd) == only.summary() != scores.summary()
