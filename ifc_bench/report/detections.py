@@ -121,7 +121,7 @@ def error_costs(table: Table) -> dict[str, float]:
 
 
 def error_counts(table: Table) -> dict[str, int]:
-    """Number of detections (or ground truths) with each kind of error."""
+    """Number of detections (or annotations) with each kind of error."""
     counts = {kind: int((table.error == kind).sum()) for kind in ERRORS}
     return {**counts, "missed": int(_missed(table).sum())}
 
