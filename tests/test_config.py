@@ -81,7 +81,14 @@ def test_defaults_are_released_and_do_not_change():
             "convention": "torchvision",
             "frozen_stages": 0,
         },
-        "communication": {"kind": "ifc", "memory_tokens": 8, "grouping": "decomposed"},
+        "communication": {
+            "kind": "ifc",
+            "memory_tokens": 8,
+            "grouping": "decomposed",
+            "gather_communicate": True,
+            "decoder_sees_memory": True,
+            "memory_std": None,
+        },
         "decoder": "unified",
         "attention": "materialised",
         "width": 256,
@@ -94,6 +101,7 @@ def test_defaults_are_released_and_do_not_change():
         "mask_stride": 8,
         "norm_groups": 32,
         "box_frames": 0,
+        "added_layers_start": "paper",
     }
 
 

@@ -62,7 +62,8 @@ class Testing(Strict):
     happens to a video of fewer than T frames: refuse it, or use one window of its length (the
     paper's protocol on YouTube-VIS). Frames are resized to a shorter side of `size` first; masks
     are given at the video's own size. `protocol` "image" takes every one-frame video as COCO takes
-    an image.
+    an image. `isolated` is a test of what communication is used for: the communication module
+    takes each frame for a clip of its own, while the decoder sees all T as ever.
     """
 
     window: PositiveInt | None
@@ -72,6 +73,7 @@ class Testing(Strict):
     short_videos: Literal["refuse", "shrink"] = "refuse"
     size: PositiveInt | None = None
     protocol: Literal["video", "image"] = "video"
+    isolated: bool = False
 
 
 class Evaluation(Work, Testing):

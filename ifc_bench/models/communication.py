@@ -41,7 +41,8 @@ class Communication(nn.Module):
             padding: [B, T, N], True at tokens that are padding; None where there is none.
 
         Returns:
-            Frame tokens [B, T, N, C] and memory tokens [B, T, M, C].
+            Frame tokens [B, T, N, C], and memory tokens [B, T, M, C], or [B, T, 0, C] from a
+            module that keeps them from the decoder.
         """
         positions = torch.cat((frame_positions, memory_positions), 2)
         if padding is not None:
@@ -109,19 +110,34 @@ class InterFrame(Communication):
     """IFC: `within` is Encode-Receive, `across` is Gather-Communicate over memory tokens alone.
 
     Grouping "decomposed" attends over T in each of M groups; "unified" is one group of T*M tokens.
-    Gather-Communicate has neither positions nor padding (the released code). Without memory
-    tokens (`talking` 0) nobody talks, and this is No Comm.
+    Gather-Communicate has neither positions nor padding (the released code). It follows the first
+    `talking` layers: all of them, or none where there are no memory tokens (this is No Comm then)
+    or it is taken away, or all but the last where the memory is `hidden` from the decoder, for
+    nobody would read what the last one makes.
     """
 
-    def __init__(self, layer: LayerFactory, blocks: int, talking: int, unified: bool) -> None:
+    def __init__(
+        self, layer: LayerFactory, blocks: int, talking: int, unified: bool, hidden: bool = False
+    ) -> None:
         super().__init__(layer, blocks)
         self.gather = nn.ModuleList(layer() for _ in range(talking))
-        self.unified = unified
+        self.unified, self.hidden = unified, hidden
+
+    def forward(
+        self,
+        frames: Tensor,
+        memory: Tensor,
+        frame_positions: Tensor,
+        memory_positions: Tensor,
+        padding: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        frames, memory = super().forward(frames, memory, frame_positions, memory_positions, padding)
+        return frames, memory[:, :, :0] if self.hidden else memory
 
     def across(
         self, block: int, frames: Tensor, memory: Tensor, padding: Tensor | None
     ) -> tuple[Tensor, Tensor]:
-        if not self.gather:
+        if block >= len(self.gather):
             return frames, memory
         if self.unified:
             mixed = self.gather[block](memory.flatten(1, 2)).view_as(memory)
