@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import torch
 from torch import Tensor, nn
 
 from ifc_bench.models.ifc import IFC
@@ -31,6 +32,36 @@ def isolated(model: IFC) -> Iterator[None]:
         model.communication.register_forward_pre_hook(part),
         model.communication.register_forward_hook(join),
     )
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+@contextmanager
+def memory_swapped(model: IFC) -> Iterator[None]:
+    """Give each clip of a batch the memory tokens of the clip before it.
+
+    They change places after every Encode-Receive, so Gather-Communicate, the next block and the
+    decoder all read another clip's. One clip alone keeps its own, and without memory tokens nothing
+    changes.
+    """
+    tokens = model.memory.shape[0]
+    clips = [0]
+
+    def count(module: nn.Module, inputs: tuple[Tensor | None, ...]) -> None:
+        assert inputs[0] is not None
+        clips[0] = inputs[0].shape[0]
+
+    def swap(module: nn.Module, inputs: object, output: Tensor) -> Tensor:
+        frames = output.unflatten(0, (clips[0], -1))  # [B, T, N + M, C], or [B, 1, ...]
+        mine, others = frames[:, :, :-tokens], frames[:, :, -tokens:].roll(1, 0)
+        return torch.cat((mine, others), 2).flatten(0, 1)
+
+    handles = [model.communication.register_forward_pre_hook(count)]
+    for layer in model.communication.spatial if tokens else ():
+        handles.append(layer.register_forward_hook(swap))
     try:
         yield
     finally:

@@ -1,0 +1,209 @@
+"""Measures what docs/why_memory.md tells of the trained networks, into a JSON file.
+
+python docs/measure_why_memory.py --results results/why_memory --runs runs --out diagnosis.json
+
+It needs the checkpoints of the table `why_memory`, which `run` leaves under --runs. `--along` names
+a folder of copies that were made of them during training, under any names.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterator
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from ablations import PRESETS, TABLES
+from ablations.why_memory import ARMS
+from ifc_bench.config import Training
+from ifc_bench.data.loading import VideoDataset
+from ifc_bench.data.splits import Splits
+from ifc_bench.data.transforms import Batch, collate
+from ifc_bench.evaluation.probe import RidgeProbe, area_under_curve, explained
+from ifc_bench.models.attention_share import memory_shares
+from ifc_bench.models.build import build_model
+from ifc_bench.models.communication import Communication
+from ifc_bench.models.criterion import losses
+from ifc_bench.models.ifc import IFC
+from ifc_bench.models.knock_out import isolated, memory_swapped
+from ifc_bench.models.tensor_file import read_tensors
+from ifc_bench.store import Store
+from ifc_bench.training.trainer import trained_model
+
+FULL = PRESETS["full"]
+STARTS = (0, 6, 12, 18)  # first frames of the clips of 5 that are taken of a validation video
+TOGETHER = 10  # videos of a batch; swapped memory comes from the one before
+
+
+def main() -> None:
+    """Measure every checkpoint that is there, one after another."""
+    parser = argparse.ArgumentParser()
+    for name in ("--results", "--runs", "--out"):
+        parser.add_argument(name, type=Path, required=True)
+    parser.add_argument("--along", type=Path)
+    asked = parser.parse_args()
+    torch.set_num_threads(1)
+    store = Store(asked.results, asked.runs)
+    recipes = dict(zip(ARMS, TABLES["why_memory"](FULL).rows, strict=False))
+    splits = Splits(store, FULL.video.data)
+    found: dict[str, Any] = json.loads(asked.out.read_text()) if asked.out.exists() else {}
+    works = {
+        f"{arm}, seed {seed}": row.training.model_copy(update={"seed": seed})
+        for seed in range(FULL.seeds)
+        for arm, row in recipes.items()
+    }
+    for name, work in works.items():
+        if store.done(work) and store.checkpoint_path(work).exists() and name not in found:
+            found[name] = measured(store, work, splits)
+            asked.out.write_text(json.dumps(found, indent=1) + "\n")
+            print(name, flush=True)
+    if asked.along:
+        found["along"] = along(asked.along, works, splits.valid)
+        asked.out.write_text(json.dumps(found, indent=1) + "\n")
+
+
+def measured(store: Store, work: Training, splits: Splits) -> dict[str, Any]:
+    """Everything about one trained network."""
+    model = trained_model(store.checkpoint_path(work), work, "cpu")
+    result: dict[str, Any] = {"training": work.id, "loss_by_video": {}}
+    for name, how in (("whole", None), ("isolated", isolated), ("swapped", memory_swapped)):
+        with how(model) if how else nullcontext():
+            result["loss_by_video"][name] = loss_by_video(model, work, splits.valid)
+    result["probes"] = probes(model, splits)
+    if model.memory.shape[0]:
+        result["shares"] = vars(memory_shares(model, middle_clips(splits.valid)))
+    if work.model == FULL.model:
+        torch.manual_seed(work.seed)
+        result["probes, untrained"] = probes(build_model(work.model).eval(), splits)
+    return result
+
+
+def batches(data: VideoDataset, starts: tuple[int, ...]) -> Iterator[tuple[list[int], Batch]]:
+    """Clips of 5 frames: their videos' ids, and the batch, of several videos at one first frame."""
+    for first in starts:
+        for begin in range(0, len(data.videos), TOGETHER):
+            videos = data.videos[begin : begin + TOGETHER]
+            samples = [data.sample(video, list(range(first, first + 5))) for video in videos]
+            yield [video.id for video in videos], collate(samples, 4, boxes=False)
+
+
+@torch.no_grad()
+def loss_by_video(model: IFC, work: Training, data: VideoDataset) -> dict[int, float]:
+    """The training loss of the last decoder layer on validation clips, a mean over each video's."""
+    found: dict[int, list[float]] = {}
+    for ids, batch in batches(data, STARTS):
+        prediction = model(batch.clips)
+        for place, video in enumerate(ids):
+            one = type(prediction)(
+                prediction.class_logits[place : place + 1],
+                prediction.mask_logits[place : place + 1],
+            )
+            parts = losses(one, [batch.targets[place]], work.optimisation.loss)
+            found.setdefault(video, []).append(sum(part.item() for part in parts.values()))
+    return {video: float(np.mean(values)) for video, values in found.items()}
+
+
+def middle_clips(data: VideoDataset) -> torch.Tensor:
+    """One clip [5, 3, H, W] of each video, from its middle, as a batch."""
+    return torch.stack([data.frames(video, list(range(10, 15))) for video in data.videos])
+
+
+def probes(model: IFC, splits: Splits) -> dict[str, dict[str, float]]:
+    """What a linear probe reads of a frame's classes and place, from each kind of its tokens."""
+    fit, test = read(model, splits.train, (3, 15)), read(model, splits.valid, STARTS)
+    classes = range(fit["present"].shape[1])
+    fitted, shown = fit["present"].any(1), test["present"].any(1)
+    seen: dict[str, dict[str, float]] = {}
+    for kind, features in fit["features"].items():
+        by_class = RidgeProbe(features, fit["present"], fit["video"])(test["features"][kind])
+        of_place = RidgeProbe(features[fitted], fit["centre"][fitted], fit["video"][fitted])
+        place = of_place(test["features"][kind])
+        seen[kind] = {"dimensions": features.shape[1]}
+        for where, rows in (("", shown), (", lost frames", shown & test["lost"])):
+            areas = [
+                area_under_curve(by_class[rows, k], test["present"][rows, k] > 0) for k in classes
+            ]
+            seen[kind][f"class{where}"] = float(np.mean(areas))
+            seen[kind][f"place{where}"] = explained(place[rows], test["centre"][rows])
+            seen[kind][f"frames{where}"] = int(rows.sum())
+    return seen
+
+
+@torch.no_grad()
+def read(model: IFC, data: VideoDataset, starts: tuple[int, ...]) -> dict[str, Any]:
+    """Features and targets of every frame of clips of `data`."""
+    kept: dict[str, list[Any]] = {"frames": [], "memory": [], "present": [], "centre": []}
+    kept |= {"video": [], "lost": []}
+    for ids, batch in batches(data, starts):
+        frames, memory = encoded(model, batch.clips)
+        kept["frames"].append(frames.mean(2).flatten(0, 1).numpy())
+        kept["memory"].append(memory.flatten(2).flatten(0, 1).numpy())
+        for place, target in enumerate(batch.targets):
+            present, centre = truth(target.classes, target.masks, FULL.video.classes)
+            kept["present"].append(present)
+            kept["centre"].append(centre)
+            kept["video"] += [ids[place]] * len(present)
+        kept["lost"].append((batch.clips.float().std((2, 3, 4)) < 1).flatten().numpy())
+    joined = {name: np.concatenate(v) for name, v in kept.items() if name != "video"}
+    features = {"frames, mean": joined["frames"].astype(float)}
+    if joined["memory"].shape[1]:
+        features["memory"] = joined["memory"].astype(float)
+        each = joined["memory"].reshape(len(joined["memory"]), -1, model.memory.shape[1])
+        features["memory, mean"] = each.mean(1).astype(float)
+    return {**joined, "features": features, "video": np.array(kept["video"])}
+
+
+def encoded(model: IFC, clips: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Frame tokens [B, T, N, C] and memory tokens [B, T, M, C] as the encoder leaves them.
+
+    Memory tokens too that the decoder is not shown: `Communication.forward` hides none.
+    """
+    seen: list[tuple[torch.Tensor, ...]] = []
+    handle = model.communication.register_forward_pre_hook(lambda _, inputs: seen.append(inputs))
+    try:
+        model(clips)
+    finally:
+        handle.remove()
+    return Communication.forward(model.communication, *seen[0])
+
+
+def truth(classes: torch.Tensor, masks: torch.Tensor, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Of each frame: which classes are in it [T, K], and the centre of all pixels of instances."""
+    frames = masks.shape[1]
+    present = np.zeros((frames, count))
+    for row, label in enumerate(classes.tolist()):
+        present[:, label] = np.maximum(
+            present[:, label], (masks[row].flatten(1).amax(1) > 0.5).numpy()
+        )
+    covered = masks.amax(0) if len(masks) else masks.new_zeros(frames, *masks.shape[2:])
+    height, width = covered.shape[-2:]
+    total = covered.sum((1, 2)).clamp(min=1e-6)
+    y = (covered.sum(2) @ ((torch.arange(height) + 0.5) / height)) / total
+    x = (covered.sum(1) @ ((torch.arange(width) + 0.5) / width)) / total
+    return present, torch.stack((x, y), 1).numpy()
+
+
+def along(folder: Path, works: dict[str, Training], data: VideoDataset) -> dict[str, list[Any]]:
+    """The attention to memory by iteration, from copies of checkpoints during training."""
+    names = {work.id: name for name, work in works.items()}
+    clips = middle_clips(data)
+    found: dict[str, list[Any]] = {}
+    for path in sorted(folder.glob("*.pt")):
+        state = read_tensors(path)
+        name = names.get(state["work"])
+        if name is None or works[name].model.communication.memory_tokens == 0:
+            continue
+        model = build_model(works[name].model)
+        model.load_state_dict(state["model"])
+        shares = vars(memory_shares(model.eval(), clips))
+        found.setdefault(name, []).append({"iteration": state["iteration"], **shares})
+    return {name: sorted(points, key=lambda p: p["iteration"]) for name, points in found.items()}
+
+
+if __name__ == "__main__":
+    main()
