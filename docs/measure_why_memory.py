@@ -2,8 +2,9 @@
 
 python docs/measure_why_memory.py --results results/why_memory --runs runs --out diagnosis.json
 
-It needs the checkpoints of the table `why_memory`, which `run` leaves under --runs. `--along` names
-a folder of copies that were made of them during training, under any names.
+It needs the checkpoints of the table `why_memory`, which `run` leaves under --runs; what a training
+that was stopped has learned so far is measured as well. `--along` names a folder of copies that
+were made of them during training, under any names.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import torch
 
 from ablations import PRESETS, TABLES
 from ablations.why_memory import ARMS
-from ifc_bench.config import Training
+from ifc_bench.config import DecompTHW, Training
 from ifc_bench.data.loading import VideoDataset
 from ifc_bench.data.splits import Splits
 from ifc_bench.data.transforms import Batch, collate
@@ -32,16 +33,21 @@ from ifc_bench.models.criterion import losses
 from ifc_bench.models.ifc import IFC
 from ifc_bench.models.knock_out import isolated, memory_swapped
 from ifc_bench.models.tensor_file import read_tensors
+from ifc_bench.recipe import Row
 from ifc_bench.store import Store
-from ifc_bench.training.trainer import trained_model
+from ifc_bench.training.trainer import read_checkpoint
 
 FULL = PRESETS["full"]
-STARTS = (0, 6, 12, 18)  # first frames of the clips of 5 that are taken of a validation video
+SPANS = ((280, 340), (900, 1000))  # iterations over which the training loss is averaged
+NEAR = 20  # a checkpoint this many iterations from the end of a span is taken for it
+STARTS = (0, 6, 12, 18)  # first frames of the clips of 5 that probes are tested on
+FEWER = (3, 15)  # and of those that the loss is taken of
+GREY = 5.0  # the std of a lost frame's pixels is below it: nothing is there but noise
 TOGETHER = 10  # videos of a batch; swapped memory comes from the one before
 
 
 def main() -> None:
-    """Measure every checkpoint that is there, one after another."""
+    """Measure every training's checkpoints near the ends of `SPANS` that are not in --out yet."""
     parser = argparse.ArgumentParser()
     for name in ("--results", "--runs", "--out"):
         parser.add_argument(name, type=Path, required=True)
@@ -49,38 +55,81 @@ def main() -> None:
     asked = parser.parse_args()
     torch.set_num_threads(1)
     store = Store(asked.results, asked.runs)
-    recipes = dict(zip(ARMS, TABLES["why_memory"](FULL).rows, strict=False))
     splits = Splits(store, FULL.video.data)
     found: dict[str, Any] = json.loads(asked.out.read_text()) if asked.out.exists() else {}
-    works = {
-        f"{arm}, seed {seed}": row.training.model_copy(update={"seed": seed})
-        for seed in range(FULL.seeds)
-        for arm, row in recipes.items()
+    networks: list[dict[str, Any]] = found.setdefault("networks", [])
+    known = {(one["arm"], one["seed"], one["at"]) for one in networks}
+    folders = [store.checkpoint_path(next(iter(works().values()))).parent]
+    folders += [asked.along] if asked.along else []
+    copies = checkpoints(folders)
+    for (arm, seed), work in works().items():
+        for _, end in SPANS:
+            near = [one for one in copies.get(work.id, []) if abs(one[0] - end) <= NEAR]
+            if near and (arm, seed, end) not in known:
+                state = read_checkpoint(min(near, key=lambda one: abs(one[0] - end))[1], work)
+                networks.append(
+                    {"arm": arm, "seed": seed, "at": end, **measured(work, state, splits)}
+                )
+                asked.out.write_text(json.dumps(found) + "\n")
+                print(arm, seed, state["iteration"], flush=True)
+    found["along"] = along(copies, splits.valid)
+    asked.out.write_text(json.dumps(found) + "\n")
+
+
+def checkpoints(folders: list[Path]) -> dict[str, list[tuple[int, Path]]]:
+    """Iteration and path of every checkpoint in some folders, by its training's id."""
+    copies: dict[str, list[tuple[int, Path]]] = {}
+    for folder in folders:
+        for path in sorted(folder.glob("*.pt")):
+            state = read_tensors(path)
+            copies.setdefault(state["work"], []).append((state["iteration"], path))
+    return copies
+
+
+def works() -> dict[tuple[str, int], Training]:
+    """The trainings of the table by arm and seed, and Decomp T-HW with the same start at zero."""
+    trainings = {
+        arm: row.training for arm, row in zip(ARMS, TABLES["why_memory"](FULL).rows, strict=False)
     }
-    for name, work in works.items():
-        if store.done(work) and store.checkpoint_path(work).exists() and name not in found:
-            found[name] = measured(store, work, splits)
-            asked.out.write_text(json.dumps(found, indent=1) + "\n")
-            print(name, flush=True)
-    if asked.along:
-        found["along"] = along(asked.along, works, splits.valid)
-        asked.out.write_text(json.dumps(found, indent=1) + "\n")
+    zero = {"communication": DecompTHW(), "added_layers_start": "zero"}
+    trainings["Decomp, zero start"] = Row.of(FULL, "Decomp", model=zero).training
+    return {
+        (arm, seed): training.model_copy(update={"seed": seed})
+        for seed in range(FULL.seeds)
+        for arm, training in trainings.items()
+    }
 
 
-def measured(store: Store, work: Training, splits: Splits) -> dict[str, Any]:
-    """Everything about one trained network."""
-    model = trained_model(store.checkpoint_path(work), work, "cpu")
-    result: dict[str, Any] = {"training": work.id, "loss_by_video": {}}
+def measured(work: Training, state: dict[str, Any], splits: Splits) -> dict[str, Any]:
+    """Everything about the network of a checkpoint, at the end of its training or before."""
+    model = network_of(work, state)
+    loss = state["curves"]["loss"]
+    result: dict[str, Any] = {
+        "training": work.id,
+        "iteration": state["iteration"],
+        "loss": {
+            str(end): float(np.mean(loss[begin:end])) for begin, end in SPANS if len(loss) >= end
+        },
+        "loss_by_video": {},
+    }
     for name, how in (("whole", None), ("isolated", isolated), ("swapped", memory_swapped)):
         with how(model) if how else nullcontext():
             result["loss_by_video"][name] = loss_by_video(model, work, splits.valid)
-    result["probes"] = probes(model, splits)
+    if work.seed == 0:  # a probe has its spread over 60 videos, and takes the longest
+        result["probes"] = probes(model, splits)
     if model.memory.shape[0]:
         result["shares"] = vars(memory_shares(model, middle_clips(splits.valid)))
-    if work.model == FULL.model:
+    if work.model == FULL.model and work.seed == 0:
         torch.manual_seed(work.seed)
         result["probes, untrained"] = probes(build_model(work.model).eval(), splits)
     return result
+
+
+def network_of(work: Training, state: dict[str, Any]) -> IFC:
+    """The network of a checkpoint, ready to be tested."""
+    model = build_model(work.model)
+    model.load_state_dict(state["model"])
+    return model.to(memory_format=torch.channels_last).eval()
 
 
 def batches(data: VideoDataset, starts: tuple[int, ...]) -> Iterator[tuple[list[int], Batch]]:
@@ -96,7 +145,7 @@ def batches(data: VideoDataset, starts: tuple[int, ...]) -> Iterator[tuple[list[
 def loss_by_video(model: IFC, work: Training, data: VideoDataset) -> dict[int, float]:
     """The training loss of the last decoder layer on validation clips, a mean over each video's."""
     found: dict[int, list[float]] = {}
-    for ids, batch in batches(data, STARTS):
+    for ids, batch in batches(data, FEWER):
         prediction = model(batch.clips)
         for place, video in enumerate(ids):
             one = type(prediction)(
@@ -105,7 +154,7 @@ def loss_by_video(model: IFC, work: Training, data: VideoDataset) -> dict[int, f
             )
             parts = losses(one, [batch.targets[place]], work.optimisation.loss)
             found.setdefault(video, []).append(sum(part.item() for part in parts.values()))
-    return {video: float(np.mean(values)) for video, values in found.items()}
+    return {video: round(float(np.mean(values)), 5) for video, values in found.items()}
 
 
 def middle_clips(data: VideoDataset) -> torch.Tensor:
@@ -115,7 +164,7 @@ def middle_clips(data: VideoDataset) -> torch.Tensor:
 
 def probes(model: IFC, splits: Splits) -> dict[str, dict[str, float]]:
     """What a linear probe reads of a frame's classes and place, from each kind of its tokens."""
-    fit, test = read(model, splits.train, (3, 15)), read(model, splits.valid, STARTS)
+    fit, test = read(model, splits.train, FEWER[:1]), read(model, splits.valid, STARTS)
     classes = range(fit["present"].shape[1])
     fitted, shown = fit["present"].any(1), test["present"].any(1)
     seen: dict[str, dict[str, float]] = {}
@@ -148,7 +197,7 @@ def read(model: IFC, data: VideoDataset, starts: tuple[int, ...]) -> dict[str, A
             kept["present"].append(present)
             kept["centre"].append(centre)
             kept["video"] += [ids[place]] * len(present)
-        kept["lost"].append((batch.clips.float().std((2, 3, 4)) < 1).flatten().numpy())
+        kept["lost"].append((batch.clips.float().std((2, 3, 4)) < GREY).flatten().numpy())
     joined = {name: np.concatenate(v) for name, v in kept.items() if name != "video"}
     features = {"frames, mean": joined["frames"].astype(float)}
     if joined["memory"].shape[1]:
@@ -188,21 +237,17 @@ def truth(classes: torch.Tensor, masks: torch.Tensor, count: int) -> tuple[np.nd
     return present, torch.stack((x, y), 1).numpy()
 
 
-def along(folder: Path, works: dict[str, Training], data: VideoDataset) -> dict[str, list[Any]]:
-    """The attention to memory by iteration, from copies of checkpoints during training."""
-    names = {work.id: name for name, work in works.items()}
+def along(copies: dict[str, list[tuple[int, Path]]], data: VideoDataset) -> list[dict[str, Any]]:
+    """The attention to memory by iteration, from all checkpoints of a training."""
     clips = middle_clips(data)
-    found: dict[str, list[Any]] = {}
-    for path in sorted(folder.glob("*.pt")):
-        state = read_tensors(path)
-        name = names.get(state["work"])
-        if name is None or works[name].model.communication.memory_tokens == 0:
-            continue
-        model = build_model(works[name].model)
-        model.load_state_dict(state["model"])
-        shares = vars(memory_shares(model.eval(), clips))
-        found.setdefault(name, []).append({"iteration": state["iteration"], **shares})
-    return {name: sorted(points, key=lambda p: p["iteration"]) for name, points in found.items()}
+    found = []
+    for (arm, seed), work in works().items():
+        for iteration, path in sorted(copies.get(work.id, [])):
+            if work.model.communication.memory_tokens:
+                model = network_of(work, read_checkpoint(path, work))
+                shares = vars(memory_shares(model, clips))
+                found.append({"arm": arm, "seed": seed, "iteration": iteration, **shares})
+    return found
 
 
 if __name__ == "__main__":

@@ -23,8 +23,8 @@ def test_it_reads_nothing_from_noise():
     """With as many features as rows of a video, noise must not be learned by heart."""
     fit, test = rows(200, 150), rows(200, 150)
     probe = RidgeProbe(fit, RNG.normal(size=(200, 1)), np.arange(200) // 10)
-    assert abs(explained(probe(test), RNG.normal(size=(200, 1)))) < 0.5
-    assert probe.penalty == 1.0
+    assert abs(explained(probe(test), RNG.normal(size=(200, 1)))) < 0.2
+    assert probe.penalty >= 1.0
 
 
 def test_a_feature_that_never_changes_is_no_trouble():
