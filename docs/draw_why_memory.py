@@ -192,16 +192,13 @@ def probe_table(networks: Sequence[dict[str, Any]]) -> str:
     """What a linear probe reads from frame tokens and from memory tokens."""
     rows: Rows = []
     probed = [("probes", one) for one in networks if "probes" in one]
-    probed += [("probes, untrained", one) for one in networks if "probes, untrained" in one]
+    probed += [("probes, untrained", one) for one in networks if "probes, untrained" in one][:1]
     groups: dict[tuple[str, int, str], list[dict[str, float]]] = defaultdict(list)
     for field, one in probed:
         iteration = one["at"] if field == "probes" else 0
         for kind, values in one[field].items():
             groups[one["arm"], iteration, kind].append(values)
-    seen = set()
     for (arm, iteration, kind), values in sorted(groups.items(), key=lambda item: place(item[0])):
-        if iteration == 0 and (arm, kind) in seen:
-            continue
         row = [arm, f"{iteration:,}" if iteration else "untrained", kind, str(len(values))]
         row.append(str(values[0]["dimensions"]))
         for what in ("class", "place", "class, lost frames", "place, lost frames"):

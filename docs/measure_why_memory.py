@@ -40,6 +40,7 @@ from ifc_bench.training.trainer import read_checkpoint
 FULL = PRESETS["full"]
 SPANS = ((280, 340), (900, 1000))  # iterations over which the training loss is averaged
 NEAR = 20  # a checkpoint this many iterations from the end of a span is taken for it
+STEP = 50  # iterations between two points of the figure, at least
 STARTS = (0, 6, 12, 18)  # first frames of the clips of 5 that probes are tested on
 FEWER = (3, 15)  # and of those that the loss is taken of
 GREY = 5.0  # the std of a lost frame's pixels is below it: nothing is there but noise
@@ -158,8 +159,8 @@ def loss_by_video(model: IFC, work: Training, data: VideoDataset) -> dict[int, f
 
 
 def middle_clips(data: VideoDataset) -> torch.Tensor:
-    """One clip [5, 3, H, W] of each video, from its middle, as a batch."""
-    return torch.stack([data.frames(video, list(range(10, 15))) for video in data.videos])
+    """One clip [5, 3, H, W] of every third video, from its middle, as a batch."""
+    return torch.stack([data.frames(video, list(range(10, 15))) for video in data.videos[::3]])
 
 
 def probes(model: IFC, splits: Splits) -> dict[str, dict[str, float]]:
@@ -238,15 +239,18 @@ def truth(classes: torch.Tensor, masks: torch.Tensor, count: int) -> tuple[np.nd
 
 
 def along(copies: dict[str, list[tuple[int, Path]]], data: VideoDataset) -> list[dict[str, Any]]:
-    """The attention to memory by iteration, from all checkpoints of a training."""
+    """The attention to memory by iteration in trainings of seed 0, from copies STEP apart."""
     clips = middle_clips(data)
     found = []
     for (arm, seed), work in works().items():
+        last = -STEP
         for iteration, path in sorted(copies.get(work.id, [])):
-            if work.model.communication.memory_tokens:
-                model = network_of(work, read_checkpoint(path, work))
-                shares = vars(memory_shares(model, clips))
-                found.append({"arm": arm, "seed": seed, "iteration": iteration, **shares})
+            if seed or not work.model.communication.memory_tokens or iteration < last + STEP:
+                continue
+            model = network_of(work, read_checkpoint(path, work))
+            shares = vars(memory_shares(model, clips))
+            found.append({"arm": arm, "seed": seed, "iteration": iteration, **shares})
+            last = iteration
     return found
 
 
