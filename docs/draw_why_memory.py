@@ -29,11 +29,13 @@ PICTURE = ROOT / "docs" / "why_memory.png"
 OURS = ROOT / "results" / "why_memory"
 FULL = PRESETS["full"]
 SPANS = {340: slice(280, 340), 1000: slice(900, 1000)}
+REACHED, SMOOTHED = 1.5, 40
 ORDER = (
     "No Comm", "IFC", "zero start", "without gather", "hidden memory", "small memory",
-    "Decomp T-HW", "Decomp, zero start",
+    "Full THW", "Decomp T-HW", "Decomp, zero start", "M=1", "M=2", "M=4", "M=16",
 )  # fmt: skip
-Curves = dict[str, dict[int, dict[int, float]]]
+KNOWN = ("table3a", "table3c", "why_memory")
+Curves = dict[str, dict[int, np.ndarray]]
 Rows = list[list[str]]
 
 
@@ -56,9 +58,10 @@ def filled(text: str, content: dict[str, str]) -> str:
 
 def tables(found: dict[str, Any]) -> dict[str, str]:
     """The Markdown of every table of the page, by the name of its mark."""
-    networks = found["networks"]
+    networks, known = found["networks"], curves(found["unfinished"])
     return {
-        "loss": loss_table(losses(networks)),
+        "delay": delay_table(known),
+        "loss": loss_table(known),
         "use": use_table(networks),
         "accuracy": accuracy_table(),
         "attention": attention_table(networks),
@@ -66,42 +69,71 @@ def tables(found: dict[str, Any]) -> dict[str, str]:
     }
 
 
-def losses(networks: Iterable[dict[str, Any]]) -> Curves:
-    """The mean training loss before iterations 340 and 1,000, by arm and seed.
+def curves(unfinished: Sequence[dict[str, Any]]) -> Curves:
+    """The training loss of every iteration, by arm and seed.
 
-    Of finished trainings from their records, of the others from their checkpoints.
+    Of finished trainings from their records, of the others as far as they are.
     """
-    curves: Curves = defaultdict(lambda: defaultdict(dict))
-    for one in networks:
-        for end, value in one["loss"].items():
-            curves[one["arm"]][one["seed"]][int(end)] = value
-    committed = {row.label: row.training for row in TABLES["table3a"](FULL).rows}
-    committed |= {row.label: row.training for row in TABLES["why_memory"](FULL).rows}
+    found: Curves = defaultdict(dict)
+    recipes = {row.label: row.training for name in KNOWN for row in TABLES[name](FULL).rows}
     for folder in (ROOT / "results" / "baseline", OURS):
         store = Store(folder, ROOT / "runs")
-        for arm, training in committed.items():
-            if "isolated" in arm:
-                continue
+        for arm in ORDER:
             for seed in range(FULL.seeds):
-                record = store.load(training.model_copy(update={"seed": seed}))
-                if record is None or not isinstance(record.result, TrainingResult):
-                    continue
-                values = np.array(record.result.loss, float)
-                for end, span in SPANS.items():
-                    curves[arm][seed][end] = float(values[span].mean())
-    return curves
+                recipe = recipes.get(arm)
+                work = recipe and recipe.model_copy(update={"seed": seed})
+                record = work and store.load(work)
+                if record and isinstance(record.result, TrainingResult):
+                    found[arm][seed] = np.array(record.result.loss, float)
+    for one in unfinished:
+        found[one["arm"]].setdefault(one["seed"], np.array(one["loss"]))
+    return found
 
 
-def loss_table(curves: Curves) -> str:
-    """Loss by arm, and its difference to No Comm and to IFC of the same seeds."""
+def delay_table(known: Curves) -> str:
+    """When each training's loss falls below `REACHED`; a run that was stopped before has a ">"."""
     rows: Rows = []
     for arm in ORDER:
+        mine = {s: loss for s, loss in known[arm].items() if len(loss) >= min(SPANS)}
+        reached = {seed: below(loss) for seed, loss in sorted(mine.items())}
+        if not reached:
+            continue
+        seen = [str(at) if at else f">{len(mine[seed])}" for seed, at in reached.items()]
+        row = [arm, " ".join(seen)]
+        for other in ("No Comm", "IFC"):
+            late = [
+                (at or len(mine[seed])) - (below(known[other][seed]) or 0)
+                for seed, at in reached.items()
+            ]
+            told_of = paired(late, 0) if all(reached.values()) else f"over {np.mean(late):+.0f}"
+            row.append("" if arm == other else told_of)
+        rows.append(row)
+    head = ["row", f"iteration below {REACHED}, seeds 0, 1, ...", "− No Comm", "− IFC"]
+    return markdown(head, rows)
+
+
+def below(loss: np.ndarray) -> int | None:
+    """The first iteration at which the mean loss of the last `SMOOTHED` is below `REACHED`."""
+    means = np.convolve(loss, np.ones(SMOOTHED) / SMOOTHED, "valid")
+    found = np.flatnonzero(means < REACHED)
+    return int(found[0]) + SMOOTHED if len(found) else None
+
+
+def loss_table(known: Curves) -> str:
+    """Loss by arm, and its difference to No Comm and to IFC of the same seeds."""
+
+    def means(arm: str, span: slice) -> dict[int, float]:
+        whole = {seed: loss for seed, loss in known[arm].items() if len(loss) >= span.stop}
+        return {seed: float(loss[span].mean()) for seed, loss in whole.items()}
+
+    rows: Rows = []
+    for arm in [arm for arm in ORDER if means(arm, SPANS[340])]:
         row = [arm]
-        for end in SPANS:
-            mine = {seed: at[end] for seed, at in curves[arm].items() if end in at}
+        for span in SPANS.values():
+            mine = means(arm, span)
             row += [str(len(mine)), told(mine.values())]
             for other in ("No Comm", "IFC"):
-                theirs = {seed: at[end] for seed, at in curves[other].items() if end in at}
+                theirs = means(other, span)
                 both = sorted(mine.keys() & theirs.keys())
                 row.append("" if arm == other else paired([mine[s] - theirs[s] for s in both]))
         rows.append(row)
@@ -231,16 +263,16 @@ def told(values: Iterable[float]) -> str:
     return f"{np.mean(numbers):.3f}±{np.std(numbers, ddof=1):.3f}"
 
 
-def paired(differences: Sequence[float]) -> str:
+def paired(differences: Sequence[float], places: int = 3) -> str:
     """The mean difference over seeds with Student's 95% interval, from two seeds."""
     if not differences:
         return ""
     mean = float(np.mean(differences))
     if len(differences) < 2:
-        return f"{mean:+.3f}"
+        return f"{mean:+.{places}f}"
     error = float(np.std(differences, ddof=1)) / len(differences) ** 0.5
     reach = float(stats.t.ppf(0.975, len(differences) - 1)) * error
-    return f"{mean:+.3f} [{mean - reach:+.3f}, {mean + reach:+.3f}]"
+    return f"{mean:+.{places}f} [{mean - reach:+.{places}f}, {mean + reach:+.{places}f}]"
 
 
 def over_videos(values: np.ndarray) -> str:

@@ -38,8 +38,8 @@ from ifc_bench.store import Store
 from ifc_bench.training.trainer import read_checkpoint
 
 FULL = PRESETS["full"]
-SPANS = ((280, 340), (900, 1000))  # iterations over which the training loss is averaged
-NEAR = 20  # a checkpoint this many iterations from the end of a span is taken for it
+ENDS = (340, 1000)  # the iterations that networks are measured at
+NEAR = 20  # a checkpoint this many iterations away stands for one of them
 STEP = 50  # iterations between two points of the figure, at least
 STARTS = (0, 6, 12, 18)  # first frames of the clips of 5 that probes are tested on
 FEWER = (3, 15)  # and of those that the loss is taken of
@@ -48,7 +48,7 @@ TOGETHER = 10  # videos of a batch; swapped memory comes from the one before
 
 
 def main() -> None:
-    """Measure every training's checkpoints near the ends of `SPANS` that are not in --out yet."""
+    """Measure every training's checkpoints near `ENDS` that are not in --out yet."""
     parser = argparse.ArgumentParser()
     for name in ("--results", "--runs", "--out"):
         parser.add_argument(name, type=Path, required=True)
@@ -64,7 +64,7 @@ def main() -> None:
     folders += [asked.along] if asked.along else []
     copies = checkpoints(folders)
     for (arm, seed), work in works().items():
-        for _, end in SPANS:
+        for end in ENDS:
             near = [one for one in copies.get(work.id, []) if abs(one[0] - end) <= NEAR]
             if near and (arm, seed, end) not in known:
                 state = read_checkpoint(min(near, key=lambda one: abs(one[0] - end))[1], work)
@@ -73,6 +73,7 @@ def main() -> None:
                 )
                 asked.out.write_text(json.dumps(found) + "\n")
                 print(arm, seed, state["iteration"], flush=True)
+    found["unfinished"] = unfinished(copies)
     found["along"] = along(copies, splits.valid)
     asked.out.write_text(json.dumps(found) + "\n")
 
@@ -104,13 +105,9 @@ def works() -> dict[tuple[str, int], Training]:
 def measured(work: Training, state: dict[str, Any], splits: Splits) -> dict[str, Any]:
     """Everything about the network of a checkpoint, at the end of its training or before."""
     model = network_of(work, state)
-    loss = state["curves"]["loss"]
     result: dict[str, Any] = {
         "training": work.id,
         "iteration": state["iteration"],
-        "loss": {
-            str(end): float(np.mean(loss[begin:end])) for begin, end in SPANS if len(loss) >= end
-        },
         "loss_by_video": {},
     }
     for name, how in (("whole", None), ("isolated", isolated), ("swapped", memory_swapped)):
@@ -159,8 +156,8 @@ def loss_by_video(model: IFC, work: Training, data: VideoDataset) -> dict[int, f
 
 
 def middle_clips(data: VideoDataset) -> torch.Tensor:
-    """One clip [5, 3, H, W] of every third video, from its middle, as a batch."""
-    return torch.stack([data.frames(video, list(range(10, 15))) for video in data.videos[::3]])
+    """One clip [5, 3, H, W] of each video, from its middle, as a batch."""
+    return torch.stack([data.frames(video, list(range(10, 15))) for video in data.videos])
 
 
 def probes(model: IFC, splits: Splits) -> dict[str, dict[str, float]]:
@@ -238,9 +235,21 @@ def truth(classes: torch.Tensor, masks: torch.Tensor, count: int) -> tuple[np.nd
     return present, torch.stack((x, y), 1).numpy()
 
 
+def unfinished(copies: dict[str, list[tuple[int, Path]]]) -> list[dict[str, Any]]:
+    """The loss of every iteration so far, of trainings that have no record yet."""
+    found = []
+    for (arm, seed), work in works().items():
+        iteration, path = max(copies.get(work.id, []), default=(work.optimisation.iterations, None))
+        if path is not None and iteration < work.optimisation.iterations:
+            loss = read_checkpoint(path, work)["curves"]["loss"]
+            loss = [round(value, 4) for value in loss]
+            found.append({"arm": arm, "seed": seed, "training": work.id, "loss": loss})
+    return found
+
+
 def along(copies: dict[str, list[tuple[int, Path]]], data: VideoDataset) -> list[dict[str, Any]]:
     """The attention to memory by iteration in trainings of seed 0, from copies STEP apart."""
-    clips = middle_clips(data)
+    clips = middle_clips(data)[::3]
     found = []
     for (arm, seed), work in works().items():
         last = -STEP

@@ -66,6 +66,11 @@ def test_intervals(page):
     assert page.over_videos(np.full(4, 0.25)) == "+0.250 [+0.250, +0.250]"
 
 
+def test_the_first_iteration_below_a_loss(page):
+    curve = np.concatenate((np.full(100, 3.1), np.full(100, 1.0)))
+    assert page.below(curve) == 100 + 31, "31 of the last 40 at 1.0 have a mean of 1.47"
+
+
 def test_a_mark_that_is_not_there_is_refused(page):
     with pytest.raises(ValueError, match="0 marks of loss"):
         page.filled("no marks", {"loss": ""})
