@@ -14,6 +14,7 @@ from ablations.table3b import table3b
 from ablations.table3c import table3c
 from ablations.table3d import table3d
 from ablations.table4 import table4a, table4b, table4c
+from ablations.why_memory import why_memory
 
 TABLES = {
     recipe.__name__: recipe
@@ -33,6 +34,7 @@ TABLES = {
         table4a,
         table4b,
         table4c,
+        why_memory,
     )
 }
 

@@ -6,6 +6,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from ifc_bench.evaluation import PredictedTrack
 from ifc_bench.file_io import refuse_special, write_text
 from ifc_bench.models.checkpoint import load_released_checkpoint
 from ifc_bench.models.ifc import IFC
+from ifc_bench.models.knock_out import isolated
 from ifc_bench.models.own import own_module
 from ifc_bench.store import Store
 from ifc_bench.structures import Track
@@ -106,14 +108,15 @@ def predict(
 def tracks_of(model: IFC, data: VideoDataset, video: Video, how: Testing) -> list[Track]:
     """Track the instances of one video."""
     tracker = ClipTracker((video.height, video.width), how.match_threshold)
-    return track_video(
-        model,
-        lambda indices: data.frames(video, indices, how.size),
-        video.length,
-        tracker,
-        how.window,
-        how.stride,
-    )
+    with isolated(model) if how.isolated else nullcontext():
+        return track_video(
+            model,
+            lambda indices: data.frames(video, indices, how.size),
+            video.length,
+            tracker,
+            how.window,
+            how.stride,
+        )
 
 
 def scored(

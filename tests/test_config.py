@@ -16,6 +16,7 @@ from ifc_bench.config import (
     Profile,
     SyntheticData,
     Training,
+    spoken,
 )
 
 
@@ -36,6 +37,15 @@ def test_ids_of_all_variants_differ():
     ]
     models += [ModelConfig(communication=InterFrame(grouping="unified"))]
     models += [ModelConfig(decoder="decomposed"), ModelConfig(attention="math")]
+    models += [ModelConfig(added_layers_start="zero")]
+    models += [
+        ModelConfig(communication=InterFrame(**changes))
+        for changes in (
+            {"gather_communicate": False},
+            {"decoder_sees_memory": False},
+            {"memory_std": 0.02},
+        )
+    ]
     assert len({training(model=m).id for m in models}) == len(models)
 
 
@@ -53,6 +63,33 @@ def test_ids_depend_on_seed_schedule_and_data():
         Profile(weights=training(), window=5, device="b").id,
     }
     assert len(ids) == 10
+
+
+def test_a_test_that_isolates_frames_is_other_work_and_no_other_id_has_moved():
+    """The two ids are those of the version before there was such a test."""
+    whole = Evaluation(training=training(), window=5)
+    assert whole.id == Evaluation(training=training(), window=5, isolated=False).id
+    assert whole.id == "46f01a09a137fa35"
+    unified = ModelConfig(communication=InterFrame(grouping="unified"))
+    offline = Evaluation(training=training(model=unified), window=None, stride=2)
+    assert offline.id == "e41a8bc2bbeaffcd"
+    assert Evaluation(training=training(), window=5, isolated=True).id != whole.id
+
+
+@pytest.mark.parametrize(
+    ("communication", "words"),
+    [
+        (InterFrame(), "ifc M=8"),
+        (InterFrame(grouping="unified"), "ifc M=8 unified"),
+        (
+            InterFrame(gather_communicate=False, decoder_sees_memory=False, memory_std=0.02),
+            "ifc M=8 without gather hidden memory std 0.02",
+        ),
+    ],
+    ids=str,
+)
+def test_what_an_arm_changes_is_told(communication, words):
+    assert spoken(communication) == words
 
 
 def test_a_stretched_schedule_keeps_its_shape():
@@ -81,7 +118,14 @@ def test_defaults_are_released_and_do_not_change():
             "convention": "torchvision",
             "frozen_stages": 0,
         },
-        "communication": {"kind": "ifc", "memory_tokens": 8, "grouping": "decomposed"},
+        "communication": {
+            "kind": "ifc",
+            "memory_tokens": 8,
+            "grouping": "decomposed",
+            "gather_communicate": True,
+            "decoder_sees_memory": True,
+            "memory_std": None,
+        },
         "decoder": "unified",
         "attention": "materialised",
         "width": 256,
@@ -94,6 +138,7 @@ def test_defaults_are_released_and_do_not_change():
         "mask_stride": 8,
         "norm_groups": 32,
         "box_frames": 0,
+        "added_layers_start": "paper",
     }
 
 
@@ -101,6 +146,7 @@ def test_defaults_are_released_and_do_not_change():
     "make",
     [
         lambda: InterFrame(memory_tokens=-1),
+        lambda: InterFrame(memory_std=0.0),
         lambda: ModelConfig.model_validate({"communication": {"kind": "gossip"}}),
         lambda: ModelConfig.model_validate({"widht": 3}),
         lambda: Optimisation(iterations=0),

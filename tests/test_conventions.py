@@ -27,16 +27,6 @@ WORST_IN_SOURCES = (
     r"\bfolders?\b", r"\btold\b", r"\btells\b", r"\bhears?\b", r"\bnobody\b", r"\bheld against\b",
     r"\bto be had\b", r"\btruths\b", r"\blies? (in|on|under|within)\b", r"\bthe user's own\b",
 )  # fmt: skip
-NOT_DONE_YET = (  # packages and files whose docstrings and comments are still to be rewritten
-    "config/work.py",
-    "models/communication.py",
-    "models/ifc.py",
-)
-REWRITTEN = [
-    path
-    for path in SOURCES
-    if not str(path.relative_to(ROOT / "ifc_bench")).startswith(NOT_DONE_YET)
-]
 
 
 def docstrings(source: str) -> list[str]:
@@ -52,13 +42,13 @@ def comments(source: str) -> list[str]:
     return [token.string for token in tokens if token.type == tokenize.COMMENT]
 
 
-@pytest.mark.parametrize("path", REWRITTEN, ids=lambda path: str(path.relative_to(ROOT)))
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_a_docstring_begins_with_a_verb_or_a_noun(path):
     for text in docstrings(path.read_text(encoding="utf-8")):
         assert not re.match(r"(What|Where|How)\b", text), text
 
 
-@pytest.mark.parametrize("path", REWRITTEN, ids=lambda path: str(path.relative_to(ROOT)))
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_the_worst_words_stay_out_of_docstrings_and_comments(path):
     source = path.read_text(encoding="utf-8")
     for text in [*docstrings(source), *comments(source)]:

@@ -10,6 +10,7 @@ import torch
 
 from ablations import PRESETS, TABLES
 from ifc_bench.cli import main
+from ifc_bench.config import FullTHW, NoComm
 from ifc_bench.config import Testing as How
 from ifc_bench.data.loading import VideoDataset
 from ifc_bench.inference import Partial, Predictions, predict, results_json, scored
@@ -165,6 +166,20 @@ def test_a_stopped_prediction_goes_on_after_the_last_finished_video(data_folder,
     assert set(read) == {4, 5}
     assert results_json(resumed) == results_json(whole)
     assert resumed.count == whole.count
+
+
+@pytest.mark.parametrize(("communication", "same"), [(NoComm(), True), (FullTHW(), False)], ids=str)
+def test_isolated_frames_are_a_way_of_testing(communication, same, data_folder):
+    torch.manual_seed(0)
+    model = build_model(tiny_model(communication)).eval()
+    with torch.no_grad():
+        model.heads.classify.layers[-1].weight.mul_(5)
+    data = VideoDataset(data_folder / "valid")
+    whole = predict(model, data, How(window=4, stride=4))
+    alone = predict(model, data, How(window=4, stride=4, isolated=True))
+    assert whole.tracks
+    assert (results_json(alone) == results_json(whole)) == same
+    assert results_json(predict(model, data, How(window=4, stride=4))) == results_json(whole)
 
 
 def test_another_number_of_classes_is_a_fault_of_ours(track):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, NonNegativeInt, PositiveInt
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 
 from ifc_bench.config.strict import Strict
 
@@ -37,11 +37,20 @@ class DecompTHW(_WithoutMemory):
 
 
 class InterFrame(Strict):
-    """IFC: frames talk through M memory tokens (Encode-Receive, then Gather-Communicate)."""
+    """IFC: frames communicate through M memory tokens (Encode-Receive, then Gather-Communicate).
+
+    The other fields are ablations. Without `gather_communicate` that step is the identity: each
+    frame keeps its own memory tokens. Without `decoder_sees_memory` the decoder reads frame tokens
+    only. `memory_std` is the initial std of memory tokens and their positions; None: variance
+    2 / M, as released.
+    """
 
     kind: Literal["ifc"] = "ifc"
     memory_tokens: NonNegativeInt = 8
     grouping: Literal["decomposed", "unified"] = "decomposed"
+    gather_communicate: bool = True
+    decoder_sees_memory: bool = True
+    memory_std: PositiveFloat | None = None
 
 
 class OwnModule(Strict):
@@ -65,11 +74,24 @@ Communication = Annotated[
 def spoken(communication: Communication) -> str:
     """A communication module in a few words, for people."""
     match communication:
-        case InterFrame(memory_tokens=tokens, grouping=grouping):
-            return f"ifc M={tokens}" + (f" {grouping}" if grouping != "decomposed" else "")
+        case InterFrame():
+            return _spoken_ifc(communication)
         case OwnModule(source=source):
             return source.partition(":")[2]
     return communication.kind
+
+
+def _spoken_ifc(ifc: InterFrame) -> str:
+    words = [f"ifc M={ifc.memory_tokens}"]
+    if ifc.grouping != "decomposed":
+        words.append(ifc.grouping)
+    if not ifc.gather_communicate:
+        words.append("without gather")
+    if not ifc.decoder_sees_memory:
+        words.append("hidden memory")
+    if ifc.memory_std is not None:
+        words.append(f"std {ifc.memory_std:g}")
+    return " ".join(words)
 
 
 class ResNetBackbone(Strict):
@@ -110,7 +132,9 @@ class ModelConfig(Strict):
     `mask_stride` is the stride of the mask logits: the spatial decoder climbs from the encoder's
     stride to it, one backbone map at a time. With `box_frames` > 0 a head gives every query that
     many boxes, one for each frame of a training clip (paper, Table 2(c)); testing has no use for
-    them.
+    them. `added_layers_start` "zero" starts the last projection of each sublayer of the layers
+    that a communication module adds (Gather-Communicate, the temporal ones) at zero, so that such
+    a layer at first normalises and does nothing else; "paper" starts them as all others.
     """
 
     classes: PositiveInt = 40
@@ -128,3 +152,4 @@ class ModelConfig(Strict):
     mask_stride: PositiveInt = 8
     norm_groups: PositiveInt = 32
     box_frames: NonNegativeInt = 0
+    added_layers_start: Literal["paper", "zero"] = "paper"

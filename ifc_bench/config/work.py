@@ -1,4 +1,4 @@
-"""Pieces of work: each holds all that determines its outcome, and its id is the hash of that."""
+"""Pieces of work: each contains all that determines its result; its id is the hash of that."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ NUMBER_BYTES: dict[Arithmetic, int] = {"fp32": 4, "tf32": 4, "bf16": 2, "fp16": 
 
 
 class Work(Strict):
-    """A piece of work with an id: the hash of all that determines its outcome.
+    """A piece of work; its id is the hash of all that determines its result.
 
-    Fields at their defaults are left out of the hash, so that a later version may add a field
-    without orphaning every record. In return a default, once released, never changes.
+    Fields at their defaults are left out of the hash, so a later version can add a field and
+    still find all records. In return, a released default never changes.
     """
 
     @property
@@ -41,10 +41,10 @@ def _essence(value: Strict) -> dict[str, Any]:
 
 
 class Training(Work):
-    """Configuration, seed and data; makes a checkpoint and its curves.
+    """Configuration, seed and data of a training run; it makes a checkpoint and curves.
 
-    `start` is what the weights start from: another training (of which everything that fits is
-    taken), ImageNet weights, or a file. None: fresh weights.
+    `start` is the source of the first weights: another training run (every tensor that matches is
+    copied), ImageNet weights, or a file. None: fresh weights.
     """
 
     kind: Literal["training"] = "training"
@@ -56,13 +56,14 @@ class Training(Work):
 
 
 class Testing(Strict):
-    """How a model is run over videos: windows of T frames at stride S.
+    """Inference over videos in windows of T frames at stride S.
 
-    `window` None is the offline mode: one window holds the whole video. `short_videos` says what
-    happens to a video of fewer than T frames: refuse it, or use one window of its length (the
-    paper's protocol on YouTube-VIS). Frames are resized to a shorter side of `size` first; masks
-    are given at the video's own size. `protocol` "image" takes every one-frame video as COCO takes
-    an image.
+    `window` None is the offline mode: one window holds the whole video. `short_videos` is the rule
+    for a video of fewer than T frames: refuse it, or use one window of its length (the paper's
+    protocol on YouTube-VIS). Frames are resized to a short edge of `size` first; masks have the
+    size of the video. `protocol` "image" evaluates every one-frame video as COCO evaluates an
+    image. With `isolated`, the communication module processes each frame as a clip of its own (a
+    knock-out), while the decoder still reads all T frames.
     """
 
     window: PositiveInt | None
@@ -72,10 +73,11 @@ class Testing(Strict):
     short_videos: Literal["refuse", "shrink"] = "refuse"
     size: PositiveInt | None = None
     protocol: Literal["video", "image"] = "video"
+    isolated: bool = False
 
 
 class Evaluation(Work, Testing):
-    """A training, tested; makes the accuracies."""
+    """A test of a training run; its result has the accuracies."""
 
     kind: Literal["evaluation"] = "evaluation"
     training: Training
@@ -103,7 +105,7 @@ class NoiseFrames(Strict):
 
 
 class Protocol(Strict):
-    """How long to measure, in each of several processes.
+    """The length of a measurement, in each of several processes.
 
     A process repeats passes over all videos for `min_passes` and `min_seconds` at least, and goes
     on until the 95% interval of the median is within `target` of the median either way, or
@@ -123,8 +125,8 @@ class Profile(Work):
     """Speed, memory and energy of a model over videos on one device.
 
     `device` is the name of the GPU or CPU, so speeds of different devices never share an id.
-    `footage` None is the training's own validation split. Frames are resized to a shorter side of
-    `size` before the clock starts. In "fp32" TF32 is off; "bf16" and "fp16" are automatic mixed
+    `footage` None is the validation split of the training run. Frames are resized to a short edge
+    of `size` before the timer starts. In "fp32" TF32 is off; "bf16" and "fp16" are automatic mixed
     precision.
     """
 

@@ -12,6 +12,7 @@ from ifc_bench.models.encoder import EncoderLayer, FeedForward
 from ifc_bench.models.ifc import IFC
 from ifc_bench.models.mask_head import Heads, SpatialDecoder
 from ifc_bench.models.own import load_own
+from ifc_bench.models.starts import start_memory_at, zero_added_layers
 
 
 def build_model(model: c.ModelConfig) -> IFC:
@@ -42,7 +43,7 @@ def assemble(model: c.ModelConfig, backbone: FeatureExtractor) -> IFC:
     finest = strides.index(model.mask_stride)
     laterals = list(reversed(backbone.channels[finest:-1]))
     spatial = SpatialDecoder(model.width, laterals, model.norm_groups)
-    return IFC(
+    network = IFC(
         backbone=backbone,
         communication=build_communication(model),
         decoder=build_decoder(model),
@@ -50,6 +51,11 @@ def assemble(model: c.ModelConfig, backbone: FeatureExtractor) -> IFC:
         memory_tokens=model.communication.memory_tokens,
         finest=finest,
     )
+    if model.added_layers_start == "zero":
+        zero_added_layers(network.communication)
+    if isinstance(model.communication, c.InterFrame) and model.communication.memory_std:
+        start_memory_at(network, model.communication.memory_std)
+    return network
 
 
 def build_backbone(backbone: c.Backbone) -> FeatureExtractor:
@@ -77,9 +83,12 @@ def build_communication(model: c.ModelConfig) -> communication.Communication:
             return communication.FullTHW(layer, blocks)
         case c.DecompTHW():
             return communication.DecompTHW(layer, blocks)
-        case c.InterFrame(grouping=grouping):
-            talking = blocks if model.communication.memory_tokens else 0
-            return communication.InterFrame(layer, blocks, talking, unified=grouping == "unified")
+        case c.InterFrame() as ifc:
+            hidden = not ifc.decoder_sees_memory
+            talks = ifc.memory_tokens > 0 and ifc.gather_communicate
+            talking = blocks - hidden if talks else 0
+            unified = ifc.grouping == "unified"
+            return communication.InterFrame(layer, blocks, talking, unified, hidden)
         case c.OwnModule():
             return load_own(model.communication)(layer, blocks)
 

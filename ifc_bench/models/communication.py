@@ -1,7 +1,7 @@
-"""The seam of the ablation: four ways for the frames of a clip to communicate.
+"""Communication modules: four ways to exchange information between the frames of a clip.
 
 Read side by side, this file is the paper's Table 1. Every module maps frame tokens and memory
-tokens to the same two; nothing else in the model knows which one runs.
+tokens to frame tokens and memory tokens; the rest of the model does not depend on the choice.
 
 B clips, T frames, N tokens of a frame, M memory tokens (0 for all but IFC), C channels.
 """
@@ -15,7 +15,7 @@ from ifc_bench.models.encoder import LayerFactory
 
 
 class Communication(nn.Module):
-    """NE blocks of `within`, each followed by `across`; the variants say what these do."""
+    """NE blocks of `within`, each followed by `across`; subclasses define the two."""
 
     joined = (0, 1)  # the axes of [B, T, N, C] that `within` joins: each frame is a sequence
 
@@ -31,17 +31,18 @@ class Communication(nn.Module):
         memory_positions: Tensor,
         padding: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
-        """Let the frames of each clip communicate.
+        """Exchange information between the frames of each clip.
 
         Args:
             frames: frame tokens [B, T, N, C].
             memory: memory tokens [B, T, M, C]; M may be 0.
             frame_positions: [B, T, N, C].
             memory_positions: [B, T, M, C].
-            padding: [B, T, N], True at tokens that are padding; None where there is none.
+            padding: [B, T, N], True at padding; None without padding.
 
         Returns:
-            Frame tokens [B, T, N, C] and memory tokens [B, T, M, C].
+            Frame tokens [B, T, N, C], and memory tokens [B, T, M, C], or [B, T, 0, C] from a
+            module that keeps them from the decoder.
         """
         positions = torch.cat((frame_positions, memory_positions), 2)
         if padding is not None:
@@ -71,7 +72,7 @@ class Communication(nn.Module):
 
 
 class NoComm(Communication):
-    """Each frame for itself; only the decoder sees the clip."""
+    """Each frame on its own; only the decoder reads the clip."""
 
     def across(
         self, block: int, frames: Tensor, memory: Tensor, padding: Tensor | None
@@ -109,19 +110,34 @@ class InterFrame(Communication):
     """IFC: `within` is Encode-Receive, `across` is Gather-Communicate over memory tokens alone.
 
     Grouping "decomposed" attends over T in each of M groups; "unified" is one group of T*M tokens.
-    Gather-Communicate has neither positions nor padding (the released code). Without memory
-    tokens (`talking` 0) nobody talks, and this is No Comm.
+    Gather-Communicate has neither positions nor padding (the released code). It follows the first
+    `talking` layers: all of them; or none, without memory tokens (then this is No Comm) or as an
+    ablation; or all but the last, if the memory is `hidden` from the decoder, because the output
+    of the last one would not be read.
     """
 
-    def __init__(self, layer: LayerFactory, blocks: int, talking: int, unified: bool) -> None:
+    def __init__(
+        self, layer: LayerFactory, blocks: int, talking: int, unified: bool, hidden: bool = False
+    ) -> None:
         super().__init__(layer, blocks)
         self.gather = nn.ModuleList(layer() for _ in range(talking))
-        self.unified = unified
+        self.unified, self.hidden = unified, hidden
+
+    def forward(
+        self,
+        frames: Tensor,
+        memory: Tensor,
+        frame_positions: Tensor,
+        memory_positions: Tensor,
+        padding: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        frames, memory = super().forward(frames, memory, frame_positions, memory_positions, padding)
+        return frames, memory[:, :, :0] if self.hidden else memory
 
     def across(
         self, block: int, frames: Tensor, memory: Tensor, padding: Tensor | None
     ) -> tuple[Tensor, Tensor]:
-        if not self.gather:
+        if block >= len(self.gather):
             return frames, memory
         if self.unified:
             mixed = self.gather[block](memory.flatten(1, 2)).view_as(memory)

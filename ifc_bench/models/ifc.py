@@ -37,7 +37,9 @@ class IFC(nn.Module):
         self.backbone = backbone
         self.finest = finest
         self.project = nn.Conv2d(backbone.channels[-1], width, 1)
-        learned = memory_tokens > 0  # what is not there gets no gradient, and nobody waits for one
+        learned = (
+            memory_tokens > 0
+        )  # with M = 0 these have no gradient, and DDP must not wait for one
         self.memory = nn.Parameter(_fan_out_normal(memory_tokens, width), learned)
         self.memory_positions = nn.Parameter(_fan_out_normal(memory_tokens, width), learned)
         self.communication = communication
@@ -87,11 +89,11 @@ class IFC(nn.Module):
             x.expand(*tokens.shape[:2], -1, -1) for x in (self.memory, self.memory_positions)
         )
         tokens, memory = self.communication(tokens, memory, positions, memory_positions, hidden)
+        shown = memory.shape[2]  # all memory tokens, or none
         if hidden is not None:
             hidden = torch.cat((hidden, hidden.new_zeros(memory.shape[:3])), 2)
-        embeddings = self.decoder(
-            torch.cat((tokens, memory), 2), torch.cat((positions, memory_positions), 2), hidden
-        )
+        placed = torch.cat((positions, memory_positions[:, :, :shown]), 2)
+        embeddings = self.decoder(torch.cat((tokens, memory), 2), placed, hidden)
         encoded = tokens.transpose(2, 3).unflatten(-1, maps[-1].shape[-2:])
         pixels = self.heads.pixels(
             encoded.flatten(0, 1), [m.flatten(0, 1) for m in reversed(maps[:-1])]

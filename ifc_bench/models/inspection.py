@@ -45,7 +45,7 @@ def memory_attention(model: IFC, clip: Tensor, block: int = -1) -> Tensor:
     seen: list[Tensor] = []
 
     def listen(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        seen.append(_weights(attention, inputs[0], inputs[1], queries=tokens))
+        seen.append(attention_weights(attention, inputs[0][:, -tokens:], inputs[1]))
 
     handle = attention.register_forward_pre_hook(listen)
     try:
@@ -58,11 +58,11 @@ def memory_attention(model: IFC, clip: Tensor, block: int = -1) -> Tensor:
     return (found / found.sum(-1, keepdim=True)).unflatten(-1, maps[-1].shape[-2:])
 
 
-def _weights(attention: MultiHeadAttention, query: Tensor, key: Tensor, queries: int) -> Tensor:
-    """Compute weights [B, L, S] of the last `queries` tokens of `query`, averaged over heads."""
+def attention_weights(attention: MultiHeadAttention, query: Tensor, key: Tensor) -> Tensor:
+    """Compute weights [B, L, S] from `query` [B, L, C] to `key` [B, S, C], averaged over heads."""
     width = query.shape[-1]
     weight, bias = attention.in_weight[: 2 * width], attention.in_bias[: 2 * width]
-    q = F.linear(query[:, -queries:], weight[:width], bias[:width])
+    q = F.linear(query, weight[:width], bias[:width])
     k = F.linear(key, weight[width:], bias[width:])
     q, k = (x.unflatten(-1, (attention.heads, -1)).transpose(1, 2) for x in (q, k))
     return (q @ k.transpose(-1, -2) * q.shape[-1] ** -0.5).softmax(-1).mean(1)

@@ -161,7 +161,7 @@ def _mended(table: Table, kind: str) -> Table:
 
 
 def _missed(table: Table) -> Flags:
-    """Truths that nothing hits, and on which no mendable error falls."""
+    """Annotations without a hit and without an error that could be mended."""
     mendable = np.isin(table.error, ("classification", "localisation", "association"))
     return ~table.truth_found & ~np.isin(table.truth_id, table.truth[mendable])
 

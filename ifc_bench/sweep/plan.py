@@ -142,6 +142,8 @@ def label(training: Training) -> str:
     words = [spoken(model.communication)]
     if model.decoder != "unified":
         words.append(f"{model.decoder} decoder")
+    if model.added_layers_start != "paper":
+        words.append("added layers start at zero")
     if training.optimisation.loss.matching != "masks":
         words.append(f"{training.optimisation.loss.matching} matched")
     if training.optimisation.clip_frames != _CLIP_FRAMES:
