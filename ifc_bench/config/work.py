@@ -155,7 +155,7 @@ class Profile(Work):
 
     @property
     def clip_count(self) -> Count | None:
-        """What one of its clips costs, scope by scope; None for real clips, whose sizes vary."""
+        """The count of one of its clips, scope by scope; None for real clips, whose sizes vary."""
         if not isinstance(self.footage, NoiseFrames):
             return None
         return Count(
@@ -195,9 +195,9 @@ class Footprint(Work):
 
 
 class Count(Work):
-    """Multiply-adds of the encoder (the communication module) for one clip; paper, Table 1.
+    """MACs of the encoder (the communication module) for one clip; paper, Table 1.
 
-    With `scopes` those of every part of the network, and the bytes that each moves.
+    With `scopes`, MACs and bytes moved of every part of the network.
     """
 
     kind: Literal["count"] = "count"
