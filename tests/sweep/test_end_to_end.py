@@ -278,7 +278,7 @@ def test_an_interrupt_says_how_to_go_on(sign, tmp_path):
     process = start(tmp_path, "--seeds=2")
     wait_for((tmp_path / "runs").exists)
     process.send_signal(sign)
-    _, stderr = process.communicate(timeout=60)
+    _, stderr = process.communicate(timeout=180)
     assert process.returncode == 130
     assert "run the same command again to continue" in stderr
     assert "Traceback" not in stderr
@@ -289,7 +289,7 @@ def test_a_training_that_is_interrupted_keeps_its_iterations(tmp_path):
     process = start(tmp_path, "--seeds=1", "--workers=1", "--iterations=9000", "--tensorboard")
     wait_for(lambda: list((tmp_path / "runs" / "tensorboard").glob("*/events*")))
     process.send_signal(signal.SIGINT)
-    _, stderr = process.communicate(timeout=60)
+    _, stderr = process.communicate(timeout=180)
     assert process.returncode == 130
     kept = re.search(r"ifc M=8 unified seed 0: kept at iteration (\d+) of 9000", stderr)
     assert kept, stderr
