@@ -129,7 +129,7 @@ def _read_plain(path: Path) -> list[PredictedTrack] | None:
 
 
 def _measure(tracks: Sequence[PredictedTrack], truth: VideoInstances) -> bool:
-    """Whether all tracks fit the ground truth; those that do then know their `pixels`."""
+    """Whether all tracks fit the ground truth; those that do then know their areas."""
     by_video: dict[int, list[PredictedTrack]] = defaultdict(list)
     for track in tracks:
         by_video[track.video_id].append(track)
@@ -157,10 +157,11 @@ def _measure_video(tracks: Sequence[PredictedTrack], video: Video) -> bool:
         return False
     for mask in present:
         mask["size"] = size  # one list for all, where each had its own
-    pixels = np.zeros(len(masks))
-    pixels[[mask is not None for mask in masks]] = found
-    for track, row in zip(tracks, pixels.reshape(len(tracks), video.length), strict=True):
-        vars(track)["pixels"] = row  # where cached_property keeps it
+    pixels = np.zeros((len(tracks), video.length))
+    pixels[np.reshape([mask is not None for mask in masks], pixels.shape)] = found
+    means = pixels.sum(1) / np.maximum(1, np.count_nonzero(pixels, axis=1))
+    for track, row, mean in zip(tracks, pixels, means.tolist(), strict=True):
+        vars(track).update(pixels=row, area=mean)  # where cached_property keeps them
     return True
 
 

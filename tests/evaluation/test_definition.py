@@ -4,13 +4,15 @@ Masks are drawn on a coarse grid whose cells are 16 x 16 pixels, so that areas f
 API's ranges. Nothing here is shared with the evaluator but the constants of the protocol.
 """
 
+from dataclasses import replace
 from functools import cache, cached_property
 
 import numpy as np
 import pytest
 
 from ifc_bench.data.youtube_vis import Annotation, Category, RawRle, Video, VideoInstances
-from ifc_bench.evaluation import PredictedTrack, score_videos
+from ifc_bench.evaluation import PredictedTrack, matching, score_videos
+from ifc_bench.evaluation.strata import AREA_RANGES, Stratum
 from ifc_bench.masks import encode
 
 GRID, CELL = 24, 16
@@ -212,3 +214,17 @@ def test_some_videos_are_scored_as_if_they_were_all():
     expected = defined(lengths, *some, 4)
     for ours, plain in zip(scores.curves([1, 3, 4]), expected, strict=True):
         assert np.array_equal(ours, plain)
+
+
+def test_a_stratum_that_holds_all_scores_as_all():
+    truth, tracks = as_data(*scene(2), 4)
+    scores = score_videos(truth, tracks)
+    everything = [*AREA_RANGES, *(Stratum(name, 0.0, 1e10) for name in ("area", "span", "seen"))]
+    matches = matching.match(truth.annotations, tracks, everything)
+    wide = replace(scores, strata=everything, matches=matches)
+    count = sum(not a.iscrowd for a in truth.annotations)
+    expected = scores.summary()["AP"]
+    best_ten = scores.curves()[0][:, :, :, 0, 1]
+    assert abs(best_ten[best_ten > -1].mean() - expected) > 1e-3, "more than ten count"
+    for stratum, truths, value in wide.by_stratum():
+        assert (truths, value) == (count, pytest.approx(expected, abs=1e-12)), stratum
