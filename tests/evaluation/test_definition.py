@@ -164,6 +164,10 @@ def defined(lengths, true, found, classes):
     return precision, recall
 
 
+def mean(values):
+    return values[values > -1].mean() if (values > -1).any() else -1.0
+
+
 @pytest.mark.parametrize("seed", range(8))
 def test_whole_arrays_equal_the_definition(seed):
     lengths, true, found = scene(seed)
@@ -228,3 +232,27 @@ def test_a_stratum_that_holds_all_scores_as_all():
     assert abs(best_ten[best_ten > -1].mean() - expected) > 1e-3, "more than ten count"
     for stratum, truths, value in wide.by_stratum():
         assert (truths, value) == (count, pytest.approx(expected, abs=1e-12)), stratum
+
+
+@pytest.mark.parametrize("seed", [0, 4])
+def test_the_twelve_numbers_and_those_of_classes_are_means_of_the_curves(seed):
+    tubes = scene(seed)
+    scores, (precision, recall) = score_videos(*as_data(*tubes, 4)), defined(*tubes, 4)
+    expected = {
+        "AP": precision[:, :, :, 0, 2],
+        "AP50": precision[0, :, :, 0, 2],
+        "AP75": precision[5, :, :, 0, 2],
+        "APs": precision[:, :, :, 1, 2],
+        "APm": precision[:, :, :, 2, 2],
+        "APl": precision[:, :, :, 3, 2],
+        "AR1": recall[:, :, 0, 0],
+        "AR10": recall[:, :, 0, 1],
+        "AR100": recall[:, :, 0, 2],
+        "ARs": recall[:, :, 1, 2],
+        "ARm": recall[:, :, 2, 2],
+        "ARl": recall[:, :, 3, 2],
+    }
+    means = {name: mean(values) for name, values in expected.items()}
+    assert scores.summary() == means
+    assert len(set(means.values())) > 10, "hardly a number is another one"
+    assert scores.by_class() == {str(k + 1): mean(precision[:, :, k, 0, 2]) for k in range(4)}
