@@ -129,7 +129,7 @@ def _read_plain(path: Path) -> list[PredictedTrack] | None:
 
 
 def _measure(tracks: Sequence[PredictedTrack], truth: VideoInstances) -> bool:
-    """Check that all tracks fit the ground truth, and set their `pixels`."""
+    """Check that all tracks fit the ground truth, and set their areas."""
     by_video: dict[int, list[PredictedTrack]] = defaultdict(list)
     for track in tracks:
         by_video[track.video_id].append(track)
@@ -156,11 +156,12 @@ def _measure_video(tracks: Sequence[PredictedTrack], video: Video) -> bool:
     if found is None:
         return False
     for mask in present:
-        mask["size"] = size  # one list for all saves memory
-    pixels = np.zeros(len(masks))
-    pixels[[mask is not None for mask in masks]] = found
-    for track, row in zip(tracks, pixels.reshape(len(tracks), video.length), strict=True):
-        vars(track)["pixels"] = row  # the value of the cached_property
+        mask["size"] = size  # one list for all, where each had its own
+    pixels = np.zeros((len(tracks), video.length))
+    pixels[np.reshape([mask is not None for mask in masks], pixels.shape)] = found
+    means = pixels.sum(1) / np.maximum(1, np.count_nonzero(pixels, axis=1))
+    for track, row, mean in zip(tracks, pixels, means.tolist(), strict=True):
+        vars(track).update(pixels=row, area=mean)  # the values of the cached_property
     return True
 
 

@@ -4,13 +4,15 @@ Masks are drawn on a coarse grid whose cells are 16 x 16 pixels, so that areas f
 API's ranges. Nothing here is shared with the evaluator but the constants of the protocol.
 """
 
+from dataclasses import replace
 from functools import cache, cached_property
 
 import numpy as np
 import pytest
 
 from ifc_bench.data.youtube_vis import Annotation, Category, RawRle, Video, VideoInstances
-from ifc_bench.evaluation import PredictedTrack, score_videos
+from ifc_bench.evaluation import PredictedTrack, matching, score_videos
+from ifc_bench.evaluation.strata import AREA_RANGES, Stratum
 from ifc_bench.masks import encode
 
 GRID, CELL = 24, 16
@@ -162,6 +164,10 @@ def defined(lengths, true, found, classes):
     return precision, recall
 
 
+def mean(values):
+    return values[values > -1].mean() if (values > -1).any() else -1.0
+
+
 @pytest.mark.parametrize("seed", range(8))
 def test_whole_arrays_equal_the_definition(seed):
     lengths, true, found = scene(seed)
@@ -212,3 +218,41 @@ def test_some_videos_are_scored_as_if_they_were_all():
     expected = defined(lengths, *some, 4)
     for ours, plain in zip(scores.curves([1, 3, 4]), expected, strict=True):
         assert np.array_equal(ours, plain)
+
+
+def test_a_stratum_that_holds_all_scores_as_all():
+    truth, tracks = as_data(*scene(2), 4)
+    scores = score_videos(truth, tracks)
+    everything = [*AREA_RANGES, *(Stratum(name, 0.0, 1e10) for name in ("area", "span", "seen"))]
+    matches = matching.match(truth.annotations, tracks, everything)
+    wide = replace(scores, strata=everything, matches=matches)
+    count = sum(not a.iscrowd for a in truth.annotations)
+    expected = scores.summary()["AP"]
+    best_ten = scores.curves()[0][:, :, :, 0, 1]
+    assert abs(best_ten[best_ten > -1].mean() - expected) > 1e-3, "more than ten count"
+    for stratum, truths, value in wide.by_stratum():
+        assert (truths, value) == (count, pytest.approx(expected, abs=1e-12)), stratum
+
+
+@pytest.mark.parametrize("seed", [0, 4])
+def test_the_twelve_numbers_and_those_of_classes_are_means_of_the_curves(seed):
+    tubes = scene(seed)
+    scores, (precision, recall) = score_videos(*as_data(*tubes, 4)), defined(*tubes, 4)
+    expected = {
+        "AP": precision[:, :, :, 0, 2],
+        "AP50": precision[0, :, :, 0, 2],
+        "AP75": precision[5, :, :, 0, 2],
+        "APs": precision[:, :, :, 1, 2],
+        "APm": precision[:, :, :, 2, 2],
+        "APl": precision[:, :, :, 3, 2],
+        "AR1": recall[:, :, 0, 0],
+        "AR10": recall[:, :, 0, 1],
+        "AR100": recall[:, :, 0, 2],
+        "ARs": recall[:, :, 1, 2],
+        "ARm": recall[:, :, 2, 2],
+        "ARl": recall[:, :, 3, 2],
+    }
+    means = {name: mean(values) for name, values in expected.items()}
+    assert scores.summary() == means
+    assert len(set(means.values())) > 10, "hardly a number is another one"
+    assert scores.by_class() == {str(k + 1): mean(precision[:, :, k, 0, 2]) for k in range(4)}

@@ -1,7 +1,6 @@
 """Parity with recorded outputs of the YouTube-VIS API, and the rules it leaves to us."""
 
 import json
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,8 +8,6 @@ import pytest
 from ifc_bench.data.annotations import read_instances
 from ifc_bench.errors import UserError
 from ifc_bench.evaluation import read_predictions, score_videos
-from ifc_bench.evaluation.matching import match
-from ifc_bench.evaluation.strata import AREA_RANGES, Stratum
 from ifc_bench.evaluation.video_ap import interpolated_precision
 from ifc_bench.masks import tube_ious
 from tests.conftest import GOLDEN, one_line_error, run_cli
@@ -169,17 +166,6 @@ def test_by_class_and_by_stratum_are_means_of_curves():
     assert sum(n for s, n, _ in scores.by_stratum() if s.attribute == "area") == sum(
         not a.iscrowd for a in truth.annotations
     )
-
-
-def test_a_stratum_that_holds_all_scores_as_all():
-    truth, found, _ = load("eval_easy")
-    scores = score_videos(truth, found)
-    everything = [Stratum(name, 0.0, 1e10) for name in ("area", "span", "seen")]
-    matches = match(truth.annotations, found, [*AREA_RANGES, *everything])
-    wide = replace(scores, strata=[*AREA_RANGES, *everything], matches=matches)
-    count = sum(not a.iscrowd for a in truth.annotations)
-    for stratum, truths, value in wide.by_stratum():
-        assert (truths, value) == (count, pytest.approx(scores.summary()["AP"], abs=1e-12)), stratum
 
 
 def test_situations_take_their_own_videos_alone():
