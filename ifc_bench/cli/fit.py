@@ -129,7 +129,7 @@ def _forecast(
     works: list[Footprint], gpus: list[GpuModel], learned_from: Store, store: Store, style: Format
 ) -> str:
     """Count what is not counted yet, and predict."""
-    from ifc_bench.measuring.scopes import count_all  # torch: only where it is needed
+    from ifc_bench.measuring.counts import count_all  # torch: only where it is needed
 
     profiles = list(learned_from.records("profile"))
     count_of = counts_in(store, learned_from)

@@ -60,7 +60,7 @@ def _encoder_rows(model: ModelConfig, size: tuple[int, int], frames: int) -> lis
 
 def _scope_rows(model: ModelConfig, size: tuple[int, int], frames: int) -> list[dict[str, Any]]:
     """Count one row for each part of the network, and one for the whole."""
-    from ifc_bench.measuring.scopes import model_costs  # torch: only where it is needed
+    from ifc_bench.measuring.counts import model_costs  # torch: only where it is needed
 
     costs = model_costs(model, frames, *size)
     keys = ("macs", "parameters", "bytes_moved")

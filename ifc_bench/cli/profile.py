@@ -200,8 +200,8 @@ def _works(
 
 def _measure(works: list[Profile], store: Store, device: str) -> None:
     """Measure the profiles without a record, with a progress bar; count the MACs of each clip."""
+    from ifc_bench.measuring.counts import count_all
     from ifc_bench.measuring.profiles import measure_profiles, require_kernels
-    from ifc_bench.measuring.scopes import count_all
 
     store.prepare()
     left = [work for work in works if not store.done(work)]

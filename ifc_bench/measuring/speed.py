@@ -20,8 +20,8 @@ import torch.nn.functional as F
 
 from ifc_bench.config import Arithmetic, Protocol
 from ifc_bench.measuring.clocks import Clock, Tape, clock_for
+from ifc_bench.measuring.counts import watching
 from ifc_bench.measuring.interval import median_interval
-from ifc_bench.measuring.scopes import watching
 from ifc_bench.models.ifc import IFC
 from ifc_bench.records import Rates
 from ifc_bench.tracking.watch import Watch, unwatched

@@ -25,9 +25,9 @@ from ifc_bench.evaluation import as_result, score_images, score_videos
 from ifc_bench.file_io import write_text
 from ifc_bench.hardware.device import usable_cores
 from ifc_bench.inference import predict, results_json
+from ifc_bench.measuring.counts import counted
 from ifc_bench.measuring.memory import out_of_memory
 from ifc_bench.measuring.profiles import measure_profiles
-from ifc_bench.measuring.scopes import counted
 from ifc_bench.models.ifc import IFC
 from ifc_bench.provenance import provenance
 from ifc_bench.records import (

@@ -8,8 +8,8 @@ import torch
 import torch.nn.functional as F
 
 from ifc_bench.config import DecompTHW, FullTHW, InterFrame, ModelConfig, NoComm
+from ifc_bench.measuring.counts import model_costs
 from ifc_bench.measuring.macs import MacCounter, encoder_macs
-from ifc_bench.measuring.scopes import model_costs
 from ifc_bench.models.attention import require_kernel
 from tests.conftest import ROOT, one_line_error, run_cli
 

@@ -19,7 +19,7 @@ from ifc_bench.config import (
     RandomWeights,
 )
 from ifc_bench.errors import UserError
-from ifc_bench.measuring.scopes import count_all, model_costs
+from ifc_bench.measuring.counts import count_all, model_costs
 from ifc_bench.records import (
     Device,
     GpuFacts,

@@ -7,8 +7,8 @@ import torch
 import torch.nn.functional as F
 
 from ifc_bench.config import COUNTED, DecompTHW, FullTHW, InterFrame, ModelConfig, NoComm
+from ifc_bench.measuring.counts import ScopeCounter, model_costs
 from ifc_bench.measuring.macs import encoder_macs
-from ifc_bench.measuring.scopes import ScopeCounter, model_costs
 from ifc_bench.models.build import build_model
 from tests.conftest import one_line_error, run_cli, tiny_model
 
