@@ -2,10 +2,11 @@
 
     python benchmarks/evaluator.py --classes 3 40 --times 5 --api path/to/cocoapi
 
-Without --api our own times are printed alone. The API is youtubevos/cocoapi, built in place
-(`python setup.py build_ext --inplace` in its PythonAPI); with a NumPy of today `np.float` and
-`np.NPY_OWNDATA` in it need their present names. The two run in turn, so that what else the machine
-does meets both. CPU is user and system time, which other processes disturb least.
+Without --api only our own times are printed. The API is youtubevos/cocoapi, built in place
+(`python setup.py build_ext --inplace` in its PythonAPI). With a current NumPy it needs four changes:
+`np.float` and `np.NPY_OWNDATA` have other names, and two counts given to `linspace` must be int. The
+two programs run in turn, so that other work on the machine affects both. CPU time is user and system
+time; other processes change it least.
 """
 
 from __future__ import annotations
