@@ -3,10 +3,10 @@
     python benchmarks/evaluator.py --classes 3 40 --times 5 --api path/to/cocoapi
 
 Without --api only our own times are printed. The API is youtubevos/cocoapi, built in place
-(`python setup.py build_ext --inplace` in its PythonAPI). With a current NumPy it needs four changes:
-`np.float` and `np.NPY_OWNDATA` have other names, and two counts given to `linspace` must be int. The
-two programs run in turn, so that other work on the machine affects both. CPU time is user and system
-time; other processes change it least.
+(`python setup.py build_ext --inplace` in its PythonAPI). With a current NumPy it needs four
+changes: `np.float` and `np.NPY_OWNDATA` have other names, and two counts given to `linspace` must
+be int. The two programs run in turn, so that other work on the machine affects both. CPU time is
+user and system time; other processes change it least.
 """
 
 from __future__ import annotations
