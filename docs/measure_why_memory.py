@@ -28,7 +28,6 @@ from ifc_bench.data.transforms import Batch, collate
 from ifc_bench.evaluation.probe import RidgeProbe, area_under_curve, explained
 from ifc_bench.models.attention_share import memory_shares
 from ifc_bench.models.build import build_model
-from ifc_bench.models.communication import Communication
 from ifc_bench.models.criterion import losses
 from ifc_bench.models.ifc import IFC
 from ifc_bench.models.knock_out import isolated, memory_swapped
@@ -208,15 +207,17 @@ def read(model: IFC, data: VideoDataset, starts: tuple[int, ...]) -> dict[str, A
 def encoded(model: IFC, clips: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Frame tokens [B, T, N, C] and memory tokens [B, T, M, C] as the encoder leaves them.
 
-    Memory tokens too that the decoder is not shown: `Communication.forward` hides none.
+    Memory tokens too that the decoder does not read.
     """
-    seen: list[tuple[torch.Tensor, ...]] = []
-    handle = model.communication.register_forward_pre_hook(lambda _, inputs: seen.append(inputs))
+    seen: list[tuple[torch.Tensor, torch.Tensor]] = []
+    handle = model.communication.register_forward_hook(
+        lambda module, inputs, output: seen.append(output)
+    )
     try:
         model(clips)
     finally:
         handle.remove()
-    return Communication.forward(model.communication, *seen[0])
+    return seen[0]
 
 
 def truth(classes: torch.Tensor, masks: torch.Tensor, count: int) -> tuple[np.ndarray, np.ndarray]:

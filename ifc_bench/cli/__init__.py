@@ -128,11 +128,12 @@ def _out_of_memory(error: Exception) -> str | None:
     if "torch" not in sys.modules:
         return None
     from ifc_bench.measuring.memory import asked_bytes, out_of_memory
+    from ifc_bench.report.quantities import SPACE
 
     if not out_of_memory(error):
         return None
     requested = asked_bytes(error)
-    size = f" ({requested / 1e9:.1f} GB more requested)" if requested else ""
+    size = f" ({SPACE.text(requested)} more requested)" if requested else ""
     return f"out of memory{size}; use smaller frames, a shorter window or another device"
 
 

@@ -16,6 +16,7 @@ from tabulate import tabulate
 from ifc_bench.cli.options import DeviceName, number, results_for
 from ifc_bench.file_io import write_text
 from ifc_bench.hardware.device import describe_device, resolve_device, usable_cores
+from ifc_bench.report.quantities import OVERHEAD, RESOLUTION, SHORT_TIME
 from ifc_bench.store import Store
 
 _REQUIRED = ("torch", "torchvision", "numpy", "pandas", "matplotlib", "pycocotools", "scipy")
@@ -148,9 +149,9 @@ def _self_test(place: str, seconds: float) -> Iterator[Row]:
 
     torch.set_num_threads(1)
     noise = timer_noise(torch.device(place), seconds)
-    yield "timer resolution", f"{noise.resolution_seconds * 1e9:.0f} ns", ""
-    yield "timer overhead", f"{noise.overhead_seconds * 1e6:.2f} us", "start and stop, median"
-    work = f"{noise.median_seconds * 1e3:.3f} ms"
+    yield "timer resolution", RESOLUTION.text(noise.resolution_seconds), ""
+    yield "timer overhead", OVERHEAD.text(noise.overhead_seconds), "start and stop, median"
+    work = SHORT_TIME.text(noise.median_seconds)
     yield "same work", work, f"median of {noise.samples}"
     yield "  p5 to p95", f"{noise.spread:.1%}", "of the median"
     yield "  95% interval", f"±{noise.interval:.2%}", "of the median"

@@ -131,10 +131,10 @@ def _forecast(
     """Count what is not counted yet, and predict."""
     from ifc_bench.measuring.counts import count_all  # torch: only where it is needed
 
-    profiles = list(learned_from.records("profile"))
+    profiles = [record for record in learned_from.records("profile") if has_scope_times(record)]
     count_of = counts_in(store, learned_from)
     measured = [record.work for record in profiles if isinstance(record.work, Profile)]
-    needed = [*measured, *(forecast_profile(work, work.model.attention) for work in works)]
+    needed = [*measured, *map(forecast_profile, works)]
     clips = dict.fromkeys(clip for work in needed if (clip := work.clip_count) is not None)
     count_all([clip for clip in clips if count_of(clip) is None], store)
     return write(forecast_grid(works, gpus, profiles, count_of), style)

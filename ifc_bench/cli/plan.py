@@ -7,6 +7,7 @@ from collections import defaultdict
 from ifc_bench.cli.options import Choice, Injected, Machine, RetryOption, Tables
 from ifc_bench.config import AnyWork, Evaluation, Profile, Training
 from ifc_bench.hardware.device import describe_device
+from ifc_bench.report.quantities import SPACE
 from ifc_bench.store import Store
 from ifc_bench.sweep.plan import Plan, label, make_plan
 
@@ -63,8 +64,8 @@ def _print_plan(plan: Plan, store: Store, workers: int) -> None:
         )
     else:
         print(f"about {seconds / 60:.0f} min with {workers} processes ({preset.timed})")
-    gigabytes = len(plan.trainings) * preset.checkpoint_bytes / 1e9
-    print(f"about {gigabytes:.1f} GB of disk for {len(plan.trainings)} checkpoints")
+    space = SPACE.text(len(plan.trainings) * preset.checkpoint_bytes)
+    print(f"about {space} of disk for {len(plan.trainings)} checkpoints")
 
 
 def _state(work: AnyWork, store: Store) -> str:

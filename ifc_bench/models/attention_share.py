@@ -61,7 +61,7 @@ def memory_shares(model: IFC, clips: Tensor) -> MemoryShares:
     for layer in model.communication.spatial:
         assert isinstance(layer, EncoderLayer)
         handles.append(layer.attention.register_forward_pre_hook(of_frames))
-    for layer in () if getattr(model.communication, "hidden", False) else model.decoder.layers:
+    for layer in () if model.communication.hidden else model.decoder.layers:
         assert isinstance(layer, DecoderLayer)
         handles.append(layer.cross_attention.register_forward_pre_hook(of_queries))
     try:

@@ -10,9 +10,9 @@ from ifc_bench.models.backbone import FeatureExtractor, SmallNet
 from ifc_bench.models.decoder import Decoder, DecoderLayer
 from ifc_bench.models.encoder import EncoderLayer, FeedForward
 from ifc_bench.models.ifc import IFC
+from ifc_bench.models.initialisation import start_memory_at, zero_added_layers
 from ifc_bench.models.mask_head import Heads, SpatialDecoder
 from ifc_bench.models.own import load_own
-from ifc_bench.models.starts import start_memory_at, zero_added_layers
 
 
 def build_model(model: c.ModelConfig) -> IFC:

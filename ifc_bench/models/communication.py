@@ -17,6 +17,7 @@ from ifc_bench.models.encoder import LayerFactory
 class Communication(nn.Module):
     """NE blocks of `within`, each followed by `across`; subclasses define the two."""
 
+    hidden = False  # whether the decoder reads frame tokens only
     joined = (0, 1)  # the axes of [B, T, N, C] that `within` joins: each frame is a sequence
 
     def __init__(self, layer: LayerFactory, blocks: int) -> None:
@@ -41,8 +42,7 @@ class Communication(nn.Module):
             padding: [B, T, N], True at padding; None without padding.
 
         Returns:
-            Frame tokens [B, T, N, C], and memory tokens [B, T, M, C], or [B, T, 0, C] from a
-            module that keeps them from the decoder.
+            Frame tokens [B, T, N, C] and memory tokens [B, T, M, C].
         """
         positions = torch.cat((frame_positions, memory_positions), 2)
         if padding is not None:
@@ -122,17 +122,6 @@ class InterFrame(Communication):
         super().__init__(layer, blocks)
         self.gather = nn.ModuleList(layer() for _ in range(talking))
         self.unified, self.hidden = unified, hidden
-
-    def forward(
-        self,
-        frames: Tensor,
-        memory: Tensor,
-        frame_positions: Tensor,
-        memory_positions: Tensor,
-        padding: Tensor | None = None,
-    ) -> tuple[Tensor, Tensor]:
-        frames, memory = super().forward(frames, memory, frame_positions, memory_positions, padding)
-        return frames, memory[:, :, :0] if self.hidden else memory
 
     def across(
         self, block: int, frames: Tensor, memory: Tensor, padding: Tensor | None

@@ -89,11 +89,13 @@ class IFC(nn.Module):
             x.expand(*tokens.shape[:2], -1, -1) for x in (self.memory, self.memory_positions)
         )
         tokens, memory = self.communication(tokens, memory, positions, memory_positions, hidden)
-        shown = memory.shape[2]  # all memory tokens, or none
+        if self.communication.hidden:
+            memory, memory_positions = memory[:, :, :0], memory_positions[:, :, :0]
         if hidden is not None:
             hidden = torch.cat((hidden, hidden.new_zeros(memory.shape[:3])), 2)
-        placed = torch.cat((positions, memory_positions[:, :, :shown]), 2)
-        embeddings = self.decoder(torch.cat((tokens, memory), 2), placed, hidden)
+        embeddings = self.decoder(
+            torch.cat((tokens, memory), 2), torch.cat((positions, memory_positions), 2), hidden
+        )
         encoded = tokens.transpose(2, 3).unflatten(-1, maps[-1].shape[-2:])
         pixels = self.heads.pixels(
             encoded.flatten(0, 1), [m.flatten(0, 1) for m in reversed(maps[:-1])]

@@ -99,8 +99,8 @@ def forecast_grid(
     return grid
 
 
-def forecast_profile(work: Footprint, device: str) -> Profile:
-    """The profile that a forecast of `work` stands for; its `clip_count` has to be counted."""
+def forecast_profile(work: Footprint) -> Profile:
+    """The profile that a forecast of `work` predicts; its `clip_count` has to be counted."""
     length = max(FORECAST_FRAMES, work.frames)
     return Profile(
         weights=RandomWeights(model=work.model),
@@ -108,7 +108,7 @@ def forecast_profile(work: Footprint, device: str) -> Profile:
         window=work.frames,
         stride=work.stride,
         precision=work.precision,
-        device=device,
+        device="a GPU of the catalogue",
     )
 
 
@@ -118,7 +118,7 @@ def _on(gpu: GpuModel, work: Footprint, efficiency: Efficiency, count_of: CountO
     if rate is None or work.model.attention not in gpu.kernels:
         return None
     rates = Rates(macs_per_second=rate, bytes_per_second=gpu.bytes_per_second)
-    profile = forecast_profile(work, gpu.key)
+    profile = forecast_profile(work)
     assert isinstance(profile.footage, NoiseFrames)
     length = profile.footage.frames
     assert profile.clip_count is not None

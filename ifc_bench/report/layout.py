@@ -13,12 +13,12 @@ from tabulate import tabulate
 
 from ifc_bench.config import Data, FolderData, SyntheticData
 from ifc_bench.errors import UserError
+from ifc_bench.report.quantities import ABSENT as ABSENT
 from ifc_bench.report.statistics import FEW
 
 FORMATS = ("github", "latex", "csv", "json")
 Format = Literal["github", "latex", "csv", "json"]
 
-ABSENT = "–"
 FEW_MARK = "†"
 
 

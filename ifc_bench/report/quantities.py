@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from ifc_bench.report.layout import ABSENT
+ABSENT = "–"
 
 
 @dataclass(frozen=True)
@@ -46,10 +46,14 @@ GIGA_MACS = Quantity("G", 1e-9, 2)
 MEGA_PARAMETERS = Quantity("M", 1e-6, 2)
 TRAFFIC = Quantity("GB", 1e-9, 2)  # bytes that kernels read and write
 GPU_MEMORY = Quantity("GB", 1e-9, 2)  # beside the memory of a GPU
+SPACE = Quantity("GB", 1e-9, 1)  # on a disk, or that an allocation asked for
 PEAK_MEMORY = Quantity("MB", 1e-6, 0)
 EXACT_MEMORY = Quantity("MB", 1e-6, 1)  # a prediction beside a measurement
 FRAME_TIME = Quantity("ms", 1, 1)  # columns of times hold milliseconds
 FPS = Quantity("FPS", 1, 1)
 MEASURED_FPS = Quantity("FPS", 1, 2)  # in the table of profiles
+RESOLUTION = Quantity("ns", 1e9, 0)  # of a timer
+OVERHEAD = Quantity("us", 1e6, 2)
+SHORT_TIME = Quantity("ms", 1e3, 3)
 ENERGY = Quantity("J", 1, 2)
 ACCURACY = Quantity("%", 1, 1)  # summaries are in percentage points (`Summary.points`)

@@ -76,13 +76,16 @@ def has_scope_times(record: Record) -> bool:
 
 def observed(record: Record, count_of: CountOf) -> Observed | None:
     """A measured profile; None where it has no times of scopes, or its clip is not counted."""
-    work, result = record.work, record.result
-    if not isinstance(work, Profile) or not isinstance(result, ProfileResult):
+    if not has_scope_times(record):
         return None
-    processes = [process for process in result.processes if process.scope_seconds]
-    clip = count_of(work.clip_count) if work.clip_count and processes else None
+    work, result = record.work, record.result
+    assert isinstance(work, Profile)
+    assert isinstance(result, ProfileResult)
+    assert work.clip_count is not None
+    clip = count_of(work.clip_count)
     if clip is None:
         return None
+    processes = [process for process in result.processes if process.scope_seconds]
     names = processes[0].scope_seconds or {}
     (length,) = result.frames
     return Observed(
