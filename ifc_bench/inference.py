@@ -21,6 +21,7 @@ from ifc_bench.evaluation import PredictedTrack
 from ifc_bench.file_io import refuse_special, write_text
 from ifc_bench.models.checkpoint import load_released_checkpoint
 from ifc_bench.models.ifc import IFC
+from ifc_bench.models.inference_form import inference_form
 from ifc_bench.models.knock_out import isolated
 from ifc_bench.models.own import own_module
 from ifc_bench.store import Store
@@ -45,7 +46,7 @@ def load_model(
     device: str = "cpu",
     own: Sequence[str] = (),
 ) -> IFC:
-    """Load the model of a training run, by its id, or of a released checkpoint.
+    """Load the model of a training run, by its id, or of a released checkpoint, for inference.
 
     `own` names the user's modules, "package.module:Class", that may be imported.
 
@@ -56,7 +57,7 @@ def load_model(
     if (checkpoint is None) == (training is None):
         raise UserError("--checkpoint, --training: give exactly one of the two")
     if checkpoint is not None:
-        model = load_released_checkpoint(checkpoint).to(device)
+        model = inference_form(load_released_checkpoint(checkpoint).to(device))
         return model.to(memory_format=torch.channels_last)
     for source in own:
         own_module(source)

@@ -35,11 +35,13 @@ from ifc_bench.cli.progress import bar
 from ifc_bench.config import (
     Arithmetic,
     FolderData,
+    InferenceForm,
     ModelConfig,
     NoiseFrames,
     Profile,
     Protocol,
     RandomWeights,
+    ladder,
     spoken,
 )
 from ifc_bench.data.catalogue import adopt_clips
@@ -47,6 +49,7 @@ from ifc_bench.errors import UserError
 from ifc_bench.file_io import write_text
 from ifc_bench.hardware.device import describe_device, resolve_device
 from ifc_bench.records import Device
+from ifc_bench.report.ladder import render_ladder
 from ifc_bench.report.paper import PaperNumbers
 from ifc_bench.report.profiles import render_profiles
 from ifc_bench.store import Store
@@ -86,6 +89,13 @@ class Execution:
         bool,
         Parameter(negative="--no-channels-last", help="Memory format of convolution tensors."),
     ] = True
+    form: Annotated[
+        InferenceForm,
+        Parameter(
+            help="Order of the network's operations: the released code's (each window on its own), "
+            "with windows that share what is the same, or also with folded batch norm."
+        ),
+    ] = "release"
     cudnn_benchmark: Annotated[bool, Parameter(help="Let cuDNN time its algorithms first.")] = False
     deterministic: Annotated[bool, Parameter(help="Only deterministic algorithms.")] = False
 
@@ -125,6 +135,15 @@ def command(
     attention: Attentions = None,
     precision: Precisions = None,
     execution: Execution = _EXECUTION,
+    climb: Annotated[
+        bool,
+        Parameter(
+            "--ladder",
+            negative=(),
+            help="Measure the speed ladder of every row: the released order, then one change after "
+            "the other.",
+        ),
+    ] = False,
     passes: Passes = _PASSES,
     device: DeviceName = "auto",
     threads: Threads = 1,
@@ -153,13 +172,20 @@ def command(
     types: list[Arithmetic] = precision or ["fp32"]
     protocol = Protocol(**asdict(passes))
     works = _works(chosen, types, subjects, real, described, execution, protocol)
+    if climb:
+        _refuse_rungs(attention, precision, execution)
+        works = [rung for work in works for rung in ladder(work, described.kind == "cuda")]
     _refuse_short(works, real, subjects.video_length)
     _refuse_contradictions(works, subjects.instances, protocol)
     _measure(works, store, resolve_device(device))
     records = [record for one in works if (record := store.load(one)) is not None]
-    print(render_profiles(records, style, PaperNumbers()))
-    everything = render_profiles(store.records("profile"), paper=PaperNumbers())
-    write_text(store.table_path("profile"), everything)
+    if climb:
+        print(render_ladder(records, style))
+        write_text(store.table_path("ladder"), render_ladder(store.records("profile")))
+    else:
+        print(render_profiles(records, style, PaperNumbers()))
+        everything = render_profiles(store.records("profile"), paper=PaperNumbers())
+        write_text(store.table_path("profile"), everything)
     failed = [record for record in records if record.status == "failed"]
     if failed:
         last = (failed[0].error or "").strip().splitlines()[-1]
@@ -224,6 +250,19 @@ def _measure(works: list[Profile], store: Store, device: str) -> None:
         for _ in measure_profiles(left, store, device, show):
             pass
     count_all([clip for work in works if (clip := work.clip_count)], store)
+
+
+def _refuse_rungs(attention: Attentions, precision: Precisions, execution: Execution) -> None:
+    """Refuse options that the rungs of a ladder decide."""
+    given = {
+        "--attention": attention is not None,
+        "--precision": precision is not None,
+        "--compile": execution.compiled,
+        "--no-channels-last": not execution.channels_last,
+        "--form": execution.form != "release",
+    }
+    for option in (name for name, is_given in given.items() if is_given):
+        raise UserError(f"--ladder: decides {option} for each rung; leave {option} out")
 
 
 def _refuse_short(works: list[Profile], real: FolderData | None, length: int) -> None:

@@ -5,6 +5,7 @@ from ifc_bench.config.data import (
     FolderData,
     SyntheticData,
 )
+from ifc_bench.config.ladder import RUNGS, ladder
 from ifc_bench.config.model import (
     AttentionKernel,
     Backbone,
@@ -40,6 +41,7 @@ from ifc_bench.config.work import (
     Evaluation,
     External,
     Footprint,
+    InferenceForm,
     NoiseFrames,
     Profile,
     Protocol,
@@ -54,6 +56,7 @@ __all__ = [
     "EVERY_WINDOW",
     "NUMBER_BYTES",
     "ROOFED",
+    "RUNGS",
     "SCOPES",
     "TIMED",
     "VARIANTS",
@@ -72,6 +75,7 @@ __all__ = [
     "Footprint",
     "FullTHW",
     "ImageNet",
+    "InferenceForm",
     "InterFrame",
     "LossConfig",
     "ModelConfig",
@@ -92,6 +96,7 @@ __all__ = [
     "Variant",
     "WeightsFile",
     "Work",
+    "ladder",
     "paper_label",
     "paper_order",
     "spoken",

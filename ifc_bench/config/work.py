@@ -14,6 +14,7 @@ from ifc_bench.config.strict import Strict
 from ifc_bench.config.training import ImageNet, Optimisation, WeightsFile
 
 Arithmetic = Literal["fp32", "tf32", "bf16", "fp16"]
+InferenceForm = Literal["release", "shared", "folded"]
 NUMBER_BYTES: dict[Arithmetic, int] = {"fp32": 4, "tf32": 4, "bf16": 2, "fp16": 2}
 
 
@@ -110,7 +111,8 @@ class Protocol(Strict):
     A process repeats passes over all videos for `min_passes` and `min_seconds` at least, and goes
     on until the 95% interval of the median is within `target` of the median either way, or
     `max_seconds` are over (three passes are made in any case). With `scopes` it then measures
-    scope by scope, and with reading, for up to a quarter of `max_seconds` each.
+    scope by scope, and with reading, for up to a quarter of `max_seconds` each. With `logits` it
+    compares those of one clip with the first rung's of the speed ladder.
     """
 
     processes: PositiveInt = 5
@@ -119,6 +121,7 @@ class Protocol(Strict):
     max_seconds: PositiveFloat = 10.0
     target: PositiveFloat = 0.02
     scopes: bool = True
+    logits: bool = False
 
 
 class Profile(Work):
@@ -127,7 +130,7 @@ class Profile(Work):
     `device` is the name of the GPU or CPU, so speeds of different devices never share an id.
     `footage` None is the validation split of the training run. Frames are resized to a short edge
     of `size` before the timer starts. In "fp32" TF32 is off; "bf16" and "fp16" are automatic mixed
-    precision.
+    precision. `form` is the order of the network's operations (`models/inference_form.py`).
     """
 
     kind: Literal["profile"] = "profile"
@@ -144,6 +147,7 @@ class Profile(Work):
     precision: Arithmetic = "fp32"
     compiled: bool = False
     channels_last: bool = True
+    form: InferenceForm = "release"
     cudnn_benchmark: bool = False
     deterministic: bool = False
     protocol: Protocol = Protocol()

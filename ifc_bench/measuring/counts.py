@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves
 
@@ -110,29 +110,17 @@ def model_costs(model: ModelConfig, frames: int, height: int, width: int) -> dic
                 maps = [m[None] for m in network.features(clip)]
             with watching(network, counter.within):
                 network.decode(maps)
-    for scope, modules in _modules(network).items():
-        counter.costs[scope].parameters = sum(
-            p.numel() for module in modules for p in module.parameters()
-        )
+    for scope, modules in network.scope_modules().items():
+        own = {p for module in modules for p in module.parameters()}  # some modules hold others
+        counter.costs[scope].parameters = sum(p.numel() for p in own)
     learned = (network.memory, network.memory_positions)
     counter.costs["encoder"].parameters += sum(p.numel() for p in learned)
     return {scope: ScopeCost(**asdict(cost)) for scope, cost in counter.costs.items()}
 
 
-def _modules(network: IFC) -> dict[str, list[nn.Module]]:
-    return {
-        "backbone": [network.backbone],
-        "projection": [network.project],
-        "encoder": [network.communication],
-        "decoder": [network.decoder],
-        "mask_head": [network.heads],
-    }
-
-
 @contextmanager
 def watching(network: IFC, watch: Watch) -> Iterator[None]:
-    """Open each part's scope while it runs. The spatial decoder is called on its own."""
-    called = {**_modules(network), "mask_head": [network.heads, network.heads.spatial]}
+    """Open each part's scope while it runs."""
     hooks: list[Any] = []
     opened: list[Any] = []
 
@@ -146,7 +134,7 @@ def watching(network: IFC, watch: Watch) -> Iterator[None]:
     def leave(*_: Any) -> None:
         opened.pop().__exit__(None, None, None)
 
-    for scope, modules in called.items():
+    for scope, modules in network.scope_modules().items():
         for module in modules:
             hooks.append(module.register_forward_pre_hook(enter(scope)))
             hooks.append(module.register_forward_hook(leave))

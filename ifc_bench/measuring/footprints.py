@@ -111,7 +111,15 @@ def _peak(device: torch.device, action: Callable[[], None], weights: int) -> int
 def _infer(network: IFC, clip: Tensor, work: Footprint, tracker: ClipTracker) -> None:
     device = next(network.parameters()).device
     with arithmetic(device, work.precision):
-        track_video(network, lambda i: clip[i], len(clip), tracker, work.frames, work.stride)
+        track_video(
+            network,
+            lambda i: clip[i],
+            len(clip),
+            tracker,
+            work.frames,
+            work.stride,
+            together=work.frames if work.allocator == "cuda" else None,
+        )
 
 
 def _train_twice(

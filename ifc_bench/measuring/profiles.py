@@ -142,7 +142,7 @@ def _measure(
     frames: list[int],
 ) -> Measured:
     from ifc_bench.measuring import memory, speed
-    from ifc_bench.measuring.subject import make_subject, settle
+    from ifc_bench.measuring.subject import logit_distance, make_subject, settle
 
     settle(work)
     subject = make_subject(work, store, device)
@@ -153,6 +153,7 @@ def _measure(
             times = speed.end_to_end(subject, work.protocol)
     else:
         times = speed.end_to_end(subject, work.protocol)
+    logits = work.protocol.logits
     detailed, seconds = work.protocol.scopes, work.protocol.max_seconds / 4
     samples = ProcessSamples(
         place=position,
@@ -166,6 +167,7 @@ def _measure(
         memory=memory.measure_memory(subject, sampler.gpu if sampler else None),
         # Last, so that its tensors do not count as memory of the subject.
         rates=speed.device_rates(subject.device, work.precision),
+        logit_distance=logit_distance(work, subject.network, store) if logits else None,
         card=sampler.log() if sampler else None,
     )
     return Measured(list(subject.frames), samples)

@@ -8,12 +8,13 @@ from contextlib import AbstractContextManager, nullcontext
 import torch
 from torch import Tensor, nn
 
-from ifc_bench.config import Arithmetic, NoiseFrames, Profile, RandomWeights, Training
+from ifc_bench.config import Arithmetic, NoiseFrames, Profile, RandomWeights, Training, ladder
 from ifc_bench.data.loading import VideoDataset
 from ifc_bench.data.splits import Splits
 from ifc_bench.measuring.speed import DTYPES, Subject
 from ifc_bench.models.build import build_model
 from ifc_bench.models.ifc import IFC
+from ifc_bench.models.inference_form import inference_form
 from ifc_bench.store import Store
 from ifc_bench.tracking import ClipTracker, track_video
 from ifc_bench.tracking.watch import Watch
@@ -90,12 +91,33 @@ def random_network(weights: RandomWeights, device: torch.device, clip: Tensor) -
     return network
 
 
+@torch.inference_mode()
+def logit_distance(work: Profile, network: IFC, store: Store) -> float:
+    """The largest difference of a logit of one clip from the first rung's of the speed ladder.
+
+    `network` is that of `work`. The clip is the first T frames of its first video.
+    """
+    device = next(network.parameters()).device
+    lengths, _, from_memory, _ = _videos(work, store)
+    first = from_memory[0](list(range(min(work.window or lengths[0], lengths[0])))).to(device)
+    found = []
+    bottom = ladder(work, device.type == "cuda")[0]
+    for rung in (work, bottom):
+        settle(rung)
+        one = network if rung is work else _network(bottom, store, device, first)
+        with arithmetic(device, rung.precision):
+            clip = one.decode([m[None] for m in one.features(first)])
+        found.append((clip.class_logits.double(), clip.mask_logits.double()))
+    settle(work)
+    return max((a - b).abs().max().item() for a, b in zip(*found, strict=True))
+
+
 def _network(work: Profile, store: Store, device: torch.device, clip: Tensor) -> IFC:
     if isinstance(work.weights, Training):
         path = store.checkpoint_path(work.weights)
-        network = trained_model(path, work.weights, str(device))
+        network = trained_model(path, work.weights, str(device), work.form)
     else:
-        network = random_network(work.weights, device, clip)
+        network = inference_form(random_network(work.weights, device, clip), work.form)
     layout = torch.channels_last if work.channels_last else torch.contiguous_format
     return network.to(memory_format=layout)
 

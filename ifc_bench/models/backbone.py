@@ -39,6 +39,12 @@ class FeatureExtractor(nn.Module):
             frames = frames.flip(-3)
         return (frames.to(self.mean.dtype) - self.mean) / self.std
 
+    def fold(self) -> None:
+        """Merge norms with fixed statistics into their convolutions, for inference alone.
+
+        A backbone that has none stays as it is.
+        """
+
     def forward(self, frames: Tensor) -> list[Tensor]:
         raise NotImplementedError
 

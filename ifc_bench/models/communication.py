@@ -31,6 +31,7 @@ class Communication(nn.Module):
         frame_positions: Tensor,
         memory_positions: Tensor,
         padding: Tensor | None = None,
+        begun: int = 0,
     ) -> tuple[Tensor, Tensor]:
         """Exchange information between the frames of each clip.
 
@@ -40,17 +41,52 @@ class Communication(nn.Module):
             frame_positions: [B, T, N, C].
             memory_positions: [B, T, M, C].
             padding: [B, T, N], True at padding; None without padding.
+            begun: the number of first layers that `begin` has applied to `frames` and `memory`.
 
         Returns:
             Frame tokens [B, T, N, C] and memory tokens [B, T, M, C].
         """
-        positions = torch.cat((frame_positions, memory_positions), 2)
-        if padding is not None:
-            padding = torch.cat((padding, padding.new_zeros(memory.shape[:3])), 2)
+        positions, padding = _joined(frame_positions, memory_positions, padding)
         for block in range(len(self.spatial)):
-            frames, memory = self.within(block, frames, memory, positions, padding)
-            frames, memory = self.across(block, frames, memory, padding)
+            if block >= begun:
+                frames, memory = self.within(block, frames, memory, positions, padding)
+            if block >= begun - 1:  # between the layers before it, frames exchange nothing
+                frames, memory = self.across(block, frames, memory, padding)
         return frames, memory
+
+    @property
+    def leading(self) -> int:
+        """The number of first layers that need one frame alone, so that windows can share them.
+
+        0 for a subclass with a `within` or `forward` of its own.
+        """
+        own = type(self)
+        if (own.within, own.forward) != (Communication.within, Communication.forward):
+            return 0
+        if self.joined != (0, 1):
+            return 0
+        blocks = range(len(self.spatial))
+        if _definer(own, "across") in _definer(own, "talks").__mro__:
+            return next((block + 1 for block in blocks if self.talks(block)), len(blocks))
+        return 1  # an `across` of its own that `talks` does not know
+
+    def begin(
+        self,
+        frames: Tensor,
+        memory: Tensor,
+        frame_positions: Tensor,
+        memory_positions: Tensor,
+        padding: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """Apply the `leading` layers; arguments and result are those of `forward`."""
+        positions, padding = _joined(frame_positions, memory_positions, padding)
+        for block in range(self.leading):
+            frames, memory = self.within(block, frames, memory, positions, padding)
+        return frames, memory
+
+    def talks(self, block: int) -> bool:
+        """Whether `across` exchanges anything between frames after `block`."""
+        return True
 
     def within(
         self, block: int, frames: Tensor, memory: Tensor, positions: Tensor, padding: Tensor | None
@@ -74,6 +110,9 @@ class Communication(nn.Module):
 class NoComm(Communication):
     """Each frame on its own; only the decoder reads the clip."""
 
+    def talks(self, block: int) -> bool:
+        return False
+
     def across(
         self, block: int, frames: Tensor, memory: Tensor, padding: Tensor | None
     ) -> tuple[Tensor, Tensor]:
@@ -96,10 +135,13 @@ class DecompTHW(Communication):
         super().__init__(layer, blocks)
         self.temporal = nn.ModuleList(layer() for _ in range(blocks - 1))
 
+    def talks(self, block: int) -> bool:
+        return block < len(self.temporal)
+
     def across(
         self, block: int, frames: Tensor, memory: Tensor, padding: Tensor | None
     ) -> tuple[Tensor, Tensor]:
-        if block == len(self.temporal):
+        if not self.talks(block):
             return frames, memory
         tubes = frames.transpose(1, 2)  # [B, N, T, C]
         mixed = self.temporal[block](tubes.flatten(0, 1)).view_as(tubes)
@@ -123,10 +165,13 @@ class InterFrame(Communication):
         self.gather = nn.ModuleList(layer() for _ in range(talking))
         self.unified, self.hidden = unified, hidden
 
+    def talks(self, block: int) -> bool:
+        return block < len(self.gather)
+
     def across(
         self, block: int, frames: Tensor, memory: Tensor, padding: Tensor | None
     ) -> tuple[Tensor, Tensor]:
-        if block >= len(self.gather):
+        if not self.talks(block):
             return frames, memory
         if self.unified:
             mixed = self.gather[block](memory.flatten(1, 2)).view_as(memory)
@@ -134,3 +179,17 @@ class InterFrame(Communication):
         groups = memory.transpose(1, 2)  # [B, M, T, C]
         mixed = self.gather[block](groups.flatten(0, 1)).view_as(groups)
         return frames, mixed.transpose(1, 2)
+
+
+def _joined(
+    frame_positions: Tensor, memory_positions: Tensor, padding: Tensor | None
+) -> tuple[Tensor, Tensor | None]:
+    """Positions and padding of frame tokens and memory tokens together, [B, T, N + M, ...]."""
+    if padding is not None:
+        padding = torch.cat((padding, padding.new_zeros(memory_positions.shape[:3])), 2)
+    return torch.cat((frame_positions, memory_positions), 2), padding
+
+
+def _definer(own: type, name: str) -> type:
+    """The class in the line of `own` that defines `name`."""
+    return next(one for one in own.__mro__ if name in vars(one))

@@ -22,7 +22,7 @@ class FeedForward(nn.Module):
             nn.init.xavier_uniform_(layer.weight)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.outer(self.dropout(F.relu(self.inner(x))))
+        return self.outer(self.dropout(F.relu(self.inner(x), inplace=True)))
 
 
 class EncoderLayer(nn.Module):

@@ -66,7 +66,7 @@ class IFC(nn.Module):
         clips = [m.unflatten(0, frames.shape[:2]) for m in maps]
         padding = None
         if valid_sizes is not None:
-            padding = _padding(valid_sizes, self.backbone.strides[-1], maps[-1].shape[-2:])
+            padding = padding_mask(valid_sizes, self.backbone.strides[-1], maps[-1].shape[-2:])
         return self.decode(clips, padding)
 
     def features(self, frames: Tensor, valid_sizes: Tensor | None = None) -> list[Tensor]:
@@ -77,7 +77,7 @@ class IFC(nn.Module):
         normalised = self.backbone.normalise(frames)
         if valid_sizes is not None:
             repeats = frames.shape[0] // valid_sizes.shape[0]
-            outside = _padding(valid_sizes, 1, frames.shape[-2:])
+            outside = padding_mask(valid_sizes, 1, frames.shape[-2:])
             outside = outside.repeat_interleave(repeats, 0)[:, None]
             normalised = normalised.masked_fill(outside, 0.0)
         return self.backbone(normalised)[self.finest :]
@@ -85,10 +85,42 @@ class IFC(nn.Module):
     def decode(self, maps: list[Tensor], padding: Tensor | None = None) -> Prediction:
         """Predict from `maps`, each [B, T, C_i, h_i, w_i]; `padding` [B, h, w] of the coarsest."""
         tokens, positions, hidden = self._tokens(maps[-1], padding)
-        memory, memory_positions = (
+        memory, memory_positions = self._memory(tokens)
+        tokens, memory = self.communication(tokens, memory, positions, memory_positions, hidden)
+        return self._read(tokens, memory, positions, hidden, maps[:-1], maps[-1].shape[-2:])
+
+    def scope_modules(self) -> dict[str, list[nn.Module]]:
+        """The modules of each counted scope (`config.SCOPES`), as they are called."""
+        return {
+            "backbone": [self.backbone],
+            "projection": [self.project],
+            "encoder": [self.communication],
+            "decoder": [self.decoder],
+            "mask_head": [self.heads, self.heads.spatial],
+        }
+
+    def _memory(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
+        """The learned memory tokens and their positions [B, T, M, C] for `tokens` [B, T, N, C]."""
+        memory, positions = (
             x.expand(*tokens.shape[:2], -1, -1) for x in (self.memory, self.memory_positions)
         )
-        tokens, memory = self.communication(tokens, memory, positions, memory_positions, hidden)
+        return memory, positions
+
+    def _read(
+        self,
+        tokens: Tensor,
+        memory: Tensor,
+        positions: Tensor,
+        hidden: Tensor | None,
+        laterals: list[Tensor],
+        grid: torch.Size,
+    ) -> Prediction:
+        """Predict from encoded tokens [B, T, N, C] and memory, N = the cells of `grid`.
+
+        `laterals` are what the spatial decoder takes besides, [B, T, C_i, h_i, w_i], fine to
+        coarse; `hidden` [B, T, N] is True at padding.
+        """
+        _, memory_positions = self._memory(tokens)
         if self.communication.hidden:
             memory, memory_positions = memory[:, :, :0], memory_positions[:, :, :0]
         if hidden is not None:
@@ -96,9 +128,9 @@ class IFC(nn.Module):
         embeddings = self.decoder(
             torch.cat((tokens, memory), 2), torch.cat((positions, memory_positions), 2), hidden
         )
-        encoded = tokens.transpose(2, 3).unflatten(-1, maps[-1].shape[-2:])
+        encoded = tokens.transpose(2, 3).unflatten(-1, grid)
         pixels = self.heads.pixels(
-            encoded.flatten(0, 1), [m.flatten(0, 1) for m in reversed(maps[:-1])]
+            encoded.flatten(0, 1), [m.flatten(0, 1) for m in reversed(laterals)]
         ).unflatten(0, tokens.shape[:2])
         wanted = embeddings if self.training else embeddings[-1:]
         *auxiliary, last = [self.heads(e, pixels) for e in wanted]
@@ -128,7 +160,7 @@ def _fan_out_normal(tokens: int, width: int) -> Tensor:
     return torch.randn(tokens, width) * (2 / max(tokens, 1)) ** 0.5
 
 
-def _padding(valid_sizes: Tensor, stride: int, grid: torch.Size) -> Tensor:
+def padding_mask(valid_sizes: Tensor, stride: int, grid: torch.Size) -> Tensor:
     """True beyond each clip's own frame, on a `grid` of cells of `stride` pixels.
 
     A cell that holds any pixel of the frame counts as inside. Returns bool [B, *grid].

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ifc_bench.models.ifc import IFC
+from ifc_bench.models.inference_form import SharedIFC
 
 
 @contextmanager
@@ -59,6 +60,10 @@ def memory_swapped(model: IFC) -> Iterator[None]:
         mine, others = frames[:, :, :-tokens], frames[:, :, -tokens:].roll(1, 0)
         return torch.cat((mine, others), 2).flatten(0, 1)
 
+    shared = model if isinstance(model, SharedIFC) else None
+    leading = 0
+    if shared is not None:  # layers that run before the clip is known could not be given another's
+        leading, shared.leading = shared.leading, 0
     handles = [model.communication.register_forward_pre_hook(count)]
     for layer in model.communication.spatial if tokens else ():
         handles.append(layer.register_forward_hook(swap))
@@ -67,3 +72,5 @@ def memory_swapped(model: IFC) -> Iterator[None]:
     finally:
         for handle in handles:
             handle.remove()
+        if shared is not None:
+            shared.leading = leading

@@ -67,12 +67,13 @@ class Heads(nn.Module):
         self.classes = classes
         self.classify = Perceptron(width, classes + 1, layers=2)
         self.convolve = Perceptron(width, width, layers=3)
-        self.spatial = spatial
+        self.spatial: nn.Module = spatial
         self.locate = Perceptron(width, 4 * box_frames, layers=3) if box_frames else None
 
     def pixels(self, tokens: Tensor, laterals: list[Tensor]) -> Tensor:
         """Compute mask features [B*T, C, H, W] from encoded maps [B*T, C, h, w]."""
-        return self.spatial(tokens, laterals)
+        pixels: Tensor = self.spatial(tokens, laterals)
+        return pixels
 
     def forward(self, embeddings: Tensor, pixels: Tensor) -> Prediction:
         """Predict the instances of `embeddings` [B, Q, C] from `pixels` [B, T, C, H, W]."""

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch.nn.functional as F
 import torchvision
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.utils import fuse_conv_bn_weights
 from torchvision.ops import FrozenBatchNorm2d
 
 from ifc_bench.config import ResNetBackbone
@@ -39,6 +42,26 @@ class ResNet(FeatureExtractor):
         for stage in (body.conv1, *stages)[: config.frozen_stages]:
             stage.requires_grad_(False)
 
+    def fold(self) -> None:
+        """Merge every frozen batch norm into the convolution before it; training needs both."""
+        for owner, name, norm_name in list(_normed(self.body)):
+            convolution, norm = getattr(owner, name), getattr(owner, norm_name)
+            weight, mean, variance, scale, shift = (  # float64: a scale's rounding is a channel's
+                x.double()
+                for x in (
+                    convolution.weight,
+                    norm.running_mean,
+                    norm.running_var,
+                    norm.weight,
+                    norm.bias,
+                )
+            )
+            merged = fuse_conv_bn_weights(weight, None, mean, variance, norm.eps, scale, shift)
+            convolution.weight, convolution.bias = (
+                nn.Parameter(x.to(norm.weight.dtype), requires_grad=False) for x in merged
+            )
+            setattr(owner, norm_name, nn.Identity())
+
     def forward(self, frames: Tensor) -> list[Tensor]:
         body = self.body
         x = body.maxpool(body.relu(body.bn1(body.conv1(frames))))
@@ -48,3 +71,13 @@ class ResNet(FeatureExtractor):
             x = stage(x)
             maps.append(x)
         return maps
+
+
+def _normed(body: nn.Module) -> Iterator[tuple[nn.Module, str, str]]:
+    """Every convolution of a ResNet and its norm: the module that holds them, and their names."""
+    for owner in body.modules():
+        names = dict(owner.named_children())
+        for name in names:
+            norm = {"0": "1"}.get(name) or name.replace("conv", "bn")
+            if name != norm and isinstance(names.get(norm), FrozenBatchNorm):
+                yield owner, name, norm

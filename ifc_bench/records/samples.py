@@ -95,6 +95,8 @@ class ProcessSamples(Kept):
         scope_seconds: passes with timers for each scope; None for a compiled network.
         stopped: "precise", or "cap" if the time limit came before the interval was narrow enough.
         settings: other settings that affect speed, read back from torch.
+        logit_distance: the largest difference of a logit of one clip from the first rung's of the
+            speed ladder; None if it was not asked for.
     """
 
     place: int
@@ -108,6 +110,7 @@ class ProcessSamples(Kept):
     rates: Rates
     memory: Memory
     card: GpuLog | None
+    logit_distance: float | None = None
 
     @model_validator(mode="after")
     def _agrees(self) -> Self:

@@ -27,7 +27,7 @@ from ifc_bench.store import Store
 Metric = Literal["fps", "memory"]
 FIELDS = (
     "device", "variant", "attention", "T", "S", "size", "frames", "precision", "compiled",
-    "weights", "commit",
+    "channels_last", "form", "ladder", "weights", "commit",
 )  # fmt: skip
 _LEAST_PROCESSES = 4
 
@@ -197,7 +197,7 @@ def _name(key: tuple[Any, ...], keys: Sequence[str]) -> str:
     return " ".join(
         f"{field}={value}" if field in ("T", "S") else str(value)
         for field, value in zip(keys, key, strict=True)
-        if field not in ("compiled", "weights", "frames")
+        if field not in ("compiled", "channels_last", "ladder", "weights", "frames")
     )
 
 

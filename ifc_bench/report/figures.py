@@ -15,6 +15,7 @@ from ifc_bench.hardware.catalogue import gpu_model
 from ifc_bench.recipe import Table
 from ifc_bench.report import frames, plots
 from ifc_bench.report.differences import Comparison
+from ifc_bench.report.ladder import ladder_frame
 from ifc_bench.report.results import Results
 from ifc_bench.report.roofline import roofline_frame
 from ifc_bench.report.speeds import profile_frame
@@ -127,12 +128,16 @@ def machine_drawings(store: Store) -> Iterator[Drawing]:
     """
     profiles = profile_frame(store)
     if not profiles.empty and "fps" in profiles:
-        random = profiles[(profiles["weights"] == "random") & (profiles["status"] == "ok")]
-        keys = ["size", "precision", "device", "compiled", "S", "frames"]
+        measured = (profiles["status"] == "ok") & ~profiles["ladder"]
+        random = profiles[(profiles["weights"] == "random") & measured]
+        keys = ["size", "precision", "device", "compiled", "form", "channels_last", "S", "frames"]
         for name, text, rows in _alike(random, keys):
             yield from _over_windows(name, text, rows)
     for name, text, rows in _alike(roofline_frame(store), ["size", "precision", "device"]):
         yield Drawing(f"roofline-{name}", f"roofline, {text}", partial(plots.roofline, rows))
+    rungs = ladder_frame(store.records("profile"))
+    for name, text, rows in _alike(rungs, ["size", "T", "device", "variant", "S"]):
+        yield Drawing(f"ladder-{name}", f"speed ladder, {text}", partial(plots.speed_ladder, rows))
     footprints = frames.footprints_frame(store)
     predicted = footprints[
         footprints["measured_on"].isna()

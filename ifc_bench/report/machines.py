@@ -13,7 +13,7 @@ ELSEWHERE = "not measured here"
 
 
 def random_profiles(store: Store) -> list[Record]:
-    """Profiles of random weights; those of training runs are in their tables already."""
+    """Profiles of random weights, and rungs of ladders; those of trainings are in their tables."""
     return [
         record
         for record in store.records("profile")

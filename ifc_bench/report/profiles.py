@@ -39,11 +39,15 @@ def render_profiles(
 
 
 def profile_grid(records: Iterable[Record], paper: PaperNumbers | None = None) -> Grid:
-    """All `records` that are profiles, by device, size, precision, T and variant.
+    """All `records` that are profiles, by device, size, precision, T and variant; no ladders.
 
     `paper` adds the published FPS, for rows measured on the same GPU.
     """
-    profiles = [record for record in records if isinstance(record.work, Profile)]
+    profiles = [
+        record
+        for record in records
+        if isinstance(record.work, Profile) and not record.work.protocol.logits
+    ]
     pairs = sorted(((row_of(record), record) for record in profiles), key=lambda p: _order(p[0]))
     grid = Grid("Speed and memory", _head(pairs), [])
     printed = [published(record, paper) if paper else ABSENT for _, record in pairs]
@@ -69,6 +73,7 @@ def published(record: Record, paper: PaperNumbers) -> str:
         and work.precision == "fp32"
         and work.stride == 1
         and not work.compiled
+        and work.form == "release"
         and (not isinstance(talk, InterFrame) or talk.memory_tokens == 8)
     )
     if not (alike and gpu and same_gpu(gpu, record.provenance.device.name)):
@@ -120,7 +125,7 @@ def _line(row: dict[str, Any], record: Record) -> dict[str, str]:
         "device": row["device"],
         "variant": row["variant"],
         "attention": row["attention"],
-        "precision": row["precision"] + (" compiled" if row["compiled"] else ""),
+        "precision": row["precision"] + _execution(row),
         "size": row["size"],
         "T": str(row["T"] or "video"),
         "S": str(row["S"]) if row["T"] else ABSENT,
@@ -145,6 +150,13 @@ def _fps(row: dict[str, Any], record: Record) -> str:
         return row["status"]
     doubted = bool(row["doubts"])
     return shown_speed(row["fps"], row["fps_std"], row["processes"], doubted, MEASURED_FPS)
+
+
+def _execution(row: dict[str, Any]) -> str:
+    """Settings of torch and order of operations, where they are not the default."""
+    words = [row["form"] if row["form"] != "release" else "", "compiled" * row["compiled"]]
+    words.append("" if row["channels_last"] else "channels-first")
+    return "".join(f" {word}" for word in words if word)
 
 
 def _windows(record: Record) -> str:

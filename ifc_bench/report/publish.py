@@ -23,6 +23,7 @@ from ifc_bench.recipe import Preset
 from ifc_bench.records import Record
 from ifc_bench.report.figures import Drawing, machine_drawings, table_drawings
 from ifc_bench.report.footprints import fit_grid
+from ifc_bench.report.ladder import is_rung, ladder_grid
 from ifc_bench.report.layout import Caution, Format, Grid, write
 from ifc_bench.report.machines import ELSEWHERE, random_profiles, section_name, whence
 from ifc_bench.report.paper import PaperNumbers
@@ -144,6 +145,8 @@ def _of_machine(store: Store, name: str, profiles: Sequence[Record]) -> Section 
     section = Section(name, title)
     if profiles:
         section.grids[f"{name}-profile"] = profile_grid(profiles, PaperNumbers())
+    if any(is_rung(record) for record in profiles):
+        section.grids[f"{name}-ladder"] = ladder_grid(profiles)
     if predicted:
         section.grids[f"{name}-fit"] = fit_grid(predicted, [gpu_model(key) for key in catalogue()])
     section.drawings += machine_drawings(store)

@@ -64,10 +64,15 @@ def counts_in(*stores: Store) -> CountOf:
 
 
 def has_scope_times(record: Record) -> bool:
-    """Whether a record is a profile of noise with times of scopes."""
+    """Whether a record is a profile of noise with times of scopes, each for all that is counted.
+
+    With shared windows a part of every scope runs once a frame.
+    """
     work, result = record.work, record.result
     return (
         isinstance(work, Profile)
+        and work.form == "release"
+        and not work.protocol.logits
         and work.clip_count is not None
         and isinstance(result, ProfileResult)
         and any(process.scope_seconds for process in result.processes)

@@ -8,10 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ifc_bench.config import Training
+from ifc_bench.config import InferenceForm, Training
 from ifc_bench.errors import UserError
 from ifc_bench.models.build import build_model
 from ifc_bench.models.ifc import IFC
+from ifc_bench.models.inference_form import inference_form
 from ifc_bench.models.tensor_file import DamagedError, read_tensors, tensor_fault
 
 _PARTS = frozenset({"work", "iteration", "model", "optimiser", "curves"})
@@ -44,8 +45,8 @@ def read_checkpoint(path: Path, work: Training) -> dict[str, Any]:
     return state
 
 
-def trained_model(path: Path, work: Training, device: str) -> IFC:
-    """Load the finished model of `work`, in evaluation mode."""
+def trained_model(path: Path, work: Training, device: str, form: InferenceForm = "shared") -> IFC:
+    """Load the finished model of `work`, in a form for inference."""
     model = build_model(work.model)
     weights = finished_weights(path, work)
     try:
@@ -55,7 +56,7 @@ def trained_model(path: Path, work: Training, device: str) -> IFC:
             f"{path}: model: does not match the network of training {work.id}; delete it to train "
             "again"
         ) from None
-    return model.to(device).to(memory_format=torch.channels_last).eval()
+    return inference_form(model.to(device), form).to(memory_format=torch.channels_last)
 
 
 def finished_weights(path: Path, work: Training) -> dict[str, Tensor]:

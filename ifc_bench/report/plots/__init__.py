@@ -10,6 +10,7 @@ from ifc_bench.report.plots.accuracy import (
     training_curves,
 )
 from ifc_bench.report.plots.differences import colour_limit, difference_map
+from ifc_bench.report.plots.ladder import speed_ladder
 from ifc_bench.report.plots.machines import (
     clip_ms,
     memory_against_gpus,
@@ -31,5 +32,6 @@ __all__ = [
     "memory_against_gpus",
     "profile_over_windows",
     "roofline",
+    "speed_ladder",
     "training_curves",
 ]
