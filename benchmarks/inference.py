@@ -19,42 +19,17 @@ import sys
 from pathlib import Path
 from statistics import median
 
-ROOT = Path(__file__).resolve().parent.parent
+from evaluator import ratios
+
+HERE = Path(__file__).resolve().parent
+ROOT, ONE_PASS = HERE.parent, HERE / "one_pass.py"
 FORMS = ("release", "shared", "folded")
-ONE = """
-import json, resource, sys, time
-import torch
-from ifc_bench.config import InterFrame, ModelConfig, RandomWeights
-from ifc_bench.measuring.subject import random_network
-from ifc_bench.tracking import ClipTracker, track_video
-
-form, threads, frames, window = sys.argv[1], *map(int, sys.argv[2:])
-torch.set_num_threads(threads)
-generator = torch.Generator().manual_seed(0)
-video = torch.randint(0, 256, (frames, 3, 360, 640), dtype=torch.uint8, generator=generator)
-weights = RandomWeights(model=ModelConfig(communication=InterFrame(memory_tokens=8)))
-network = random_network(weights, torch.device("cpu"), video[:5])
-if form != "as it is":
-    from ifc_bench.models.inference_form import inference_form
-
-    network = inference_form(network, form)
-network = network.to(memory_format=torch.channels_last)
-taken = []
-for _ in range(2):  # the first pass is not counted
-    begun = time.perf_counter()
-    tracker = ClipTracker((360, 640))
-    tracks = track_video(network, lambda i: video[i], frames, tracker, window or None)
-    taken.append(time.perf_counter() - begun)
-kilobytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-megabytes = kilobytes / (1024 if sys.platform != "darwin" else 1024**2)
-print(json.dumps({"seconds": taken[-1], "megabytes": megabytes, "tracks": len(tracks)}))
-"""
 
 
 def measured(clone: Path, form: str, threads: int, frames: int, window: int) -> dict[str, float]:
     """One process of the code in `clone`: seconds of a pass, peak resident memory, tracks."""
     done = subprocess.run(
-        [sys.executable, "-c", ONE, form, str(threads), str(frames), str(window)],
+        [sys.executable, str(ONE_PASS), form, str(threads), str(frames), str(window)],
         env={**os.environ, "PYTHONPATH": str(clone), "OMP_NUM_THREADS": str(threads)},
         cwd=clone,
         capture_output=True,
@@ -88,10 +63,9 @@ def main() -> None:
             print(f"turn {turn + 1}: {name} {found[name][-1]}", flush=True)
     first = next(iter(found.values()))
     for name, runs in found.items():
-        ratios = [a["seconds"] / b["seconds"] for a, b in zip(runs, first, strict=True)]
+        ours, theirs = ([run["seconds"] for run in taken] for taken in (runs, first))
         print(
-            f"{name}: {median(run['seconds'] for run in runs):.2f} s, ratio {median(ratios):.3f} "
-            f"({min(ratios):.3f} to {max(ratios):.3f}), "
+            f"{name}: {median(ours):.2f} s, ratio {ratios(ours, theirs)}, "
             f"peak {median(run['megabytes'] for run in runs):.0f} MiB, n = {given.times}"
         )
 

@@ -167,7 +167,7 @@ def _measure(
         memory=memory.measure_memory(subject, sampler.gpu if sampler else None),
         # Last, so that its tensors do not count as memory of the subject.
         rates=speed.device_rates(subject.device, work.precision),
-        logit_distance=logit_distance(work, subject.network, store) if logits else None,
+        logit_distance=logit_distance(work, subject, store) if logits else None,
         card=sampler.log() if sampler else None,
     )
     return Measured(list(subject.frames), samples)

@@ -17,6 +17,7 @@ from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
+from torch import Tensor
 
 from ifc_bench.config import Arithmetic, Protocol
 from ifc_bench.measuring.clocks import Clock, Tape, clock_for
@@ -43,6 +44,7 @@ class Subject:
     Attributes:
         network: the model; scopes of a compiled one cannot be watched.
         frames: the number of frames of each video.
+        clip: frames [T, 3, H, W] of the first window of the first video, on the host.
         device: the device that `run` works on.
         run: processes a video, given by its index, from frames in memory to its final tracks.
         read_and_run: the same from files; None if there are none.
@@ -51,6 +53,7 @@ class Subject:
 
     network: IFC
     frames: list[int]
+    clip: Tensor
     device: torch.device
     run: Callable[[int, Watch], object]
     read_and_run: Callable[[int, Watch], object] | None

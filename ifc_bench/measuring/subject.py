@@ -45,8 +45,8 @@ def make_subject(work: Profile, store: Store, device: str) -> Subject:
     if torch_device.type == "cuda":
         torch.cuda.set_device(torch_device)  # events are recorded on the current device
     lengths, sizes, from_memory, from_files = _videos(work, store)
-    first = from_memory[0](list(range(min(work.window or lengths[0], lengths[0])))).to(torch_device)
-    network = _network(work, store, torch_device, first)
+    clip = from_memory[0](list(range(min(work.window or lengths[0], lengths[0]))))
+    network = _network(work, store, torch_device, clip.to(torch_device))
     if work.compiled:
         network.features = torch.compile(network.features)  # type: ignore[method-assign]
         network.decode = torch.compile(network.decode)  # type: ignore[method-assign]
@@ -62,6 +62,7 @@ def make_subject(work: Profile, store: Store, device: str) -> Subject:
     return Subject(
         network=network,
         frames=lengths,
+        clip=clip,
         device=torch_device,
         run=lambda video, watch: run(from_memory[video], video, watch),
         read_and_run=read_and_run if from_files else None,
@@ -92,22 +93,21 @@ def random_network(weights: RandomWeights, device: torch.device, clip: Tensor) -
 
 
 @torch.inference_mode()
-def logit_distance(work: Profile, network: IFC, store: Store) -> float:
-    """The largest difference of a logit of one clip from the first rung's of the speed ladder.
+def logit_distance(work: Profile, subject: Subject, store: Store) -> float:
+    """The largest difference of a logit of the clip from the first rung's of the speed ladder.
 
-    `network` is that of `work`. The clip is the first T frames of its first video.
+    `subject` is that of `work`.
     """
-    device = next(network.parameters()).device
-    lengths, _, from_memory, _ = _videos(work, store)
-    first = from_memory[0](list(range(min(work.window or lengths[0], lengths[0])))).to(device)
+    clip = subject.clip.to(subject.device)
+    bottom = ladder(work, subject.device.type == "cuda")[0]
     found = []
-    bottom = ladder(work, device.type == "cuda")[0]
     for rung in (work, bottom):
         settle(rung)
-        one = network if rung is work else _network(bottom, store, device, first)
-        with arithmetic(device, rung.precision):
-            clip = one.decode([m[None] for m in one.features(first)])
-        found.append((clip.class_logits.double(), clip.mask_logits.double()))
+        measured = rung is work
+        network = subject.network if measured else _network(bottom, store, subject.device, clip)
+        with arithmetic(subject.device, rung.precision):
+            given = network.decode([m[None] for m in network.features(clip)])
+        found.append((given.class_logits.double(), given.mask_logits.double()))
     settle(work)
     return max((a - b).abs().max().item() for a, b in zip(*found, strict=True))
 

@@ -136,7 +136,8 @@ def machine_drawings(store: Store) -> Iterator[Drawing]:
     for name, text, rows in _alike(roofline_frame(store), ["size", "precision", "device"]):
         yield Drawing(f"roofline-{name}", f"roofline, {text}", partial(plots.roofline, rows))
     rungs = ladder_frame(store.records("profile"))
-    for name, text, rows in _alike(rungs, ["size", "T", "device", "variant", "S"]):
+    rungs = rungs[rungs["fps"].notna()]
+    for name, text, rows in _alike(rungs, ["size", "variant", "device", "T", "S", "frames"]):
         yield Drawing(f"ladder-{name}", f"speed ladder, {text}", partial(plots.speed_ladder, rows))
     footprints = frames.footprints_frame(store)
     predicted = footprints[

@@ -25,7 +25,9 @@ def subject(durations, **changes) -> Subject:
         with watch("tracker"):
             time.sleep(next(left))
 
-    made = {"network": build_model(tiny_model()), "frames": [4], "device": CPU, "run": run}
+    clip = torch.zeros(4, 3, 32, 48)
+    made = {"network": build_model(tiny_model()), "frames": [4], "clip": clip, "device": CPU}
+    made["run"] = run
     return Subject(**{**made, "read_and_run": None, **changes})
 
 

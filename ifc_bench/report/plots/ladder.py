@@ -15,7 +15,7 @@ def speed_ladder(rungs: pd.DataFrame, ax: Axes | None = None) -> Axes:
     processes.
     """
     ax = axes(ax)
-    shown = rungs[rungs["fps"].notna()]
+    shown = rungs[rungs["fps"].notna()]  # a rung that failed has a line in the table alone
     stds = shown["fps_std"].fillna(0.0)
     places = range(len(shown))
     ax.barh(places, shown["fps"], xerr=stds, color=COLOURS[0], alpha=0.8, capsize=3)
