@@ -49,6 +49,17 @@ class Prediction:
     auxiliary: list[Prediction] = field(default_factory=list)
     boxes: Tensor | None = None
 
+    def split(self, parts: int) -> list[Prediction]:
+        """Split the Q instances into equal `parts`."""
+        boxes = [None] * parts if self.boxes is None else self.boxes.chunk(parts, 1)
+        pairs = zip(
+            self.class_logits.chunk(parts, 1), self.mask_logits.chunk(parts, 1), strict=True
+        )
+        return [
+            Prediction(classes, masks, boxes=located)
+            for (classes, masks), located in zip(pairs, boxes, strict=True)
+        ]
+
 
 @dataclass(frozen=True)
 class Track:

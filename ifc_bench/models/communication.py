@@ -98,7 +98,10 @@ class Communication(nn.Module):
             positions.flatten(*self.joined),
             None if padding is None else padding.flatten(*self.joined),
         ).view_as(tokens)
-        return mixed[:, :, : frames.shape[2]], mixed[:, :, frames.shape[2] :]
+        if not memory.shape[2]:
+            return mixed, memory
+        mixed_frames, mixed_memory = mixed.split((frames.shape[2], memory.shape[2]), 2)
+        return mixed_frames, mixed_memory
 
     def across(
         self, block: int, frames: Tensor, memory: Tensor, padding: Tensor | None

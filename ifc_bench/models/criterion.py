@@ -62,7 +62,8 @@ def _layer_losses(
     wanted = torch.full(logits.shape[:2], logits.shape[-1] - 1, device=logits.device)
     for index, (queries, instances) in enumerate(pairs):
         wanted[index, queries] = targets[index].classes[instances]
-    drawn = torch.cat([masks[i, q].flatten(1) for i, (q, _) in enumerate(pairs)])
+    clips = torch.cat([torch.full_like(q, index) for index, (q, _) in enumerate(pairs)])
+    drawn = masks[clips, torch.cat([q for q, _ in pairs])].flatten(1)
     true = torch.cat([t.masks[i].flatten(1) for t, (_, i) in zip(targets, pairs, strict=True)])
     parts = {
         "classes": _class_loss(logits, wanted, config, average),

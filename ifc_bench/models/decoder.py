@@ -41,15 +41,18 @@ class DecoderLayer(nn.Module):
         queries: Tensor,
         query_positions: Tensor,
         tokens: Tensor,
-        positions: Tensor,
+        keys: Tensor,
         padding: Tensor | None,
     ) -> Tensor:
-        """Update `queries` [B, Q, C] from `tokens` [B, T, S, C]; `padding` is [B, T, S]."""
+        """Update `queries` [B, Q, C] from `tokens` [B, T, S, C] and `keys`, tokens with positions.
+
+        `padding` is [B, T, S].
+        """
         placed = queries + query_positions
         mixed = self.self_attention(placed, placed, queries)
         queries = self.self_norm(queries + self.dropout(mixed))
         read = self._per_frame if self.frame_score is not None else self._unified
-        mixed = read(queries + query_positions, tokens, tokens + positions, padding)
+        mixed = read(queries + query_positions, tokens, keys, padding)
         queries = self.cross_norm(queries + self.dropout(mixed))
         return self.feedforward_norm(queries + self.dropout(self.feedforward(queries)))
 
@@ -84,8 +87,8 @@ class Decoder(nn.Module):
         """Decode a clip's `tokens` [B, T, N + M, C]; returns ND embeddings [B, Q, C]."""
         query_positions = self.query_positions.expand(tokens.shape[0], -1, -1)
         queries = torch.zeros_like(query_positions)
-        outputs = []
+        outputs, keys = [], tokens + positions
         for layer in self.layers:
-            queries = layer(queries, query_positions, tokens, positions, padding)
+            queries = layer(queries, query_positions, tokens, keys, padding)
             outputs.append(self.norm(queries))
         return outputs

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -22,7 +23,9 @@ class FeedForward(nn.Module):
             nn.init.xavier_uniform_(layer.weight)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.outer(self.dropout(F.relu(self.inner(x), inplace=True)))
+        # In place it spares memory, but its gradient is copied four times (the input is a view).
+        active = F.relu(self.inner(x), inplace=not torch.is_grad_enabled())
+        return self.outer(self.dropout(active))
 
 
 class EncoderLayer(nn.Module):

@@ -131,9 +131,14 @@ class IFC(nn.Module):
         encoded = tokens.transpose(2, 3).unflatten(-1, grid)
         pixels = self.heads.pixels(
             encoded.flatten(0, 1), [m.flatten(0, 1) for m in reversed(laterals)]
-        ).unflatten(0, tokens.shape[:2])
-        wanted = embeddings if self.training else embeddings[-1:]
-        *auxiliary, last = [self.heads(e, pixels) for e in wanted]
+        )
+        if pixels.requires_grad:
+            pixels.register_hook(lambda g: g.contiguous(memory_format=torch.channels_last))
+        pixels = pixels.unflatten(0, tokens.shape[:2])
+        if not self.training:
+            return self.heads(embeddings[-1], pixels)
+        joined = self.heads(torch.cat(embeddings, 1), pixels)
+        *auxiliary, last = joined.split(len(embeddings))
         return replace(last, auxiliary=auxiliary)
 
     def _tokens(

@@ -288,4 +288,6 @@ def _optimiser(model: IFC, schedule: Optimisation) -> torch.optim.AdamW:
         {"params": rest, "base_lr": schedule.learning_rate},
         {"params": backbone, "base_lr": slow},
     ]
-    return torch.optim.AdamW(groups, lr=schedule.learning_rate, weight_decay=schedule.weight_decay)
+    return torch.optim.AdamW(
+        groups, lr=schedule.learning_rate, weight_decay=schedule.weight_decay, fused=True
+    )
