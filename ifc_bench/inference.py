@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 import torch
@@ -26,8 +27,10 @@ from ifc_bench.models.knock_out import isolated
 from ifc_bench.models.own import own_module
 from ifc_bench.store import Store
 from ifc_bench.structures import Track
-from ifc_bench.tracking import ClipTracker, track_video
+from ifc_bench.tracking import ClipTracker, Tracking, track_in_one_pass
 from ifc_bench.training.checkpoint import trained_model
+
+How = TypeVar("How", bound=Testing)
 
 
 @dataclass(frozen=True)
@@ -79,6 +82,74 @@ def predict(
     Raises:
         UserError: if a video is shorter than the window and `how` refuses such videos.
     """
+    [found] = predict_in_one_pass(model, data, [how], tell, kept)
+    return found
+
+
+def predict_in_one_pass(
+    model: IFC,
+    data: VideoDataset,
+    hows: Sequence[Testing],
+    tell: Callable[[int, int], None] | None = None,
+    kept: Partial | None = None,
+) -> list[Predictions]:
+    """Predict in several ways of testing that share each frame's features, as `predict` does.
+
+    The ways have the same `size` and `isolated` (see `one_pass`). Each gets an equal part of the
+    time. `kept` is for a single way.
+
+    Raises:
+        UserError: if a video is shorter than the window of a way that refuses such videos.
+    """
+    for how in hows:
+        _refuse_short(data, how)
+    begun = time.monotonic()
+    found: list[list[PredictedTrack]] = [[] for _ in hows]
+    totals = [0] * len(hows)
+    for done, video in enumerate(data.videos, 1):
+        if kept is not None and video.id in kept.tracks:
+            written, counts = [kept.tracks[video.id]], [kept.counts[video.id]]
+        else:
+            tracks = tracks_of(model, data, video, hows)
+            written = [
+                scored(
+                    some, video.id, data.category_ids, how.score_threshold, how.protocol == "image"
+                )
+                for some, how in zip(tracks, hows, strict=True)
+            ]
+            counts = [len(some) for some in tracks]
+            if kept is not None:
+                kept.add(video.id, counts[0], written[0])
+        for place, (entries, count) in enumerate(zip(written, counts, strict=True)):
+            found[place] += entries
+            totals[place] += count
+        if tell:
+            tell(done, len(data.videos))
+    seconds = (time.monotonic() - begun) / len(hows)
+    return [Predictions(f, total, seconds) for f, total in zip(found, totals, strict=True)]
+
+
+def one_pass(hows: Sequence[How]) -> list[list[How]]:
+    """Group ways of testing that can share one pass over the videos, in their order."""
+    groups: dict[tuple[int | None, bool], list[How]] = {}
+    for how in hows:
+        groups.setdefault((how.size, how.isolated), []).append(how)
+    return list(groups.values())
+
+
+def tracks_of(
+    model: IFC, data: VideoDataset, video: Video, hows: Sequence[Testing]
+) -> list[list[Track]]:
+    """Track the instances of one video in each way of testing."""
+    size = (video.height, video.width)
+    ways = [Tracking(ClipTracker(size, h.match_threshold), h.window, h.stride) for h in hows]
+    with isolated(model) if hows[0].isolated else nullcontext():
+        return track_in_one_pass(
+            model, lambda indices: data.frames(video, indices, hows[0].size), video.length, ways
+        )
+
+
+def _refuse_short(data: VideoDataset, how: Testing) -> None:
     for video in data.videos:
         if how.short_videos == "refuse" and how.window and video.length < how.window:
             raise UserError(
@@ -86,38 +157,6 @@ def predict(
                 f"the window is T = {how.window}; choose T <= {video.length}, or set "
                 "short_videos to 'shrink'"
             )
-    begun = time.monotonic()
-    found: list[PredictedTrack] = []
-    total = 0
-    for done, video in enumerate(data.videos, 1):
-        if kept is not None and video.id in kept.tracks:
-            written, count = kept.tracks[video.id], kept.counts[video.id]
-        else:
-            tracks = tracks_of(model, data, video, how)
-            best = how.protocol == "image"
-            written = scored(tracks, video.id, data.category_ids, how.score_threshold, best)
-            count = len(tracks)
-            if kept is not None:
-                kept.add(video.id, count, written)
-        found += written
-        total += count
-        if tell:
-            tell(done, len(data.videos))
-    return Predictions(found, total, time.monotonic() - begun)
-
-
-def tracks_of(model: IFC, data: VideoDataset, video: Video, how: Testing) -> list[Track]:
-    """Track the instances of one video."""
-    tracker = ClipTracker((video.height, video.width), how.match_threshold)
-    with isolated(model) if how.isolated else nullcontext():
-        return track_video(
-            model,
-            lambda indices: data.frames(video, indices, how.size),
-            video.length,
-            tracker,
-            how.window,
-            how.stride,
-        )
 
 
 def scored(

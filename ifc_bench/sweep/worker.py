@@ -6,6 +6,7 @@ import math
 import os
 import traceback
 from collections.abc import Callable
+from itertools import chain
 
 import torch
 
@@ -24,7 +25,13 @@ from ifc_bench.errors import NO_SPACE, Stopped, UserError
 from ifc_bench.evaluation import as_result, score_images, score_videos
 from ifc_bench.file_io import write_text
 from ifc_bench.hardware.device import usable_cores
-from ifc_bench.inference import predict, results_json
+from ifc_bench.inference import (
+    Predictions,
+    one_pass,
+    predict,
+    predict_in_one_pass,
+    results_json,
+)
 from ifc_bench.measuring.counts import counted
 from ifc_bench.measuring.memory import out_of_memory
 from ifc_bench.measuring.profiles import measure_profiles
@@ -96,7 +103,8 @@ class Worker:
         if record.status != "ok" or not self.processes.first:
             return [record]
         left = [e for e in job.evaluations if not self.store.done(e)]
-        return [record, *(self._evaluate(evaluation, data) for evaluation in left)]
+        passes = (self._evaluate(some, data) for some in one_pass(left))
+        return [record, *chain.from_iterable(passes)]
 
     def counts(self, counts: list[Count]) -> list[Record]:
         """Count MACs on the meta device."""
@@ -205,13 +213,31 @@ class Worker:
         found = predict(model, data.valid, probe)
         return score_videos(data.valid.instances, found.tracks).summary()["AP"]
 
-    def _evaluate(self, work: Evaluation, data: Splits) -> Record:
-        def progress(done: int, total: int) -> None:
-            self.progress(f"evaluate T={work.window or 'video'}", done, total)
+    def _evaluate(self, works: list[Evaluation], data: Splits) -> list[Record]:
+        """Evaluate in one pass over the videos; where that fails, each work by itself."""
+        windows = ", ".join(str(work.window or "video") for work in works)
 
-        self.begin(work)
+        def progress(done: int, total: int) -> None:
+            self.progress(f"evaluate T={windows}", done, total)
+
+        # If the process is killed, this one is recorded as failed, and the others are done again.
+        self.begin(max(works, key=lambda work: work.window or math.inf))
         try:
-            found = predict(self._model(work.training), data.valid, work, progress)
+            model = self._model(works[0].training)
+            found = predict_in_one_pass(model, data.valid, works, progress)
+        except UserError:
+            raise
+        except Exception as error:
+            _refuse_full_disk(error)
+            if (
+                len(works) > 1
+            ):  # so that what fails, such as the longest window, takes no other along
+                return [record for work in works for record in self._evaluate([work], data)]
+            return [self._failure(works[0], data.digest, error)]
+        return [self._scored(work, some, data) for work, some in zip(works, found, strict=True)]
+
+    def _scored(self, work: Evaluation, found: Predictions, data: Splits) -> Record:
+        try:
             write_text(self.store.predictions_path(work), results_json(found))
             score = score_images if work.protocol == "image" else score_videos
             scores = score(data.valid.instances, found.tracks)

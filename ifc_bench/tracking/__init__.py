@@ -7,11 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ifc_bench.tracking.clip_tracker import ClipTracker
-    from ifc_bench.tracking.video import track_video
+    from ifc_bench.tracking.video import Tracking, track_in_one_pass, track_video
 
-__all__ = ["ClipTracker", "track_video"]
+__all__ = ["ClipTracker", "Tracking", "track_in_one_pass", "track_video"]
 
-_MODULES = {"ClipTracker": "clip_tracker", "track_video": "video"}
+_MODULES = {
+    "ClipTracker": "clip_tracker",
+    "Tracking": "video",
+    "track_in_one_pass": "video",
+    "track_video": "video",
+}
 
 
 def __getattr__(name: str) -> Any:

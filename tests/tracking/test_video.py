@@ -3,7 +3,7 @@
 import torch
 
 from ifc_bench.models.build import build_model
-from ifc_bench.tracking import ClipTracker, track_video
+from ifc_bench.tracking import ClipTracker, Tracking, track_in_one_pass, track_video, video
 from tests.conftest import tiny_model
 
 
@@ -57,3 +57,49 @@ def test_frames_that_no_window_sees_have_no_mask():
 
 def test_an_empty_video_has_no_tracks():
     assert run(0, 3)[0] == []
+
+
+def test_ways_of_tracking_share_the_features_and_change_nothing():
+    torch.manual_seed(0)
+    model = build_model(tiny_model()).eval()
+    with torch.no_grad():
+        model.heads.classify.layers[-1].weight.mul_(5)
+    video = torch.randint(0, 256, (11, 3, 32, 48), dtype=torch.uint8)
+    windows = ((4, 1), (2, 5), (None, 1), (9, 2), (20, 1))
+    read: list[int] = []
+
+    def reader(indices: list[int]) -> torch.Tensor:
+        read.extend(indices)
+        return video[indices]
+
+    def ways(chosen):
+        return [Tracking(ClipTracker((32, 48)), window, stride) for window, stride in chosen]
+
+    together = track_in_one_pass(model, reader, 11, ways(windows))
+    assert read == list(range(11)), "each frame is read once, for all ways"
+    for window, found in zip(windows, together, strict=True):
+        [alone] = track_in_one_pass(model, reader, 11, ways([window]))
+        assert [t.segmentations for t in found] == [t.segmentations for t in alone]
+        assert found
+        for mine, other in zip(found, alone, strict=True):
+            assert torch.equal(mine.class_probabilities, other.class_probabilities)
+
+
+def test_one_pass_keeps_no_frame_that_no_window_needs(monkeypatch):
+    kept: list[int] = []
+    decode = video._decode
+
+    def watched(model, features, frames, tracker, watch):
+        kept.append(len(features.of_frame))
+        decode(model, features, frames, tracker, watch)
+
+    monkeypatch.setattr(video, "_decode", watched)
+    model = build_model(tiny_model()).eval()
+
+    def tracked(length: int):
+        ways = [Tracking(ClipTracker((32, 48)), window) for window in (2, 4)]
+        return track_in_one_pass(model, lambda i: torch.zeros(len(i), 3, 32, 48), length, ways)
+
+    tracked(30)
+    assert max(kept) == 5, "four of the longest window, and one read ahead"
+    assert tracked(0) == [[], []]

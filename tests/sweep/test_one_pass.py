@@ -1,0 +1,77 @@
+"""Evaluations of one training share a pass over the videos, and nothing else."""
+
+from pathlib import Path
+
+import pytest
+
+from ablations import PRESETS, TABLES
+from ifc_bench.config import Evaluation
+from ifc_bench.inference import one_pass, predict
+from ifc_bench.records import Device
+from ifc_bench.store import Store
+from ifc_bench.sweep import worker as module
+from ifc_bench.sweep.plan import Job, make_plan
+from ifc_bench.training.checkpoint import trained_model
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory) -> tuple[Store, Job]:
+    """A training of the smallest preset, and its evaluations at T = 5 and 10, not done yet."""
+    folder = tmp_path_factory.mktemp("one_pass")
+    preset = PRESETS["smoke"].model_copy(update={"seeds": 1})
+    store = Store(folder / "results", folder / "runs")
+    plan = make_plan([TABLES["table3a"](preset)], preset, Device(kind="cpu", name="c", threads=1))
+    job = plan.jobs(store)[-1]
+    module.Worker(store, "cpu", 1, lambda *_: None).job(Job(job.training, ()))
+    return store, job
+
+
+def fresh(trained: tuple[Store, Job], tmp_path: Path) -> tuple[module.Worker, Store, list[str]]:
+    """A worker with the trained weights and no evaluation, and what it tells."""
+    known, job = trained
+    store = Store(tmp_path / "results", known.runs)
+    store.save(known.load(job.training))
+    told: list[str] = []
+    return module.Worker(store, "cpu", 1, lambda stage, *_: told.append(stage)), store, told
+
+
+def test_one_pass_gives_the_records_of_several(trained, tmp_path):
+    _, job = trained
+    worker, store, told = fresh(trained, tmp_path)
+    _, *records = worker.job(job)
+    assert [record.work for record in records] == list(job.evaluations)
+    assert set(told) == {"evaluate T=5, 10"}
+    model = trained_model(store.checkpoint_path(job.training), job.training, "cpu")
+    valid = module.Splits(store, job.training.data).valid
+    for record in records:
+        alone = predict(model, valid, record.work)
+        scores = module.score_videos(valid.instances, alone.tracks)
+        again = module.as_result(scores, valid.instances, alone.count, 0.0)
+        assert record.result.model_copy(update={"wall_seconds": 0.0}) == again
+
+
+def test_a_window_that_fails_takes_no_other_along(trained, tmp_path, monkeypatch):
+    _, job = trained
+    worker, store, _ = fresh(trained, tmp_path)
+    known = module.predict_in_one_pass
+
+    def failing(model, data, works, *rest):
+        if any(work.window == 10 for work in works):
+            raise ArithmeticError("T = 10")
+        return known(model, data, works, *rest)
+
+    monkeypatch.setattr(module, "predict_in_one_pass", failing)
+    records = worker.job(job)[1:]
+    assert [(r.work.window, r.status) for r in records] == [(5, "ok"), (10, "failed")]
+    assert [store.done(evaluation) for evaluation in job.evaluations] == [True, False]
+
+
+def test_ways_that_see_other_frames_have_passes_of_their_own(trained):
+    _, job = trained
+    first = job.evaluations[0]
+
+    def way(**changes: object) -> Evaluation:
+        return first.model_copy(update=changes)
+
+    ways = [way(window=5), way(window=10, size=32), way(window=20), way(isolated=True)]
+    assert one_pass(ways) == [[ways[0], ways[2]], [ways[1]], [ways[3]]]
