@@ -1,6 +1,6 @@
 """Times the evaluations of one training at T = 5, 10, 15 and 20, apart and in one pass.
 
-    python benchmarks/evaluations.py --times 5
+    PYTHONPATH=. python benchmarks/evaluations.py --times 5
 
 The network of the embedded benchmark with random weights, over generated scenes, from frames in
 memory to tracks; both ways in turn, in one process.
