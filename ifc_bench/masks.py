@@ -21,10 +21,14 @@ class Rle(TypedDict):
 
 def encode(masks: BoolArray) -> list[Rle]:
     """Run-length encode masks [F, H, W]."""
-    columns = np.asfortranarray(masks.transpose(1, 2, 0).astype(np.uint8))
+    return encode_columns(np.ascontiguousarray(masks.transpose(0, 2, 1).astype(np.uint8)))
+
+
+def encode_columns(columns: NDArray[np.uint8]) -> list[Rle]:
+    """Run-length encode masks of zeros and ones that are stored column by column, [F, W, H]."""
     return [
         Rle(size=[int(s) for s in rle["size"]], counts=rle["counts"].decode("ascii"))
-        for rle in coco.encode(columns)
+        for rle in coco.encode(columns.transpose(2, 1, 0))
     ]
 
 

@@ -18,11 +18,12 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from ifc_bench.errors import UserError
-from ifc_bench.masks import BoolArray, Rle, encode
+from ifc_bench.masks import Rle
 from ifc_bench.structures import Track
+from ifc_bench.tracking.full_size import full_size_masks
 from ifc_bench.tracking.watch import Watch, unwatched
 
-_AT_ONCE = 8  # masks at full size, so that memory does not grow with the number of tracks
+_TINY = 1e-18  # of probabilities; products of smaller ones are denormal, and slow on a CPU
 _NOT_FINITE = (
     "predictions: not all finite; the weights are damaged, or too large for this precision"
 )
@@ -87,7 +88,7 @@ class ClipTracker:
             raise UserError(_NOT_FINITE)
         counts = class_probabilities.argmax(-1) < class_probabilities.shape[-1] - 1
         class_probabilities, mask_logits = class_probabilities[counts], mask_logits[counts]
-        probabilities = mask_logits.sigmoid().flatten(2)
+        probabilities = F.threshold(mask_logits.sigmoid(), _TINY, 0.0).flatten(2)
         self._advance(frames, mask_logits)
         rows = self._assign(self._similarity(frames, probabilities))
         self._add(rows, frames, class_probabilities, mask_logits)
@@ -165,8 +166,8 @@ class ClipTracker:
             shared = [frame for frame in frames if frame in window.frames]
             if not shared or not window.tracks:
                 continue
-            then = window.probabilities[:, [window.frames.index(f) for f in shared]].flatten(1)
-            now = probabilities[:, [frames.index(f) for f in shared]].flatten(1)
+            then = _at(window.probabilities, [window.frames.index(f) for f in shared])
+            now = _at(probabilities, [frames.index(f) for f in shared])
             overlap = then @ now.T
             union = then.sum(1)[:, None] + now.sum(1)[None] - overlap
             rows = [row_of[track] for track in window.tracks]
@@ -205,10 +206,11 @@ class ClipTracker:
         self._sums = torch.cat((self._sums, self._sums.new_zeros(new, *self._sums.shape[1:])))
         self._counts = torch.cat((self._counts, self._counts.new_zeros(new, self._counts.shape[1])))
         columns = [self._frames.index(frame) for frame in frames]
-        grid = (torch.tensor(rows, dtype=torch.int64)[:, None], torch.tensor(columns)[None])
-        self._counts[grid] += 1
-        on_device = tuple(index.to(self._sums.device) for index in grid)
-        self._sums[on_device] += mask_logits
+        of_rows = torch.tensor(rows, dtype=torch.int64)
+        self._counts[of_rows[:, None], torch.tensor(columns)[None]] += 1
+        of_rows = of_rows.to(self._sums.device)
+        for position, column in enumerate(columns):
+            self._sums[:, column].index_add_(0, of_rows, mask_logits[:, position])
         for row, probabilities in zip(rows, class_probabilities.cpu(), strict=True):
             self._class_sums[self._rows[row]] = self._class_sums[self._rows[row]] + probabilities
             self._class_counts[self._rows[row]] += 1
@@ -226,16 +228,14 @@ class ClipTracker:
             counts = self._counts[present, column].to(self._sums)
             mean = self._sums[chosen, column] / counts[:, None, None]
             rows = present.nonzero()[:, 0]
-            for some, chosen_rows in zip(mean.split(_AT_ONCE), rows.split(_AT_ONCE), strict=True):
-                masks = self._at_full_size(some)
-                encoded = zip(chosen_rows.tolist(), masks, encode(masks), strict=True)
-                for row, mask, rle in encoded:
-                    if mask.any():
-                        finished[self._rows[row]][frame] = rle
+            masks = full_size_masks(mean, self.image_size)
+            for row, rle in zip(rows.tolist(), masks, strict=True):
+                if rle is not None:
+                    finished[self._rows[row]][frame] = rle
 
-    def _at_full_size(self, logits: Tensor) -> BoolArray:
-        """Resize `logits` [n, h, w] to masks [n, H, W]."""
-        large = F.interpolate(
-            logits[None], size=self.image_size, mode="bilinear", align_corners=False
-        )[0]
-        return (large > 0).cpu().numpy()
+
+def _at(probabilities: Tensor, places: list[int]) -> Tensor:
+    """The masks [I, T, P] in the frames at `places`, as [I, P of all]; without a copy if it can."""
+    if places[-1] - places[0] + 1 == len(places):
+        return probabilities[:, places[0] : places[-1] + 1].flatten(1)
+    return probabilities[:, places].flatten(1)

@@ -206,3 +206,100 @@ def test_predictions_that_are_not_finite_are_refused_by_name(value):
     tracker.update([0, 1], classes, masks)
     with pytest.raises(UserError, match="predictions: not all finite"):
         tracker.update([1, 2], classes, torch.full_like(masks, math.nan))
+
+
+def logit(*probabilities: float) -> torch.Tensor:
+    """One instance of one row of pixels in one frame, with these probabilities."""
+    return torch.logit(torch.tensor(probabilities)).reshape(1, 1, 1, -1)
+
+
+def joined(threshold: float, windows: list[torch.Tensor]) -> bool:
+    """Whether the last of `windows`, all of frame 0, continues the track of those before it."""
+    tracker = ClipTracker((1, windows[0].shape[-1]), threshold)
+    classes = torch.tensor([[0.9, 0.1]])
+    found = [tracker.update([0], classes, window) for window in windows]
+    assert found[:-1] == [[0]] * (len(windows) - 1)
+    return found[-1] == [0]
+
+
+def test_two_masks_are_joined_by_their_soft_iou():
+    """Products of probabilities over what is in either: 0.36 / (0.9 + 0.8 - 0.36)."""
+    first, second = logit(0.6, 0.3), logit(0.6, 0.2)
+    iou = (0.6 * 0.6 + 0.3 * 0.2) / (0.9 + 0.8 - (0.6 * 0.6 + 0.3 * 0.2))
+    assert joined(iou - 1e-5, [first, second])
+    assert not joined(iou + 1e-5, [first, second])
+
+
+def test_faint_masks_are_compared_too():
+    """The released code adds 1e-6 to the union, and nothing larger."""
+    assert joined(0.05, [logit(1e-3, 1e-3), logit(0.5, 0.5)]) is False
+    iou = 5e-4 * 2 / (2e-3 + 1 - 1e-3 + 1e-6)
+    assert joined(iou * 0.999, [logit(1e-3, 1e-3), logit(0.5, 0.5)])
+    assert not joined(iou * 1.001, [logit(1e-3, 1e-3), logit(0.5, 0.5)])
+
+
+def test_similarity_is_the_mean_over_the_last_windows_that_share_a_frame():
+    """T = 2: the two windows before, both of the same frames, and not the one before them."""
+
+    def pair(*probabilities: float) -> torch.Tensor:
+        return logit(*probabilities).expand(-1, 2, -1, -1)
+
+    def iou(a: list[float], b: list[float]) -> float:
+        overlap = sum(x * y for x, y in zip(a, b, strict=True))
+        return overlap / (sum(a) + sum(b) - overlap)
+
+    shapes = [[0.9, 0.2], [0.8, 0.3], [0.6, 0.5], [0.3, 0.9]]
+    mean = (iou(shapes[1], shapes[3]) + iou(shapes[2], shapes[3])) / 2
+    classes = torch.tensor([[0.9, 0.1]])
+    for threshold, track in ((mean - 1e-4, 0), (mean + 1e-4, 1)):
+        tracker = ClipTracker((1, 2), threshold)
+        found = [tracker.update([0, 1], classes, pair(*shape)) for shape in shapes]
+        assert found == [[0], [0], [0], [track]]
+
+
+def test_a_frame_without_a_mask_hides_no_later_one():
+    """A window of frames apart, then one between them that holds nothing."""
+    tracker = ClipTracker((8, 8))
+    probabilities, logits = one_instance(2)
+    tracker.update([0, 3], probabilities, logits)
+    tracker.update([1, 2], probabilities[:0], logits[:0])
+    [track] = tracker.tracks()
+    assert [r is not None for r in track.segmentations] == [True, False, False, True]
+
+
+def test_tracks_that_ended_take_no_memory():
+    tracker = ClipTracker((8, 8))
+    probabilities, logits = one_instance(1)
+    for frame in range(0, 20, 2):
+        tracker.update([frame], probabilities, logits)
+        assert live_bytes(tracker) == 2 * logits.numel() * 4 + 8, "sums, probabilities, one count"
+
+
+def test_a_window_may_start_where_the_last_one_did():
+    tracker = ClipTracker((8, 8))
+    tracker.update([4, 5], *one_instance(2))
+    assert tracker.update([4, 5, 6], *one_instance(3)) == [0]
+
+
+def test_the_messages_name_what_was_given():
+    tracker = ClipTracker((8, 8))
+    with pytest.raises(UserError) as wrong:
+        tracker.update([7, 9, 8], *one_instance(2))
+    assert str(wrong.value) == (
+        "frame_indices: [7, 9, 8] must be ascending and one for each of the 2 frames of mask_logits"
+    )
+    tracker.update([4, 5], *one_instance(2))
+    with pytest.raises(UserError) as early:
+        tracker.update([3, 4], *one_instance(2))
+    assert str(early.value) == (
+        "frame_indices: starts at 3, before the last window's 4; windows must come in temporal "
+        "order"
+    )
+
+
+def test_probabilities_too_small_to_multiply_are_zero():
+    """Their products are denormal numbers, which take a CPU a hundred times as long."""
+    tracker = ClipTracker((1, 3))
+    tracker.update([0], torch.tensor([[0.9, 0.1]]), torch.tensor([[[[3.0, -41.0, -42.0]]]]))
+    kept = tracker._windows[0].probabilities.flatten()
+    assert (kept > 0).tolist() == [True, True, False]
