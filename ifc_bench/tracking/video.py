@@ -31,7 +31,7 @@ class Tracking:
 
 
 class _Features:
-    """What the model makes of each frame by itself, kept while a window needs it."""
+    """The model's features of each frame, kept while a window needs them."""
 
     def __init__(self, model: IFC, read: FrameReader) -> None:
         self.model, self.read = model, read

@@ -40,8 +40,14 @@ def test_welch_is_scipys():
     assert found.p == pytest.approx(expected.pvalue)
     assert found.interval == pytest.approx(tuple(expected.confidence_interval()))
     assert found.mean == pytest.approx(np.mean(B) - np.mean(A))
-    assert s.welch(summary([1.0]), summary(B)).p is None
+    assert found.n == (5, 5)
+    assert s.welch(summary([1.0]), summary(B)) == s.Difference(
+        (1, 5), np.mean(B) - 1.0, None, None, None
+    )
     assert s.welch(summary([1.0, 1.0]), summary([1.0, 1.0])).p == 1.0
+    assert s.welch(summary([1.0, 1.0]), summary([2.0, 2.0])) == s.Difference(
+        (2, 2), 1.0, (1.0, 1.0), 0.0, None
+    )
 
 
 def test_the_paired_test_is_scipys_over_shared_seeds():
@@ -53,6 +59,14 @@ def test_the_paired_test_is_scipys_over_shared_seeds():
     assert found.interval == pytest.approx(tuple(expected.confidence_interval()))
     assert found.n == (5, 5)
     assert s.paired({0: 1.0}, {1: 1.0}) is None
+    assert s.paired({0: 1.0}, {0: 3.0}) == s.Difference((1, 1), 2.0, None, None, None)
+
+
+@pytest.mark.parametrize(("shift", "p"), [(1.0, 0.0), (0.0, 1.0)])
+def test_pairs_that_all_differ_alike_are_certain(shift, p):
+    found = s.paired({0: 1.0, 1: 2.0, 2: 4.0}, {0: 1.0 + shift, 1: 2.0 + shift, 2: 4.0 + shift})
+    assert found is not None
+    assert (found.p, found.interval) == (p, (shift, shift))
 
 
 def test_holm_by_hand():
@@ -80,6 +94,8 @@ def test_probability_of_improvement():
     share, (low, high) = s.probability_of_improvement(A, B)
     assert low < share <= high
     assert s.probability_of_improvement([1], [2]) == (1.0, None)
+    assert s.probability_of_improvement([1, 2], [3]) == (1.0, None)
+    assert s.probability_of_improvement([1, 2], [1, 3])[0] == (0.5 + 1 + 0 + 1) / 4
 
 
 def test_the_bootstrap_is_the_same_on_every_reading():
@@ -87,6 +103,30 @@ def test_the_bootstrap_is_the_same_on_every_reading():
     low, high = s.bootstrap_interval(A)
     student = summary(A).interval
     assert student[0] < low < np.mean(A) < high < student[1]
+
+
+def test_the_bootstrap_interval_holds_95_percent():
+    """Two of five are 1: the sum of a resample is binomial(5, 0.4), by hand 0 and 4."""
+    assert s.bootstrap_interval([1, 1, 0, 0, 0]) == (0.0, 0.8)
+    assert [stats.binom.ppf(q, 5, 0.4) for q in (0.025, 0.1, 0.975)] == [0, 1, 4]
+    assert s.bootstrap_interval([1.0]) is None
+    assert s.bootstrap_interval([0.0, 1.0]) == (0.0, 1.0)
+
+
+def test_power_at_its_limits():
+    assert s.power(0.0, 1.0, 8) == pytest.approx(0.05), "both tails"
+    assert s.power(0.0, 1.0, 8, alpha=0.01) == pytest.approx(0.01)
+    assert [s.power(9.0, std, 1) for std in (1.0, 0.0)] == [0.0, 1.0]
+    assert s.power(1.0, 0.0, 5) == 1.0
+    assert s.power(50.0, 1.0, 2) > 0.9
+
+
+@pytest.mark.parametrize("n", [2, 3, 8])
+def test_the_detectable_difference_has_the_power(n):
+    found = s.detectable(2.5, n)
+    assert s.power(found, 2.5, n) == pytest.approx(0.8)
+    assert s.detectable(2.5, n, wanted=0.9) > found
+    assert s.detectable(2.5, 1) == float("inf")
 
 
 def test_power_agrees_with_simulation():
@@ -103,6 +143,7 @@ def test_the_seeds_needed_are_the_fewest():
         n = s.seeds_needed(d, 1.0)
         assert s.power(d, 1.0, n) >= 0.8 > s.power(d, 1.0, n - 1)
     assert s.seeds_needed(1e-6, 1.0, most=100) == 100
+    assert s.seeds_needed(100.0, 1.0) == 2
 
 
 def test_no_difference_in_the_papers_table_3a_exceeds_noise():
