@@ -172,7 +172,8 @@ def power(difference: float, std: float, n: int, alpha: float = 0.05) -> float:
         return 0.0 if std > 0 else 1.0
     shift = abs(difference) / std * math.sqrt(n / 2)
     edge = stats.t.ppf(1 - alpha / 2, freedom)
-    return float(stats.nct.sf(edge, freedom, shift) + stats.nct.cdf(-edge, freedom, shift))
+    # Both tails as upper ones: scipy's cdf of the far lower one is often NaN.
+    return float(stats.nct.sf(edge, freedom, shift) + stats.nct.sf(edge, freedom, -shift))
 
 
 def seeds_needed(difference: float, std: float, wanted: float = 0.8, most: int = 10_000) -> int:

@@ -118,7 +118,15 @@ def test_power_at_its_limits():
     assert s.power(0.0, 1.0, 8, alpha=0.01) == pytest.approx(0.01)
     assert [s.power(9.0, std, 1) for std in (1.0, 0.0)] == [0.0, 1.0]
     assert s.power(1.0, 0.0, 5) == 1.0
-    assert s.power(50.0, 1.0, 2) > 0.9
+
+
+@pytest.mark.parametrize("n", [2, 3, 8, 50])
+def test_power_is_a_number_for_any_difference(n):
+    """The noncentral F is another way to the same; 5 stds with 8 runs were NaN."""
+    edge = stats.t.ppf(0.975, 2 * n - 2)
+    for difference in (0.5, 1, 2, 5, 7, 10, 20, 38, 50, 1000):
+        expected = stats.ncf.sf(edge**2, 1, 2 * n - 2, difference**2 * n / 2)
+        assert s.power(difference, 1.0, n) == pytest.approx(expected, abs=1e-9)
 
 
 @pytest.mark.parametrize("n", [2, 3, 8])
