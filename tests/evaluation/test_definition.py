@@ -189,6 +189,26 @@ def test_more_detections_and_masks_than_are_taken_at_once():
     assert np.array_equal(recall, expected[1])
 
 
+@pytest.mark.parametrize(("place", "counts"), [(99, True), (100, False)])
+def test_the_hundredth_detection_of_a_cell_counts_and_the_next_does_not(place, counts):
+    rng = np.random.default_rng(0)
+    true = Tube(1, 1, *blob(rng, 3))
+    nothing = np.zeros_like(true.cells)
+    found = [Tube(1, 1, nothing, true.gone, score=1 - rank / 200) for rank in range(101)]
+    found[place].cells = true.cells
+    _, recall = score_videos(*as_data([3], [true], found, 1)).curves()
+    assert (recall[..., 0, -1] == (1.0 if counts else 0.0)).all()
+
+
+def test_an_annotation_is_found_by_one_detection_and_not_without_any():
+    rng = np.random.default_rng(0)
+    true = [Tube(1, label, *blob(rng, 3)) for label in (1, 2)]
+    twice = [Tube(1, 1, true[0].cells, true[0].gone, score=score) for score in (0.5, 0.4)]
+    matches = score_videos(*as_data([3], true, twice, 2)).matches
+    assert matches.hit[0].all(0).tolist() == matches.hit[0].any(0).tolist() == [True, False]
+    assert matches.found.all(0).tolist() == matches.found.any(0).tolist() == [True, False]
+
+
 def test_the_scenes_have_what_the_rules_are_about():
     scenes = [scene(seed) for seed in range(8)]
     true = [t for _, tubes, _ in scenes for t in tubes]
