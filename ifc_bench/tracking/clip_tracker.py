@@ -217,7 +217,7 @@ class ClipTracker:
 
     def _write(self, frames: list[int], finished: list[dict[int, Rle]]) -> None:
         """Average, resize and threshold `frames`, and store their masks in `finished`."""
-        if self._sums is None or not self._rows:
+        if self._sums is None:
             return
         for frame in frames:
             column = self._frames.index(frame)

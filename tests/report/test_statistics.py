@@ -34,6 +34,11 @@ def test_students_interval_is_scipys():
     assert [summary(A[:n]).few for n in (2, 3)] == [True, False]
 
 
+def test_points_are_hundredths():
+    assert s.Summary(5, 0.391, 0.02).points == s.Summary(5, 39.1, 2.0)
+    assert s.Summary(1, 0.5, None).points == s.Summary(1, 50.0, None)
+
+
 def test_welch_is_scipys():
     found = s.welch(summary(A), summary(B))
     expected = stats.ttest_ind(B, A, equal_var=False)
@@ -58,6 +63,9 @@ def test_the_paired_test_is_scipys_over_shared_seeds():
     assert found.p == pytest.approx(expected.pvalue)
     assert found.interval == pytest.approx(tuple(expected.confidence_interval()))
     assert found.n == (5, 5)
+    small = s.paired(*({seed: value / 100 for seed, value in side.items()} for side in (a, b)))
+    assert small is not None
+    assert small.p == pytest.approx(expected.pvalue), "the unit does not matter"
     assert s.paired({0: 1.0}, {1: 1.0}) is None
     assert s.paired({0: 1.0}, {0: 3.0}) == s.Difference((1, 1), 2.0, None, None, None)
 
@@ -86,6 +94,8 @@ def test_hedges_g_by_hand():
     a, b = s.Summary(5, 10.0, 2.0), s.Summary(5, 13.0, 2.0)
     assert s.hedges(a, b) == pytest.approx(1.5 * (1 - 3 / 31))
     assert s.hedges(a, s.Summary(1, 1.0, None)) is None
+    assert s.hedges(s.Summary(2, 0.0, 1.0), s.Summary(2, 7.0, 1.0)) == pytest.approx(7 * 4 / 7)
+    assert s.hedges(s.Summary(2, 0.0, 0.0), s.Summary(2, 7.0, 0.0)) is None
 
 
 def test_probability_of_improvement():
@@ -109,6 +119,11 @@ def test_the_bootstrap_interval_holds_95_percent():
     """Two of five are 1: the sum of a resample is binomial(5, 0.4), by hand 0 and 4."""
     assert s.bootstrap_interval([1, 1, 0, 0, 0]) == (0.0, 0.8)
     assert [stats.binom.ppf(q, 5, 0.4) for q in (0.025, 0.1, 0.975)] == [0, 1, 4]
+    assert stats.binom.pmf(0, 7, 3 / 7) == pytest.approx(0.0199, abs=1e-4)
+    few, most = [1, 1, 1, 0, 0, 0, 0], [1, 1, 1, 1, 0, 0, 0]
+    for interval in (s.bootstrap_interval, lambda b: s.probability_of_improvement([0.5] * 3, b)[1]):
+        assert interval(few)[0] == pytest.approx(1 / 7), "0 is rarer than 2.5%"
+        assert interval(most)[1] == pytest.approx(6 / 7)
     assert s.bootstrap_interval([1.0]) is None
     assert s.bootstrap_interval([0.0, 1.0]) == (0.0, 1.0)
 

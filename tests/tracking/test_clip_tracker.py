@@ -1,6 +1,7 @@
 """Parity with the released tracker, and what it could not do."""
 
 import math
+from contextlib import contextmanager
 from itertools import zip_longest
 
 import numpy as np
@@ -200,11 +201,15 @@ def test_predictions_that_are_not_finite_are_refused_by_name(value):
     """Not in the words of what would have matched them."""
     masks = torch.zeros(2, 2, 4, 4)
     classes = torch.tensor([[0.9, 0.1], [0.9, 0.1]])
-    with pytest.raises(UserError, match="predictions: not all finite"):
+    with pytest.raises(
+        UserError, match=r"^predictions: not all finite; the weights are damaged, or"
+    ):
         ClipTracker((4, 4)).update([0, 1], torch.full_like(classes, value), masks)
     tracker = ClipTracker((4, 4))
     tracker.update([0, 1], classes, masks)
-    with pytest.raises(UserError, match="predictions: not all finite"):
+    with pytest.raises(
+        UserError, match=r"^predictions: not all finite; the weights are damaged, or"
+    ):
         tracker.update([1, 2], classes, torch.full_like(masks, math.nan))
 
 
@@ -232,10 +237,47 @@ def test_two_masks_are_joined_by_their_soft_iou():
 
 def test_faint_masks_are_compared_too():
     """The released code adds 1e-6 to the union, and nothing larger."""
-    assert joined(0.05, [logit(1e-3, 1e-3), logit(0.5, 0.5)]) is False
-    iou = 5e-4 * 2 / (2e-3 + 1 - 1e-3 + 1e-6)
-    assert joined(iou * 0.999, [logit(1e-3, 1e-3), logit(0.5, 0.5)])
-    assert not joined(iou * 1.001, [logit(1e-3, 1e-3), logit(0.5, 0.5)])
+    faint = logit(1e-6, 1e-6)
+    iou = 2e-12 / (4e-6 - 2e-12 + 1e-6)
+    assert joined(iou * 0.999, [faint, faint])
+    assert not joined(iou * 1.001, [faint, faint])
+
+
+def test_the_threshold_itself_is_refused():
+    """The released code asks for more than it."""
+    certain = torch.full((1, 1, 1, 1), 100.0)
+    one = torch.ones(())
+    iou = (one / (one + 1e-6) / (one + 1e-6)).item()
+    assert not joined(iou, [certain, certain])
+    assert joined(iou - 1e-6, [certain, certain])
+
+
+def test_windows_may_share_frames_with_a_gap():
+    """Of the first window's three frames the second sees the two outer ones."""
+    first = torch.cat((logit(0.6, 0.3), logit(0.9, 0.9), logit(0.4, 0.2)), 1)
+    second = torch.cat((logit(0.6, 0.2), logit(0.4, 0.2)), 1)
+    overlap = 0.6 * 0.6 + 0.3 * 0.2 + 0.4 * 0.4 + 0.2 * 0.2
+    iou = overlap / (0.9 + 0.6 + 0.8 + 0.6 - overlap)
+    classes = torch.tensor([[0.9, 0.1]])
+    for threshold, track in ((iou - 1e-4, 0), (iou + 1e-4, 1)):
+        tracker = ClipTracker((1, 2), threshold)
+        tracker.update([0, 1, 2], classes, first)
+        assert tracker.update([0, 2], classes, second) == [track]
+
+
+def test_the_time_of_masks_is_told_apart():
+    scopes: list[str] = []
+
+    @contextmanager
+    def watch(scope: str):
+        scopes.append(scope)
+        yield
+
+    tracker = ClipTracker((8, 8), watch=watch)
+    tracker.update([0, 1], *one_instance(2))
+    tracker.tracks()
+    assert set(scopes) == {"output"}
+    assert len(scopes) == 2
 
 
 def test_similarity_is_the_mean_over_the_last_windows_that_share_a_frame():
@@ -273,6 +315,16 @@ def test_tracks_that_ended_take_no_memory():
     for frame in range(0, 20, 2):
         tracker.update([frame], probabilities, logits)
         assert live_bytes(tracker) == 2 * logits.numel() * 4 + 8, "sums, probabilities, one count"
+
+
+def test_a_track_that_no_live_frame_has_takes_no_memory():
+    tracker = ClipTracker((8, 8))
+    probabilities, logits = one_instance(2)
+    tracker.update([0, 1], probabilities, logits)
+    for start in (1, 2):
+        tracker.update([start, start + 1], probabilities[:0], logits[:0])
+    assert tracker._sums is not None
+    assert len(tracker._sums) == 0
 
 
 def test_a_window_may_start_where_the_last_one_did():
