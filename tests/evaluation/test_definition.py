@@ -196,7 +196,9 @@ def test_the_hundredth_detection_of_a_cell_counts_and_the_next_does_not(place, c
     nothing = np.zeros_like(true.cells)
     found = [Tube(1, 1, nothing, true.gone, score=1 - rank / 200) for rank in range(101)]
     found[place].cells = true.cells
-    _, recall = score_videos(*as_data([3], [true], found, 1)).curves()
+    scores = score_videos(*as_data([3], [true], found, 1))
+    assert len(scores.matches.tracks) == 100
+    _, recall = scores.curves()
     assert (recall[..., 0, -1] == (1.0 if counts else 0.0)).all()
 
 
@@ -207,6 +209,26 @@ def test_an_annotation_is_found_by_one_detection_and_not_without_any():
     matches = score_videos(*as_data([3], true, twice, 2)).matches
     assert matches.hit[0].all(0).tolist() == matches.hit[0].any(0).tolist() == [True, False]
     assert matches.found.all(0).tolist() == matches.found.any(0).tolist() == [True, False]
+
+
+def test_an_annotation_that_is_missed_is_not_found():
+    rng = np.random.default_rng(0)
+    true = Tube(1, 1, *blob(rng, 3))
+    missed = Tube(1, 1, np.zeros_like(true.cells), true.gone, score=0.5)
+    assert not score_videos(*as_data([3], [true], [missed], 1)).matches.found.any()
+
+
+def test_found_is_over_all_areas():
+    """Among small instances alone the detection would take the small one, with IoU 50 of 72."""
+
+    def filled(cells: int) -> Tube:
+        frame = (np.arange(GRID * GRID) < cells).reshape(1, GRID, GRID)
+        return Tube(1, 1, frame, np.zeros(1, bool), score=0.5)
+
+    true, found = [filled(72), filled(50)], [filled(72)]
+    assert 50 * CELL**2 < 128**2 < 72 * CELL**2
+    matches = score_videos(*as_data([1], true, found, 1)).matches
+    assert matches.found.any(0).tolist() == [True, False]
 
 
 def test_the_scenes_have_what_the_rules_are_about():
