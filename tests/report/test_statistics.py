@@ -118,6 +118,7 @@ def test_the_bootstrap_is_the_same_on_every_reading():
 def test_the_bootstrap_interval_holds_95_percent():
     """Two of five are 1: the sum of a resample is binomial(5, 0.4), by hand 0 and 4."""
     assert s.bootstrap_interval([1, 1, 0, 0, 0]) == (0.0, 0.8)
+    assert s.probability_of_improvement([0.5] * 3, [1, 1, 0, 0, 0]) == (0.4, (0.0, 0.8))
     assert [stats.binom.ppf(q, 5, 0.4) for q in (0.025, 0.1, 0.975)] == [0, 1, 4]
     assert stats.binom.pmf(0, 7, 3 / 7) == pytest.approx(0.0199, abs=1e-4)
     few, most = [1, 1, 1, 0, 0, 0, 0], [1, 1, 1, 1, 0, 0, 0]
