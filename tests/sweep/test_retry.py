@@ -95,7 +95,7 @@ def test_a_training_that_is_tried_again_has_a_new_record(status, kept, store, pl
     checkpoint.touch()
     again = Store(store.results, store.runs, retry={"failed", status})
     monkeypatch.setattr(module, "Trainer", Trained)
-    monkeypatch.setattr(module.Worker, "_evaluate", lambda *_: None)
+    monkeypatch.setattr(module.Worker, "_evaluate", lambda *_: [])
     module.Worker(again, "cpu", 1, lambda *_: None).job(plan.jobs(again)[0])
     assert Trained.found == kept
     assert "ok" in {store.load(work).status for work in plan.trainings}
