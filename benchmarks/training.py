@@ -30,7 +30,7 @@ class Clone:
     """A process that trains with the code of `root`, one step at a time."""
 
     def __init__(self, root: Path, kind: str, threads: int, batches: int, file: Path) -> None:
-        self.file, self.seconds = file, list[float]()
+        self.seconds = list[float]()
         self.process = subprocess.Popen(
             [sys.executable, str(ONE_TRAINING), kind, str(threads), str(batches), str(file)],
             env={**os.environ, "PYTHONPATH": str(root), "OMP_NUM_THREADS": str(threads)},

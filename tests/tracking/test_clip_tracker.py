@@ -228,7 +228,7 @@ def joined(threshold: float, windows: list[torch.Tensor]) -> bool:
 
 
 def test_two_masks_are_joined_by_their_soft_iou():
-    """Products of probabilities over what is in either: 0.36 / (0.9 + 0.8 - 0.36)."""
+    """Products of probabilities over what is in either: 0.42 / (0.9 + 0.8 - 0.42)."""
     first, second = logit(0.6, 0.3), logit(0.6, 0.2)
     iou = (0.6 * 0.6 + 0.3 * 0.2) / (0.9 + 0.8 - (0.6 * 0.6 + 0.3 * 0.2))
     assert joined(iou - 1e-5, [first, second])
@@ -350,7 +350,7 @@ def test_the_messages_name_what_was_given():
 
 
 def test_probabilities_too_small_to_multiply_are_zero():
-    """Their products are denormal numbers, which take a CPU a hundred times as long."""
+    """Their products are denormal numbers, which take a CPU many times as long."""
     tracker = ClipTracker((1, 3))
     tracker.update([0], torch.tensor([[0.9, 0.1]]), torch.tensor([[[[3.0, -41.0, -42.0]]]]))
     kept = tracker._windows[0].probabilities.flatten()
