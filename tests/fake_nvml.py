@@ -26,6 +26,10 @@ class FakeNvml(ModuleType):
         self.watts: Any = 200.0
         self.energy: Any = MISSING
         self.temperature: Any = 60
+        self.graphics: Any = []
+        self.mig: Any = (0, 0)
+        self.ecc: Any = MISSING
+        self.limit: Any = 250_000
         self.there = True
         self.__dict__.update(answers)
 
@@ -49,16 +53,21 @@ class FakeNvml(ModuleType):
             "nvmlSystemGetDriverVersion": lambda: "570.1",
             "nvmlDeviceGetCudaComputeCapability": lambda: (7, 5),
             "nvmlDeviceGetMemoryInfo": lambda: SimpleNamespace(total=11 << 30, used=3 << 30),
-            "nvmlDeviceGetEccMode": lambda: MISSING,
-            "nvmlDeviceGetMigMode": lambda: (0, 0),
+            "nvmlDeviceGetEccMode": lambda: self.ecc,
+            "nvmlDeviceGetMigMode": lambda: self.mig,
             "nvmlDeviceGetPersistenceMode": lambda: 1,
             "nvmlDeviceGetMaxClockInfo": lambda: 2100,
             "nvmlDeviceGetClockInfo": lambda: 1545,
-            "nvmlDeviceGetPowerManagementLimit": lambda: 250_000,
+            "nvmlDeviceGetPowerManagementLimit": lambda: self.limit,
+            "nvmlDeviceGetPowerManagementDefaultLimit": lambda: 250_000,
+            "nvmlDeviceGetDefaultApplicationsClock": lambda: 1350,
             "nvmlDeviceGetPowerUsage": lambda: _times(self.watts, 1000),
             "nvmlDeviceGetTemperature": lambda: self.temperature,
             "nvmlDeviceGetCurrentClocksEventReasons": lambda: self.bits,
             "nvmlDeviceGetComputeRunningProcesses": lambda: self._running(),
+            "nvmlDeviceGetGraphicsRunningProcesses": lambda: [
+                SimpleNamespace(pid=pid, usedGpuMemory=size) for pid, size in self.graphics
+            ],
             "nvmlDeviceGetTotalEnergyConsumption": lambda: _times(self.energy, 1000),
         }
         if name not in answers:

@@ -51,6 +51,19 @@ def number(
     return Parameter(name=name, converter=converted, help=text)
 
 
+def share(text: str) -> Parameter:
+    """Declare an option with a share above 0 and below 1, such as "1%" or "0.01"."""
+
+    def converted(kind: Any, tokens: Sequence[Token]) -> float:
+        given = tokens[0].value
+        value = _number(given.removesuffix("%"), True) / (100 if given.endswith("%") else 1)
+        if not 0 < value < 1:
+            raise ValueError(f'"{given[:60]}" must be above 0% and below 100%.')
+        return value
+
+    return Parameter(converter=converted, help=text)
+
+
 def _number(text: str, fraction: bool) -> float:
     """Parse a number; "1.5" and digits other than 0 to 9 are not whole numbers.
 

@@ -30,6 +30,7 @@ from ifc_bench.cli.options import (
     number,
     refuse_other_gpu,
     results_for,
+    share,
 )
 from ifc_bench.cli.progress import bar
 from ifc_bench.config import (
@@ -54,7 +55,7 @@ from ifc_bench.report.paper import PaperNumbers
 from ifc_bench.report.profiles import render_profiles
 from ifc_bench.store import Store
 
-_DEFAULT = Protocol()
+_DEFAULT = Protocol.current()
 _MOST_PROCESSES, _MOST_PASSES, _MOST_SECONDS, _MOST_CLIPS = 1000, 1_000_000, 86_400, 100_000
 
 
@@ -77,6 +78,20 @@ class Passes:
         float,
         number("Target half width of the median's 95% interval, as a fraction of it.", 1e-6, 1),
     ] = _DEFAULT.target
+    warm_up_seconds: Annotated[
+        float,
+        number("Seconds of warm-up of a process (on a GPU 3 at least).", 0.001, _MOST_SECONDS),
+    ] = _DEFAULT.warm_up_seconds
+    until: Annotated[
+        float | None,
+        share(
+            "Add processes until the 95% interval between them is within this share of their mean "
+            "either way, such as 1%."
+        ),
+    ] = None
+    most_processes: Annotated[
+        int, number("Maximum processes per row with --until.", 2, _MOST_PROCESSES)
+    ] = _DEFAULT.most_processes
 
 
 @Parameter(name="*")
@@ -170,7 +185,7 @@ def command(
     real = adopt_clips(subjects.data, store) if subjects.data else None
     chosen = models(communication, tokens, attention or ["materialised"])
     types: list[Arithmetic] = precision or ["fp32"]
-    protocol = Protocol(**asdict(passes))
+    protocol = Protocol.current(**asdict(passes))
     works = _works(chosen, types, subjects, real, described, execution, protocol)
     if climb:
         _refuse_rungs(attention, precision, execution)

@@ -7,6 +7,7 @@
 - mask_head: class head, spatial decoder and the dynamic convolution;
 - tracker: the clip tracker;
 - output: masks at the video's size, on the host;
+- run_lengths: the masks' run lengths, and the text of results.json;
 - other: the rest of a pass.
 """
 
@@ -39,6 +40,7 @@ SCOPES = (
     Scope("mask_head", counted=True, timed=True),
     Scope("tracker", counted=False, timed=True),
     Scope("output", counted=False, timed=True),
+    Scope("run_lengths", counted=False, timed=True),
     Scope("other", counted=False, timed=False),
 )
 """All scopes, in the order of a pass."""

@@ -87,8 +87,9 @@ class Evaluation(Work, Testing):
 class RandomWeights(Strict):
     """Fresh weights of `model`, for speed and memory alone.
 
-    The class head is biased until `instances` queries of the first clip count as objects, so that
-    the tracker and the output have as much to do as with a trained model.
+    The tracker and the output are given `instances` recorded tracks in every window, whatever the
+    network answers, so that all networks are measured on equal work. In older records the class
+    head is biased until `instances` queries of the first clip count as objects.
     """
 
     kind: Literal["random"] = "random"
@@ -108,11 +109,17 @@ class NoiseFrames(Strict):
 class Protocol(Strict):
     """The length of a measurement, in each of several processes.
 
-    A process repeats passes over all videos for `min_passes` and `min_seconds` at least, and goes
-    on until the 95% interval of the median is within `target` of the median either way, or
-    `max_seconds` are over (three passes are made in any case). With `scopes` it then measures
-    scope by scope, and with reading, for up to a quarter of `max_seconds` each. With `logits` it
-    compares those of one clip with the first rung's of the speed ladder.
+    A process warms up for `warm_up_seconds` (on a GPU for three at least). It repeats passes over
+    all videos for `min_passes` and `min_seconds` at least, and goes on until the 95% interval of
+    the median is within `target` of the median either way, or `max_seconds` are over (three passes
+    are made in any case). That is the time to masks; the network alone and the way to results.json
+    have half as long each. With `scopes` it then measures scope by scope, and with reading, for up
+    to a quarter of `max_seconds` each. With `logits` it compares those of one clip with the first
+    rung's of the speed ladder.
+
+    `until` adds processes, up to `most_processes`, until Student's 95% interval over processes is
+    within that fraction of the mean either way. `edition` 1 is the protocol of older records: one
+    number, from frames in memory to run lengths.
     """
 
     processes: PositiveInt = 5
@@ -122,6 +129,15 @@ class Protocol(Strict):
     target: PositiveFloat = 0.02
     scopes: bool = True
     logits: bool = False
+    warm_up_seconds: PositiveFloat = 3.0
+    until: PositiveFloat | None = None
+    most_processes: PositiveInt = 30
+    edition: Literal[1, 2] = 1
+
+    @classmethod
+    def current(cls, **changes: Any) -> Protocol:
+        """Return today's protocol, with `changes` to its fields."""
+        return cls(**{"edition": 2, **changes})
 
 
 class Profile(Work):
@@ -151,6 +167,19 @@ class Profile(Work):
     cudnn_benchmark: bool = False
     deterministic: bool = False
     protocol: Protocol = Protocol()
+
+    @property
+    def equal_work(self) -> bool:
+        """Whether tracker and output are given the same instances for every network."""
+        return isinstance(self.weights, RandomWeights) and self.protocol.edition > 1
+
+    @property
+    def older(self) -> Profile:
+        """The same measurement as older versions identified it."""
+        defaults = {
+            name: Protocol.model_fields[name].default for name in ("edition", "warm_up_seconds")
+        }
+        return self.model_copy(update={"protocol": self.protocol.model_copy(update=defaults)})
 
     @property
     def model(self) -> ModelConfig:

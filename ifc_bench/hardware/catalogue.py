@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from functools import lru_cache
 from pathlib import Path
 
@@ -91,10 +92,31 @@ def gpu_model(key: str) -> GpuModel:
     return known[key]
 
 
-def same_gpu(asked: str, name: str) -> bool:
-    """Return whether a device's `name` contains a common GPU name ("RTX 2080 Ti", "V100")."""
-    return bool(_plain(asked)) and _plain(asked) in _plain(name)
+_OTHER_MODEL = frozenset({"ti", "super", "max", "laptop", "mobile", "ada", "pro", "d"})
+_MEMORY = re.compile(r"(\d+) ?gi?b", re.IGNORECASE)
 
 
-def _plain(name: str) -> str:
-    return "".join(letter for letter in name.lower() if letter.isalnum())
+def same_gpu(asked: str, name: str, memory_bytes: int | None = None) -> bool:
+    """Return whether a common GPU name ("RTX 2080 Ti", "V100 32GB") means the device `name`.
+
+    Whole words must agree: "A10" is no A100, "RTX 2080" no RTX 2080 Ti. Memory that is `asked` for
+    must agree with that in `name`, or else with `memory_bytes`.
+    """
+    wanted, plain = _MEMORY.search(asked), _words(_MEMORY.sub(" ", asked))
+    if wanted:
+        stated = _MEMORY.search(name)
+        there = int(stated[1]) if stated else round((memory_bytes or 0) / (1 << 30))
+        if there != int(wanted[1]):
+            return False
+    text, words = "".join(plain), _words(name)
+    places = [
+        end
+        for start in range(len(words))
+        for end in range(start + 1, len(words) + 1)
+        if text and "".join(words[start:end]) == text
+    ]
+    return any(words[end : end + 1] == [] or words[end] not in _OTHER_MODEL for end in places)
+
+
+def _words(name: str) -> list[str]:
+    return re.findall(r"[a-z0-9]+", name.lower())

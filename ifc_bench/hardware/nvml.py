@@ -56,8 +56,14 @@ class Gpu:
             driver=_text(self._read("nvmlSystemGetDriverVersion", device=False)),
             memory_bytes=None if memory is None else int(memory.total),
             max_sm_clock_mhz=self._clock("MaxClock", "SM"),
+            default_sm_clock_mhz=self._read(
+                "nvmlDeviceGetDefaultApplicationsClock", getattr(self._nvml, "NVML_CLOCK_SM", 1)
+            ),
             max_memory_clock_mhz=self._clock("MaxClock", "MEM"),
             power_limit_watts=_thousandth(self._read("nvmlDeviceGetPowerManagementLimit")),
+            default_power_limit_watts=_thousandth(
+                self._read("nvmlDeviceGetPowerManagementDefaultLimit")
+            ),
             ecc=None if ecc is None else bool(ecc[0]),
             mig=None if mig is None else bool(mig[0]),
             persistence=None if persistence is None else bool(persistence),
@@ -68,7 +74,7 @@ class Gpu:
         into.seconds.append(round(seconds, 4))
         into.sm_clock_mhz.append(self._clock("Clock", "SM"))
         into.memory_clock_mhz.append(self._clock("Clock", "MEM"))
-        into.power_watts.append(_thousandth(self._read("nvmlDeviceGetPowerUsage")))
+        into.power_watts.append(self.watts())
         into.temperature_celsius.append(
             self._read("nvmlDeviceGetTemperature", getattr(self._nvml, "NVML_TEMPERATURE_GPU", 0))
         )
@@ -77,10 +83,23 @@ class Gpu:
             bits = self._read("nvmlDeviceGetCurrentClocksThrottleReasons")
         into.slowdown_bits.append(bits)
 
+    def sm_clock_mhz(self) -> float | None:
+        """Read the SM clock."""
+        return self._clock("Clock", "SM")
+
+    def watts(self) -> float | None:
+        """Read the power that the GPU draws."""
+        return _thousandth(self._read("nvmlDeviceGetPowerUsage"))
+
     def processes(self) -> dict[int, int | None] | None:
         """Read the GPU memory in bytes by process id (the driver's ids, not a container's)."""
         found = self._read("nvmlDeviceGetComputeRunningProcesses")
         return None if found is None else {int(p.pid): p.usedGpuMemory for p in found}
+
+    def graphics_processes(self) -> set[int] | None:
+        """Read the ids of processes that draw on the GPU, such as a desktop."""
+        found = self._read("nvmlDeviceGetGraphicsRunningProcesses")
+        return None if found is None else {int(p.pid) for p in found}
 
     def used_bytes(self) -> int | None:
         """Read the memory in use on the whole GPU, in bytes."""
@@ -116,13 +135,12 @@ class Sampler:
         self.gpu = gpu
         self.facts = gpu.facts()
         self.samples = GpuSamples()
-        self.energy: float | None = None
+        self._graphics = gpu.graphics_processes()
         self._before = gpu.processes()
         self._most = len(self._foreign(self._before)) if self._before is not None else None
         self._end = threading.Event()
 
     def __enter__(self) -> Sampler:
-        self._energy_before = self.gpu.energy_joules()
         self._begun = time.monotonic()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
@@ -136,29 +154,36 @@ class Sampler:
     ) -> None:
         self._end.set()
         self._thread.join()
-        after = self.gpu.energy_joules()
-        if after is not None and self._energy_before is not None:
-            self.energy = after - self._energy_before
 
-    def log(self) -> GpuLog | None:
-        """Return all readings; None without a GPU."""
+    def log(self, out_of_memory: bool = False) -> GpuLog | None:
+        """Return all readings; None without a GPU.
+
+        With `out_of_memory` it looks at the GPU once more: who holds its memory now?
+        """
         if not self.gpu.there:
             return None
+        if out_of_memory:
+            self._look()
         return GpuLog(
             facts=self.facts,
             samples=self.samples,
             foreign_processes=self._most,
-            energy_joules=self.energy,
+            graphics_processes=None if self._graphics is None else len(self._graphics),
+            used_bytes=self.gpu.used_bytes() if out_of_memory else None,
         )
 
     def _run(self) -> None:
         while True:
             self.gpu.sample(self.samples, time.monotonic() - self._begun)
-            now = self.gpu.processes()
-            if now is not None:
-                self._most = max(self._most or 0, len(self._foreign(now)))
+            self._look()
             if self._end.wait(_INTERVAL_SECONDS):
                 return
+
+    def _look(self) -> None:
+        """Count the other processes."""
+        now = self.gpu.processes()
+        if now is not None:
+            self._most = max(self._most or 0, len(self._foreign(now)))
 
     def _foreign(self, processes: dict[int, int | None]) -> set[int]:
         """Return the ids of processes other than this one."""

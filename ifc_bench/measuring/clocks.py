@@ -38,14 +38,14 @@ class HostClock:
 
 
 class EventClock:
-    """CUDA events on the current stream: a mark costs no synchronisation."""
+    """CUDA events on the device's current stream: a mark costs no synchronisation."""
 
     def __init__(self, device: torch.device) -> None:
         self.device = device
 
     def mark(self) -> Any:
         event = torch.cuda.Event(enable_timing=True)
-        event.record()
+        event.record(torch.cuda.current_stream(self.device))  # not that of the current device
         return event
 
     def finish(self) -> None:

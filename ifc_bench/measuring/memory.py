@@ -13,6 +13,7 @@ import re
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from torch.autograd.profiler import profile, record_function  # torch.profiler i
 
 from ifc_bench.hardware.nvml import Gpu
 from ifc_bench.measuring.counts import watching
+from ifc_bench.measuring.ends import ToMasks
 from ifc_bench.measuring.speed import Subject
 from ifc_bench.records import Memory
 from ifc_bench.tracking.watch import Watch
@@ -39,27 +41,56 @@ _ASKED = re.compile(r"ried to allocate ([\d.]+) (GiB|MiB|KiB|GB|MB|bytes)")
 
 
 def measure_memory(subject: Subject, gpu: Gpu | None) -> Memory:
-    """Measure one pass over the first video: torch's peaks, and the numbers of the system."""
+    """Measure one pass to masks over the first video: torch's peaks, and the system's numbers."""
     on_gpu = subject.device.type == "cuda"
-    peaks = _cuda_peaks if on_gpu else cpu_peaks
     watched = subject.network if subject.watchable else None
+    end = ToMasks()
 
     def one_pass(watch: Watch) -> None:
         with watching(watched, watch) if watched is not None else nullcontext():
-            subject.run(0, watch)
+            subject.run(0, end, watch)
 
-    held, by_scope = peaks(subject.device, one_pass)
-    held = held if on_gpu else network_bytes(subject.network)
+    reserved = None
+    with host_peak() as peak:
+        if on_gpu:
+            held, by_scope, reserved = _cuda_peaks(subject.device, one_pass)
+            held -= subject.given_bytes()
+        else:
+            _, by_scope = cpu_peaks(subject.device, one_pass)
+            held = network_bytes(subject.network)
     processes = gpu.processes() if gpu else None
     return Memory(
         weights_bytes=held,
         peak_allocated_bytes=held + max(by_scope.values()),
-        peak_reserved_bytes=torch.cuda.max_memory_reserved(subject.device) if on_gpu else None,
+        peak_reserved_bytes=reserved,
         scope_increase_bytes=by_scope,
         process_bytes=_own(processes),
         device_used_bytes=gpu.used_bytes() if gpu else None,
         host_rss_bytes=psutil.Process().memory_info().rss,
+        host_peak_bytes=peak.bytes,
     )
+
+
+@dataclass
+class HostPeak:
+    """Peak of resident memory in a block; None where the system does not tell."""
+
+    bytes: int | None = None
+
+
+@contextmanager
+def host_peak() -> Iterator[HostPeak]:
+    """Measure the peak of this process's resident memory in the block: Linux, from /proc."""
+    peak = HostPeak()
+    try:
+        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # resets VmHWM
+    except OSError:
+        yield peak
+        return
+    yield peak
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    found = re.search(r"^VmHWM:\s+(\d+) kB", status, re.MULTILINE)
+    peak.bytes = int(found[1]) << 10 if found else None
 
 
 def network_bytes(network: torch.nn.Module) -> int:
@@ -116,16 +147,25 @@ def _peaks_of_trace(events: list[dict[str, Any]]) -> dict[str, int]:
 
 def _cuda_peaks(
     device: torch.device, action: Callable[[Watch], object]
-) -> tuple[int, dict[str, int]]:
-    """Do the same with the CUDA allocator. It counts on the host: no synchronisation is needed."""
+) -> tuple[int, dict[str, int], int]:
+    """Do the same with the CUDA allocator, and return its peak of reserved bytes as well.
+
+    Its cache is emptied before, so that all is of `action`. It counts on the host: no
+    synchronisation is needed.
+    """
+    torch.cuda.synchronize(device)
+    torch.cuda.empty_cache()
     held = int(torch.cuda.memory_allocated(device))
     peaks: dict[str, int] = {}
     opened = ["other"]
+    reserved = 0
 
     def turn() -> None:
-        """Record the peak of the open scope, then reset the counter."""
+        """Record the peak of the open scope, then reset the counters."""
+        nonlocal reserved
         peak = int(torch.cuda.max_memory_allocated(device)) - held
         peaks[opened[-1]] = max(peaks.get(opened[-1], 0), peak)
+        reserved = max(reserved, int(torch.cuda.max_memory_reserved(device)))
         torch.cuda.reset_peak_memory_stats(device)
 
     @contextmanager
@@ -141,7 +181,7 @@ def _cuda_peaks(
     torch.cuda.reset_peak_memory_stats(device)
     action(watch)
     turn()
-    return held, peaks
+    return held, peaks, reserved
 
 
 def out_of_memory(error: BaseException) -> bool:

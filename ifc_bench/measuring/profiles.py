@@ -2,22 +2,27 @@
 
 Each round measures every subject once, in an order that rotates, so that a drift of the machine
 does not look like a difference between subjects. Samples are saved under the runs directory after
-every process, so an interrupted session resumes from them.
+every process, so an interrupted session resumes from them. With `until` a subject has further
+rounds until its interval over processes is narrow enough.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
+from statistics import median
 
 from pydantic import BaseModel, ValidationError
 
 from ifc_bench.config import Arithmetic, AttentionKernel, Data, NoiseFrames, Profile, Training
 from ifc_bench.file_io import write_text
-from ifc_bench.hardware.nvml import Gpu, Sampler
+from ifc_bench.hardware.device import describe_device
+from ifc_bench.hardware.precision import require_precision
+from ifc_bench.measuring.interval import relative_width
 from ifc_bench.measuring.isolation import Died, in_process, measuring
+from ifc_bench.measuring.process import Measured, OutOfMemory, measure_once
+from ifc_bench.measuring.throttling import counted_seconds
 from ifc_bench.provenance import provenance
 from ifc_bench.records import ProcessSamples, ProfileResult, Record, Status
 from ifc_bench.store import Store
@@ -25,23 +30,6 @@ from ifc_bench.store import Store
 _SPECIAL = ("efficient", "flash")  # attention kernels that not every device has
 # The next profile (None: waiting for another runner to finish), processes done, total.
 Progress = Callable[[Profile | None, int, int], None]
-
-
-@dataclass(frozen=True)
-class OutOfMemory:
-    """The report of a process that ran out of memory."""
-
-    frames: list[int]
-    asked_bytes: int | None
-    message: str
-
-
-@dataclass(frozen=True)
-class Measured:
-    """The report of a process that has measured."""
-
-    frames: list[int]
-    samples: ProcessSamples
 
 
 class _Kept(BaseModel):
@@ -73,18 +61,23 @@ def _measure_all(
 ) -> Iterator[Record]:
     kept = {work.id: _kept(store, work) for work in profiles}
     ended: set[str] = set()
-    turns = list(_turns(profiles))
-    for position, (number, work) in enumerate(turns):
-        progress(work, position, len(turns))
+    place = 0
+
+    def wanted(work: Profile) -> bool:
+        return work.id not in ended and _wanted(work, kept[work.id])
+
+    for number, work in _turns(profiles, wanted):
+        progress(work, place, place + _left(profiles, kept, ended))
         so_far = kept[work.id]
+        place += 1
         if work.id in ended or len(so_far.processes) > number:
             continue
-        answer = in_process(measure_once, work, store, device, position)
+        answer = in_process(measure_once, work, store, device, place - 1, number == 0)
         if isinstance(answer, Measured):
             so_far.frames = answer.frames
             so_far.processes.append(answer.samples)
             write_text(store.samples_path(work), so_far.model_dump_json())
-            if len(so_far.processes) < work.protocol.processes:
+            if _wanted(work, so_far):
                 continue
         ended.add(work.id)
         yield _record(store, work, device, so_far, answer)
@@ -95,14 +88,41 @@ def _measure_all(
             store.samples_path(work).unlink(missing_ok=True)
 
 
+def _wanted(work: Profile, kept: _Kept) -> bool:
+    """Whether a profile needs another process."""
+    protocol, done = work.protocol, len(kept.processes)
+    if protocol.until is None or done < protocol.processes:
+        return done < protocol.processes
+    if done >= protocol.most_processes:
+        return False
+    width = relative_width([median(_seconds(process)) for process in kept.processes])
+    return width is None or width > protocol.until
+
+
+def _seconds(process: ProcessSamples) -> list[float]:
+    facts = process.card.facts if process.card else None
+    return counted_seconds(process.masks or process.results, facts)
+
+
+def _left(profiles: Sequence[Profile], kept: Mapping[str, _Kept], ended: set[str]) -> int:
+    """Processes that are left at least, this one included."""
+    waiting = (work for work in profiles if work.id not in ended)
+    return sum(
+        max(work.protocol.processes - len(kept[work.id].processes), _wanted(work, kept[work.id]))
+        for work in waiting
+    )
+
+
 def require_kernels(works: Sequence[Profile], device: str) -> None:
-    """Try every attention kernel once, before hours of other work.
+    """Check arithmetic, and try every attention kernel once, before hours of other work.
 
     Runs in a fresh process: CUDA in this one would count as another program on the GPU.
 
     Raises:
-        UserError: if one is not available.
+        UserError: if the device lacks a kernel, or the arithmetic of a precision.
     """
+    for work in works:
+        require_precision(work.precision, describe_device(device, work.threads))
     special = {(w.model.attention, w.precision) for w in works if w.model.attention in _SPECIAL}
     for kernel, precision in sorted(special):
         in_process(_try_kernel, kernel, precision, device)
@@ -117,70 +137,21 @@ def _try_kernel(kernel: AttentionKernel, precision: Arithmetic, device: str) -> 
     require_kernel(kernel, torch.device(device), DTYPES[precision])
 
 
-def measure_once(work: Profile, store: Store, device: str, position: int) -> Measured | OutOfMemory:
-    """Measure one process's share of `work`, in this process."""
-    sampler = None
-    if device != "cpu":  # before CUDA starts: processes on the GPU by now are not ours
-        sampler = Sampler(Gpu(int(device.partition(":")[2] or 0)))
-    from ifc_bench.measuring.memory import asked_bytes, out_of_memory  # torch
+def _turns(
+    profiles: Sequence[Profile], wanted: Callable[[Profile], bool]
+) -> Iterator[tuple[int, Profile]]:
+    """Yield rounds over all profiles; each round starts one profile later.
 
-    frames: list[int] = []
-    try:
-        return _measure(work, store, device, position, sampler, frames)
-    except Exception as error:
-        if not out_of_memory(error):
-            raise
-        return OutOfMemory(frames, asked_bytes(error), str(error).splitlines()[0])
-
-
-def _measure(
-    work: Profile,
-    store: Store,
-    device: str,
-    position: int,
-    sampler: Sampler | None,
-    frames: list[int],
-) -> Measured:
-    from ifc_bench.measuring import memory, speed
-    from ifc_bench.measuring.subject import logit_distance, make_subject, settle
-
-    settle(work)
-    subject = make_subject(work, store, device)
-    frames += subject.frames
-    warmup = speed.warm_up(subject)
-    if sampler is not None:
-        with sampler:
-            times = speed.end_to_end(subject, work.protocol)
-    else:
-        times = speed.end_to_end(subject, work.protocol)
-    logits = work.protocol.logits
-    detailed, seconds = work.protocol.scopes, work.protocol.max_seconds / 4
-    samples = ProcessSamples(
-        place=position,
-        warmup_wall_seconds=warmup,
-        wall_seconds=times.wall,
-        device_seconds=times.device,
-        reading_wall_seconds=speed.with_reading(subject, seconds) if detailed else None,
-        scope_seconds=speed.by_scope(subject, seconds) if detailed else None,
-        stopped=times.stopped,
-        settings=speed.settings(subject.device),
-        memory=memory.measure_memory(subject, sampler.gpu if sampler else None),
-        # Last, so that its tensors do not count as memory of the subject.
-        rates=speed.device_rates(subject.device, work.precision),
-        logit_distance=logit_distance(work, subject, store) if logits else None,
-        card=sampler.log() if sampler else None,
-    )
-    return Measured(list(subject.frames), samples)
-
-
-def _turns(profiles: Sequence[Profile]) -> Iterator[tuple[int, Profile]]:
-    """Yield rounds over all profiles; each round starts one profile later."""
+    After the processes that are asked for, further rounds have those that are `wanted` still.
+    """
     rounds = max((work.protocol.processes for work in profiles), default=0)
-    for number in range(rounds):
+    number = 0
+    while number < rounds or any(w.protocol.until is not None and wanted(w) for w in profiles):
         first = number % len(profiles)
         for work in [*profiles[first:], *profiles[:first]]:
-            if number < work.protocol.processes:
+            if number < work.protocol.processes or (work.protocol.until and wanted(work)):
                 yield number, work
+        number += 1
 
 
 def _kept(store: Store, work: Profile) -> _Kept:
@@ -206,7 +177,12 @@ def _record(
     result: ProfileResult | None = ProfileResult(frames=kept.frames, processes=kept.processes)
     if isinstance(answer, OutOfMemory):
         status, error = "out_of_memory", answer.message
-        result = ProfileResult(frames=answer.frames, processes=[], asked_bytes=answer.asked_bytes)
+        result = ProfileResult(
+            frames=answer.frames,
+            processes=[],
+            asked_bytes=answer.asked_bytes,
+            evidence=answer.evidence,
+        )
     elif isinstance(answer, Died):
         status, error, result = "failed", answer.message, None
     where = provenance(device, work.threads)

@@ -43,6 +43,8 @@ class Noise:
 def timer_noise(device: torch.device, seconds: float) -> Noise:
     """Time one matrix product for about `seconds`."""
     side = _SIDE[device.type]
+    if device.type == "cuda":
+        torch.cuda.set_device(device)  # the product runs on the current device's stream
     a = torch.ones(side, side, device=device)
     clock = clock_for(device)
 

@@ -1,33 +1,33 @@
-"""The speed of one subject in this process: end to end, with reading, and per scope.
+"""The speed of one subject in this process: three numbers, with reading, and per scope.
 
-End to end is the paper's FPS: everything up to the final tracks of a video, with frames decoded
-beforehand. No hooks are active during end-to-end timing; scopes are timed in separate passes.
+`network` is a clip in and its logits out. To masks is the paper's FPS: all frames of a video, which
+are in memory, over the time to its final masks on the host. To results.json goes on to run lengths
+and the text. No hooks are active while these are timed; scopes are timed in separate passes.
 """
 
 from __future__ import annotations
 
-import os
-import platform
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from statistics import median
 from typing import Any, Literal
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from ifc_bench.config import Arithmetic, Protocol
-from ifc_bench.measuring.clocks import Clock, Tape, clock_for
+from ifc_bench.config import Protocol
+from ifc_bench.measuring.clocks import Tape, clock_for
 from ifc_bench.measuring.counts import watching
+from ifc_bench.measuring.ends import Fingerprint, ToMasks, ToResults
 from ifc_bench.measuring.interval import median_interval
+from ifc_bench.measuring.throttling import judge
 from ifc_bench.models.ifc import IFC
-from ifc_bench.records import Rates
+from ifc_bench.records import Timed
 from ifc_bench.tracking.watch import Watch, unwatched
 
-_WARMUP_PASSES = 2
+GPU_WARM_UP_SECONDS = 3.0  # at least: clocks and temperature settle, kernels are chosen
+_WARM_UP_PASSES = 2
 _LEAST_PASSES = 3
 DTYPES = {
     "fp32": torch.float32,
@@ -35,6 +35,10 @@ DTYPES = {
     "bf16": torch.bfloat16,
     "fp16": torch.float16,
 }
+ReadClock = Callable[[], float | None]
+"""Reads the SM clock in MHz; None where it is not told."""
+_RunVideo = Callable[[int, ToMasks, Watch], object]
+_TO_MASKS = ToMasks()
 
 
 @dataclass(frozen=True)
@@ -46,8 +50,10 @@ class Subject:
         frames: the number of frames of each video.
         clip: frames [T, 3, H, W] of the first window of the first video, on the host.
         device: the device that `run` works on.
-        run: processes a video, given by its index, from frames in memory to its final tracks.
+        predict: runs the network on a clip [T, 3, H, W] that is on the device.
+        run: processes a video, given by its index, from frames in memory to an end.
         read_and_run: the same from files; None if there are none.
+        given_bytes: bytes on the device of the instances that the tracker is given.
         watchable: whether scopes of the network open while it runs.
     """
 
@@ -55,128 +61,127 @@ class Subject:
     frames: list[int]
     clip: Tensor
     device: torch.device
-    run: Callable[[int, Watch], object]
-    read_and_run: Callable[[int, Watch], object] | None
+    predict: Callable[[Tensor], object]
+    run: _RunVideo
+    read_and_run: _RunVideo | None
+    given_bytes: Callable[[], int] = lambda: 0
     watchable: bool = True
 
-    def all_videos(self, watch: Watch = unwatched, reading: bool = False) -> None:
+    def all_videos(
+        self, end: ToMasks = _TO_MASKS, watch: Watch = unwatched, reading: bool = False
+    ) -> None:
         """Run one pass over all videos."""
         run = self.read_and_run if reading and self.read_and_run else self.run
         for video in range(len(self.frames)):
-            run(video, watch)
+            run(video, end, watch)
 
 
-@dataclass
-class Times:
-    """Seconds of each pass; `device` is None if the device has no clock of its own."""
-
-    wall: list[float]
-    device: list[float] | None
-    stopped: Literal["precise", "cap"] = "cap"
+def fingerprint(subject: Subject) -> str:
+    """Hash all that tracker and output are given in one pass; equal where the work is equal."""
+    end = Fingerprint()
+    subject.all_videos(end)
+    return end.text
 
 
-def warm_up(subject: Subject) -> list[float]:
-    """Time the first passes, which select kernels and fill caches for every input shape."""
-    return [_wall(subject, subject.all_videos) for _ in range(_WARMUP_PASSES)]
+def warm_up(subject: Subject, protocol: Protocol) -> list[float]:
+    """Time the first passes, which select kernels, fill caches and bring clocks to their level."""
+    least = protocol.warm_up_seconds
+    if subject.device.type == "cuda":
+        least = max(least, GPU_WARM_UP_SECONDS)
+    taken: list[float] = []
+    while len(taken) < _WARM_UP_PASSES or sum(taken) < least:
+        taken.append(seconds_of(subject.device, lambda: subject.all_videos(ToResults())))
+    return taken
 
 
-def end_to_end(subject: Subject, protocol: Protocol) -> Times:
-    """Time passes until the median is precise enough, or the time limit is reached."""
-    clock = clock_for(subject.device)
-    wall: list[float] = []
-    marks: list[tuple[Any, Any]] = []
+def to_masks(subject: Subject, protocol: Protocol, clock: ReadClock | None = None) -> Timed:
+    """Time passes from frames in memory to final masks."""
+    return timed(subject.device, subject.all_videos, protocol, clock)
 
-    def timed() -> None:
-        start = clock.mark()
-        subject.all_videos()
-        marks.append((start, clock.mark()))
 
-    while not (done := _enough(wall, protocol)):
-        wall.append(_wall(subject, timed))
-    device = _between(clock, marks) if subject.device.type == "cuda" else None
-    return Times(wall, device, done)
+def to_results(subject: Subject, protocol: Protocol, clock: ReadClock | None = None) -> Timed:
+    """Time passes from frames in memory to the text of results.json, half as long."""
+    end = ToResults()
+    return timed(subject.device, lambda: subject.all_videos(end), halved(protocol), clock)
 
 
 def with_reading(subject: Subject, seconds: float) -> list[float] | None:
-    """Time passes that read their frames from files; None if there are no files."""
+    """Time passes to masks that read their frames from files; None if there are no files."""
     if subject.read_and_run is None:
         return None
-    return _for(seconds, lambda: _wall(subject, lambda: subject.all_videos(reading=True)))
+    return repeated(
+        seconds, lambda: seconds_of(subject.device, lambda: subject.all_videos(reading=True))
+    )
 
 
 def by_scope(subject: Subject, seconds: float) -> dict[str, list[float]] | None:
-    """Time each scope in passes with hooks; None if the network cannot be watched."""
+    """Time each scope in passes to results.json with hooks; None if it cannot be watched."""
     if not subject.watchable:
         return None
+    end = ToResults()
 
     def one() -> dict[str, float]:
         tape = Tape(clock_for(subject.device))
         with watching(subject.network, tape.watch), tape.running():
-            subject.all_videos(tape.watch)
+            subject.all_videos(end, tape.watch)
         return tape.seconds()
 
-    passes = _for(seconds, one)
+    passes = repeated(seconds, one)
     scopes = dict.fromkeys(scope for taken in passes for scope in taken)
     return {scope: [taken.get(scope, 0.0) for taken in passes] for scope in scopes}
 
 
-def device_rates(device: torch.device, precision: Arithmetic) -> Rates:
-    """Measure the peak rates of arithmetic and memory, each the fastest of several tries.
+def halved(protocol: Protocol) -> Protocol:
+    """The protocol of the numbers beside the main one: the same precision in half the time."""
+    times = {name: getattr(protocol, name) / 2 for name in ("min_seconds", "max_seconds")}
+    return protocol.model_copy(update=times)
 
-    Arithmetic is one large matrix product or, on a CPU, one large 3x3 convolution if that is
-    faster: torch's two libraries may use different instructions. Memory is one large copy between
-    existing tensors that are too large for caches.
+
+def timed(
+    device: torch.device,
+    action: Callable[[], object],
+    protocol: Protocol,
+    read_clock: ReadClock | None = None,
+) -> Timed:
+    """Time passes until the median is precise enough, or the time limit is reached.
+
+    The SM clock is read between passes, while the device has nothing to do.
     """
-    large = device.type == "cuda"
-    side, numbers = (4096, 1 << 26) if large else (768, 1 << 25)
+    clock = clock_for(device)
+    wall: list[float] = []
+    marks: list[tuple[Any, Any]] = []
+    clocks: list[float | None] = []
 
-    def fastest(action: Callable[[], object]) -> float:
-        return min(_for(0.1, lambda: _timed(device, action)))
+    def one() -> None:
+        start = clock.mark()
+        action()
+        marks.append((start, clock.mark()))
 
-    with torch.inference_mode():
-        a = torch.ones(side, side, device=device, dtype=DTYPES[precision])
-        rate = side**3 / fastest(lambda: a @ a)
-        if not large:
-            maps = torch.ones(1, 256, 34, 34, dtype=a.dtype).to(memory_format=torch.channels_last)
-            kernels = torch.ones(256, 256, 3, 3, dtype=a.dtype)
-            rate = max(rate, 32**2 * 256**2 * 9 / fastest(lambda: F.conv2d(maps, kernels)))
-        source, target = (torch.ones(numbers, device=device) for _ in range(2))
-        copied = 2 * source.numel() * source.element_size()
-        return Rates(
-            macs_per_second=rate,
-            bytes_per_second=copied / fastest(lambda: target.copy_(source)),
-        )
-
-
-def settings(device: torch.device) -> dict[str, str | int | bool]:
-    """Read the other settings of torch that affect speed."""
-    backends = torch.backends
-    values: dict[str, str | int | bool] = {
-        "threads": torch.get_num_threads(),
-        "interop_threads": torch.get_num_interop_threads(),
-        "deterministic": torch.are_deterministic_algorithms_enabled(),
-        "matmul_tf32": backends.cuda.matmul.allow_tf32,
-        "cudnn_tf32": backends.cudnn.allow_tf32,
-        "cudnn_benchmark": backends.cudnn.benchmark,
-    }
-    if device.type == "cuda":
-        values["cudnn"] = backends.cudnn.version() or 0
-        values["cuda"] = torch.version.cuda or ""
-    else:
-        values["cpu_capability"] = backends.cpu.get_cpu_capability()
-        kept = os.environ.get("MALLOC_MMAP_MAX_") == "0" and platform.libc_ver()[0] == "glibc"
-        values["keeps_memory"] = kept  # freed memory stays (measuring/isolation.py)
-        preloaded = os.environ.get("LD_PRELOAD", "").split()
-        values["preloaded"] = " ".join(Path(library).name for library in preloaded)
-    return values
+    before = read_clock() if read_clock else None
+    while not (done := _enough(wall, clocks, protocol)):
+        wall.append(seconds_of(device, one))
+        after = read_clock() if read_clock else None
+        clocks.append(None if before is None or after is None else (before + after) / 2)
+        before = after
+    clock.finish()
+    on_gpu = device.type == "cuda"
+    return Timed(
+        wall_seconds=wall,
+        device_seconds=[clock.seconds(*pair) for pair in marks] if on_gpu else None,
+        sm_clock_mhz=clocks if read_clock else None,
+        stopped=done,
+    )
 
 
-def _enough(wall: list[float], protocol: Protocol) -> Literal["precise", "cap", ""]:
+def _enough(
+    wall: list[float], clocks: list[float | None], protocol: Protocol
+) -> Literal["precise", "cap", ""]:
     """Return the reason to stop, or an empty string to continue."""
     total = sum(wall)
-    if len(wall) >= protocol.min_passes and total >= protocol.min_seconds:
-        interval = median_interval(wall)
-        middle = median(wall)
+    counted = [wall[place] for place in judge(clocks, len(wall), None).kept]
+    if len(counted) >= protocol.min_passes and total >= protocol.min_seconds:
+        interval = median_interval(counted)
+        middle = median(counted)
         if interval and max(interval[1] - middle, middle - interval[0]) <= protocol.target * middle:
             return "precise"
     if len(wall) >= _LEAST_PASSES and total >= protocol.max_seconds:
@@ -184,7 +189,7 @@ def _enough(wall: list[float], protocol: Protocol) -> Literal["precise", "cap", 
     return ""
 
 
-def _for(seconds: float, one: Callable[[], Any]) -> list[Any]:
+def repeated(seconds: float, one: Callable[[], Any]) -> list[Any]:
     """Call `one` for about `seconds`, at least once, and return all its results."""
     begun = time.perf_counter()
     results = [one()]
@@ -193,16 +198,7 @@ def _for(seconds: float, one: Callable[[], Any]) -> list[Any]:
     return results
 
 
-def _between(clock: Clock, marks: list[tuple[Any, Any]]) -> list[float]:
-    clock.finish()
-    return [clock.seconds(start, end) for start, end in marks]
-
-
-def _wall(subject: Subject, action: Callable[[], object]) -> float:
-    return _timed(subject.device, action)
-
-
-def _timed(device: torch.device, action: Callable[[], object]) -> float:
+def seconds_of(device: torch.device, action: Callable[[], object]) -> float:
     """Return the seconds until the device has finished the work of `action`."""
     synchronise(device)
     begun = time.perf_counter()

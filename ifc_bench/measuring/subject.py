@@ -3,36 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-from ifc_bench.config import Arithmetic, NoiseFrames, Profile, RandomWeights, Training, ladder
+from ifc_bench.config import NoiseFrames, Profile, RandomWeights, Training, ladder
 from ifc_bench.data.loading import VideoDataset
 from ifc_bench.data.splits import Splits
+from ifc_bench.measuring.ends import MeasuredTracker, ToMasks
+from ifc_bench.measuring.equal_work import RecordedInstances
+from ifc_bench.measuring.settings import arithmetic, settle
 from ifc_bench.measuring.speed import DTYPES, Subject
 from ifc_bench.models.build import build_model
 from ifc_bench.models.ifc import IFC
 from ifc_bench.models.inference_form import inference_form
 from ifc_bench.store import Store
-from ifc_bench.tracking import ClipTracker, track_video
+from ifc_bench.tracking.video import predict_clip, track_video
 from ifc_bench.tracking.watch import Watch
 from ifc_bench.training.checkpoint import trained_model
 
 Reader = Callable[[list[int]], Tensor]
 
 
-def settle(work: Profile) -> None:
-    """Apply the settings of `work` that torch keeps for a whole process."""
-    torch.set_num_threads(work.threads)
-    torch.backends.cuda.matmul.allow_tf32 = work.precision == "tf32"
-    torch.backends.cudnn.allow_tf32 = work.precision == "tf32"
-    torch.backends.cudnn.benchmark = work.cudnn_benchmark
-    if work.deterministic:
-        torch.use_deterministic_algorithms(True, warn_only=True)
-    else:  # the same as the call above with False, which takes 1.5 s to import a compiler
-        torch.set_deterministic_debug_mode("default")
+@dataclass(frozen=True)
+class _Videos:
+    """Lengths, sizes (height, width) of the output masks, and readers of frames by index."""
+
+    lengths: list[int]
+    sizes: list[tuple[int, int]]
+    from_memory: list[Reader]
+    from_files: list[Reader]
 
 
 def make_subject(work: Profile, store: Store, device: str) -> Subject:
@@ -43,42 +44,49 @@ def make_subject(work: Profile, store: Store, device: str) -> Subject:
     """
     torch_device = torch.device(device)
     if torch_device.type == "cuda":
-        torch.cuda.set_device(torch_device)  # events are recorded on the current device
-    lengths, sizes, from_memory, from_files = _videos(work, store)
-    clip = from_memory[0](list(range(min(work.window or lengths[0], lengths[0]))))
+        torch.cuda.set_device(torch_device)
+    videos = _videos(work, store, pinned=torch_device.type == "cuda")
+    first = videos.lengths[0]
+    clip = videos.from_memory[0](list(range(min(work.window or first, first))))
     network = _network(work, store, torch_device, clip.to(torch_device))
     if work.compiled:
         network.features = torch.compile(network.features)  # type: ignore[method-assign]
         network.decode = torch.compile(network.decode)  # type: ignore[method-assign]
+    recorded = None
+    if work.equal_work:
+        assert isinstance(work.weights, RandomWeights)
+        dtype = DTYPES[work.precision]
+        recorded = RecordedInstances(work.weights.instances, work.model.classes, dtype)
 
-    def run(read: Reader, video: int, watch: Watch) -> None:
-        tracker = ClipTracker(sizes[video], watch=watch)
+    def run(read: Reader, video: int, end: ToMasks, watch: Watch) -> None:
+        length = videos.lengths[video]
+        tracker = MeasuredTracker(videos.sizes[video], length, end, recorded, watch)
         with arithmetic(torch_device, work.precision):
-            track_video(network, read, lengths[video], tracker, work.window, work.stride, watch)
+            tracks = track_video(network, read, length, tracker, work.window, work.stride, watch)
+        end.finish(tracks, watch)
 
-    def read_and_run(video: int, watch: Watch) -> None:
-        run(from_files[video], video, watch)
+    def predict(clip: Tensor) -> object:
+        with arithmetic(torch_device, work.precision):
+            return predict_clip(network, clip)
+
+    def read_and_run(video: int, end: ToMasks, watch: Watch) -> None:
+        run(videos.from_files[video], video, end, watch)
 
     return Subject(
         network=network,
-        frames=lengths,
+        frames=videos.lengths,
         clip=clip,
         device=torch_device,
-        run=lambda video, watch: run(from_memory[video], video, watch),
-        read_and_run=read_and_run if from_files else None,
+        predict=predict,
+        run=lambda video, end, watch: run(videos.from_memory[video], video, end, watch),
+        read_and_run=read_and_run if videos.from_files else None,
+        given_bytes=lambda: recorded.bytes_on(torch_device) if recorded else 0,
         watchable=not work.compiled,
     )
 
 
-def arithmetic(device: torch.device, precision: Arithmetic) -> AbstractContextManager[object]:
-    """Enable automatic mixed precision for bf16 and fp16; do nothing for fp32 and tf32."""
-    if precision in ("fp32", "tf32"):
-        return nullcontext()
-    return torch.autocast(device.type, DTYPES[precision])
-
-
 def random_network(weights: RandomWeights, device: torch.device, clip: Tensor) -> IFC:
-    """A network that finds `instances` objects on `clip` [T, 3, H, W] (see `RandomWeights`)."""
+    """A network that finds `instances` objects on `clip` [T, 3, H, W]."""
     torch.manual_seed(0)
     network = build_model(weights.model).to(device).eval()
     with torch.inference_mode():
@@ -122,16 +130,15 @@ def _network(work: Profile, store: Store, device: torch.device, clip: Tensor) ->
     return network.to(memory_format=layout)
 
 
-def _videos(
-    work: Profile, store: Store
-) -> tuple[list[int], list[tuple[int, int]], list[Reader], list[Reader]]:
-    """Return lengths, sizes of the output masks, and readers from memory and from files."""
+def _videos(work: Profile, store: Store, pinned: bool) -> _Videos:
+    """Load the input videos; with `pinned` into memory that a GPU copies from by itself."""
     if isinstance(work.footage, NoiseFrames):
         noise = work.footage
         generator = torch.Generator().manual_seed(0)
         shape = (noise.frames, 3, noise.height, noise.width)
         video = torch.randint(0, 256, shape, dtype=torch.uint8, generator=generator)
-        return [noise.frames], [(noise.height, noise.width)], [lambda i: video[i]], []
+        size = (noise.height, noise.width)
+        return _Videos([noise.frames], [size], [_reader(video, pinned)], [])
     footage = work.footage
     if footage is None:
         assert isinstance(work.weights, Training), "random weights need input videos of their own"
@@ -143,13 +150,15 @@ def _videos(
         for video in chosen
     ]
     whole = [read(list(range(v.length))) for read, v in zip(from_files, chosen, strict=True)]
-    from_memory: list[Reader] = [
-        lambda indices, frames=frames: frames[indices]  # type: ignore[misc]
-        for frames in whole
-    ]
-    return (
-        [v.length for v in chosen],
-        [(v.height, v.width) for v in chosen],
-        from_memory,
-        from_files,
+    return _Videos(
+        lengths=[v.length for v in chosen],
+        sizes=[(v.height, v.width) for v in chosen],
+        from_memory=[_reader(frames, pinned) for frames in whole],
+        from_files=from_files,
     )
+
+
+def _reader(frames: Tensor, pinned: bool) -> Reader:
+    """Read neighbouring frames from memory, as views."""
+    kept = frames.pin_memory() if pinned else frames
+    return lambda indices: kept[indices[0] : indices[-1] + 1]

@@ -19,12 +19,14 @@ from ifc_bench.records.record import (
     plain,
 )
 from ifc_bench.records.samples import (
+    Energy,
     GpuFacts,
     GpuLog,
     GpuSamples,
     Memory,
     ProcessSamples,
     Rates,
+    Timed,
 )
 
 __all__ = [
@@ -32,6 +34,7 @@ __all__ = [
     "CountResult",
     "Detections",
     "Device",
+    "Energy",
     "EvaluationResult",
     "FootprintResult",
     "GpuFacts",
@@ -47,6 +50,7 @@ __all__ = [
     "ScopeCost",
     "Status",
     "StratumResult",
+    "Timed",
     "TrainingResult",
     "Truths",
     "plain",

@@ -20,7 +20,7 @@ from ifc_bench.config import (
     Training,
 )
 from ifc_bench.records.consistency import Columns, Fraction, Kept, Scores, one_length
-from ifc_bench.records.samples import ProcessSamples
+from ifc_bench.records.samples import GpuLog, ProcessSamples
 
 SCHEMA_VERSION: Literal[1] = 1
 
@@ -148,13 +148,15 @@ class EvaluationResult(Kept):
 class ProfileResult(Kept):
     """Frames of each video, and the samples of every process.
 
-    Out of memory: no processes, and `asked_bytes` (requested bytes) if torch reported them.
+    Out of memory: no processes, `asked_bytes` (requested bytes) if torch reported them, and the
+    GPU's log until then as `evidence`: a neighbour's memory is not the variant's.
     """
 
     kind: Literal["profile"] = "profile"
     frames: list[PositiveInt]
     processes: list[ProcessSamples]
     asked_bytes: int | None = None
+    evidence: GpuLog | None = None
 
 
 class FootprintResult(Kept):

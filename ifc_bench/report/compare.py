@@ -20,8 +20,9 @@ from ifc_bench.hardware.catalogue import same_gpu
 from ifc_bench.records import ProfileResult, Record
 from ifc_bench.report.layout import ABSENT, Caution, Grid
 from ifc_bench.report.lost import MEASURED, Lost, state
-from ifc_bench.report.speeds import doubts_of, process_fps, row_of
+from ifc_bench.report.speeds import doubts_of, row_of
 from ifc_bench.report.statistics import summarise, welch
+from ifc_bench.report.three_numbers import process_fps
 from ifc_bench.store import Store
 
 Metric = Literal["fps", "memory"]

@@ -9,6 +9,7 @@ from ifc_bench.recipe import Preset, Row, Table
 from ifc_bench.report.cells import Cell, counted
 from ifc_bench.report.layout import Caution, describe, span
 from ifc_bench.report.origins import origin_lines
+from ifc_bench.report.three_numbers import ENDS
 from ifc_bench.report.window_counts import reading_line
 
 
@@ -66,9 +67,10 @@ def _speed_lines(cells: list[Cell], speeds: list[tuple[str, str]]) -> list[str]:
     for index, setup in enumerate(speeds):
         device, attention = setup
         mark = f" [{index + 1}]" if len(speeds) > 1 else ""
-        measured = [speed.n for cell in cells for speed in cell.on(setup)]
-        spread = process_spread(measured)
-        lines.append(f"FPS{mark}: end to end, {device}, attention {attention}; {spread}")
+        measured = [speed for cell in cells for speed in cell.on(setup)]
+        spread = process_spread([speed.n for speed in measured])
+        ends = _alternatives(ENDS[speed.end] for speed in measured)
+        lines.append(f"FPS{mark}: {ends}, {device}, attention {attention}; {spread}")
     return lines + reading_line(speed.reading for cell in cells for speed in cell.speeds)
 
 

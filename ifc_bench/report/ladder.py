@@ -13,8 +13,9 @@ from ifc_bench.records import ProfileResult, Record
 from ifc_bench.report.layout import ABSENT, Format, Grid, explain_mark, write
 from ifc_bench.report.origins import origin_lines, origin_of
 from ifc_bench.report.quantities import MEASURED_FPS
-from ifc_bench.report.speeds import process_fps, row_of, shown_speed
+from ifc_bench.report.speeds import row_of, shown_speed
 from ifc_bench.report.statistics import summarise
+from ifc_bench.report.three_numbers import process_fps
 
 _SETUP = ("id", "device", "communication", "variant", "size", "T", "S", "frames")
 _COLUMNS = [

@@ -18,6 +18,7 @@ from ifc_bench.report.origins import origin_lines
 from ifc_bench.report.paper import PaperNumbers
 from ifc_bench.report.quantities import ACCURACY
 from ifc_bench.report.results import Results
+from ifc_bench.report.three_numbers import ENDS
 from ifc_bench.report.window_counts import reading_line
 
 _Line = dict[str, Any]
@@ -61,7 +62,8 @@ def _head(preset: Preset, cells: list[Cell]) -> list[str]:
     speeds = [speed for cell in cells for speed in cell.speeds]
     if speeds:
         spread = process_spread([speed.n for speed in speeds])
-        lines.append(f"FPS of ours: end to end; {spread}")
+        ends = " or ".join(dict.fromkeys(ENDS[speed.end] for speed in speeds))
+        lines.append(f"FPS of ours: {ends}; {spread}")
         lines += reading_line(speed.reading for speed in speeds)
     lines += incomplete_line(cells, preset, " of ours")
     return lines + origin_lines(origin for cell in cells for origin in cell.origins)

@@ -7,17 +7,14 @@ from typing import Any
 
 from ifc_bench.config import (
     TIMED,
-    InterFrame,
-    NoiseFrames,
     Profile,
-    paper_label,
     paper_order,
 )
-from ifc_bench.hardware.catalogue import same_gpu
 from ifc_bench.records import ProfileResult, Record
 from ifc_bench.report.layout import ABSENT, Caution, Format, Grid, explain_mark, span, write
 from ifc_bench.report.origins import origin_lines, origin_of
 from ifc_bench.report.paper import PaperNumbers
+from ifc_bench.report.published import published
 from ifc_bench.report.quantities import (
     ENERGY,
     FPS,
@@ -26,9 +23,8 @@ from ifc_bench.report.quantities import (
     PEAK_MEMORY,
 )
 from ifc_bench.report.speeds import row_of, shown_speed
+from ifc_bench.report.three_numbers import ENDS
 from ifc_bench.report.window_counts import reading_line, reading_of
-
-_PAPER_SIZE = (360, 640)
 
 
 def render_profiles(
@@ -61,28 +57,6 @@ def profile_grid(records: Iterable[Record], paper: PaperNumbers | None = None) -
     return explain_mark(grid)
 
 
-def published(record: Record, paper: PaperNumbers) -> str:
-    """The paper's FPS of Table 3(a) for the same variant, T, size and GPU; else a dash."""
-    work = record.work
-    assert isinstance(work, Profile)
-    noise, talk = work.footage, work.model.communication
-    gpu = paper.gpu("3a")
-    alike = (
-        isinstance(noise, NoiseFrames)
-        and (noise.height, noise.width) == _PAPER_SIZE
-        and work.precision == "fp32"
-        and work.stride == 1
-        and not work.compiled
-        and work.form == "release"
-        and (not isinstance(talk, InterFrame) or talk.memory_tokens == 8)
-    )
-    if not (alike and gpu and same_gpu(gpu, record.provenance.device.name)):
-        return ABSENT
-    row = paper_label(talk.kind)
-    found = paper.find("3a", row, work.window, "FPS") if row else None
-    return ABSENT if found is None else FPS.number(found[0])
-
-
 def _order(row: dict[str, Any]) -> tuple[Any, ...]:
     t = row["T"] if row["T"] is not None else 1 << 30
     setup = (row["device"], row["size"], row["precision"], row["attention"], row["S"], t)
@@ -91,11 +65,15 @@ def _order(row: dict[str, Any]) -> tuple[Any, ...]:
 
 def _head(pairs: list[tuple[dict[str, Any], Record]]) -> list[str]:
     lines = [
-        "FPS: end to end, frames in memory to final tracks; ± is the sample std between processes",
+        "FPS are three numbers: network (a clip to its logits), to masks (all frames of a video to "
+        "final masks on the host; the paper's), to results.json (run lengths and text besides)",
+        "± is the sample std between processes; ms a frame: to masks, with Student's 95% interval "
+        "over processes",
         "scopes: ms a frame, in passes of their own; peak: of torch's allocations, with weights",
     ]
     measured = [record for row, record in pairs if row.get("fps") is not None]
     lines += reading_line(found for one in measured if (found := reading_of(one)))
+    lines += _work_lines(pairs)
     lines += origin_lines(origin_of(record) for record in measured)
     if any(record.provenance.device.kind == "cpu" for _, record in pairs):
         lines.append("measured on a CPU; no number here is a GPU's")
@@ -115,6 +93,32 @@ def _head(pairs: list[tuple[dict[str, Any], Record]]) -> list[str]:
     return lines
 
 
+def _work_lines(pairs: list[tuple[dict[str, Any], Record]]) -> list[str]:
+    """Whether variants were measured on equal work; older numbers are told apart."""
+    groups: dict[tuple[Any, ...], set[str]] = {}
+    older = 0
+    for row, record in pairs:
+        assert isinstance(record.work, Profile)
+        if row.get("fps") is None:
+            continue
+        older += row["end"] != ENDS["masks"]
+        if record.work.equal_work and row["content"]:
+            instances = record.work.weights.model_dump()["instances"]
+            key = (row["device"], row["size"], row["frames"], row["T"], row["S"], row["precision"])
+            groups.setdefault((*key, instances), set()).add(row["content"])
+    lines = []
+    if groups and all(len(found) == 1 for found in groups.values()):
+        lines.append(
+            "equal work: tracker and output are given the same recorded tracks in all rows"
+        )
+    for key, found in groups.items():
+        if len(found) > 1:
+            lines.append(Caution(f"warning: unequal work at T={key[3]}, {key[1]} on {key[0]}"))
+    if older:
+        lines.append(f"{older} older records have one number, to run lengths")
+    return lines
+
+
 def _name(row: dict[str, Any]) -> str:
     return f"{row['variant']} T={row['T'] or 'video'} on {row['device']}"
 
@@ -129,7 +133,9 @@ def _line(row: dict[str, Any], record: Record) -> dict[str, str]:
         "size": row["size"],
         "T": str(row["T"] or "video"),
         "S": str(row["S"]) if row["T"] else ABSENT,
-        "FPS": _fps(row, record),
+        "network": _number(row, "network"),
+        "to masks": _fps(row, record),
+        "to results.json": _number(row, "results"),
         "windows": _windows(record),
         "ms a frame [95%]": _interval(row),
     }
@@ -137,8 +143,19 @@ def _line(row: dict[str, Any], record: Record) -> dict[str, str]:
     line["FPS reading"] = FPS.number(row.get("fps_with_reading"))
     line["peak MB"] = PEAK_MEMORY.number(row.get("peak_bytes"))
     line["encoder +MB"] = PEAK_MEMORY.number(row.get("encoder_increase_bytes"))
-    line["J a frame"] = ENERGY.number(row.get("joules_per_frame"))
+    line |= _energy(row)
     return line
+
+
+def _energy(row: dict[str, Any]) -> dict[str, str]:
+    """Joules a frame, those above idle, and the window that they were measured in."""
+    window, step = row.get("energy_window_seconds"), row.get("energy_step_seconds")
+    stated = ABSENT if window is None else f"{window:.1f} s"
+    return {
+        "J a frame": ENERGY.number(row.get("joules_per_frame")),
+        "above idle": ENERGY.number(row.get("joules_above_idle_per_frame")),
+        "window (step)": stated if step is None else f"{stated} ({1000 * step:.0f} ms)",
+    }
 
 
 def _fps(row: dict[str, Any], record: Record) -> str:
@@ -148,8 +165,16 @@ def _fps(row: dict[str, Any], record: Record) -> str:
         return "out of memory" + (f" (requested {PEAK_MEMORY.text(asked)})" if asked else "")
     if row["status"] != "ok":
         return row["status"]
-    doubted = bool(row["doubts"])
-    return shown_speed(row["fps"], row["fps_std"], row["processes"], doubted, MEASURED_FPS)
+    return _number(row, "masks")
+
+
+def _number(row: dict[str, Any], name: str) -> str:
+    """One of the three numbers with its spread."""
+    fps = row.get(f"{name}_fps")
+    if fps is None:
+        return ABSENT
+    std, doubted = row[f"{name}_fps_std"], bool(row["doubts"])
+    return shown_speed(fps, std, row["processes"], doubted, MEASURED_FPS)
 
 
 def _execution(row: dict[str, Any]) -> str:

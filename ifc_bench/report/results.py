@@ -277,7 +277,10 @@ def _speeds(
     table: Table, preset: Preset, row: Row, window: int | None, profiles: dict[str, list[Record]]
 ) -> tuple[tuple[Record, Speed], ...]:
     wanted = table.profile(preset, row, window, Device(kind="cpu", name=""))
-    found = profiles.get(_wherever(wanted), []) if wanted else []
+    if wanted is None:
+        return ()
+    # Older records stand in where a row has no number of today's protocol.
+    found = profiles.get(_wherever(wanted)) or profiles.get(_wherever(wanted.older), [])
     return tuple((record, speed) for record in found if (speed := speed_of(record)))
 
 

@@ -16,6 +16,7 @@ import pandas as pd
 from ifc_bench.config import NUMBER_BYTES, ROOFED, SCOPES, Count, Profile
 from ifc_bench.records import CountResult, ProfileResult, Rates, Record, ScopeCost
 from ifc_bench.report.speeds import row_of
+from ifc_bench.report.three_numbers import end_of, process_seconds
 from ifc_bench.store import Store
 from ifc_bench.tracking.windows import windows
 
@@ -23,6 +24,7 @@ Costs = Mapping[str, ScopeCost]
 CountOf = Callable[[Count], Costs | None]
 
 _EVERY_FRAME = {scope.name: scope.every_frame for scope in SCOPES}
+_BEYOND_MASKS = "run_lengths"
 _COLUMNS = [
     "device", "communication", "variant", "attention", "precision", "size", "T", "scope", "macs",
     "bytes_moved", "seconds", "intensity", "macs_per_second", "peak_macs_per_second",
@@ -37,8 +39,8 @@ class Observed:
     Attributes:
         costs: counted, for each scope of `ROOFED`.
         rates: the fastest arithmetic and copy of the same processes, a mean.
-        seconds: measured for each scope, a mean over processes of the median pass.
-        whole: measured without scopes, likewise.
+        seconds: measured for each scope up to masks, a mean over processes of the median pass.
+        whole: measured to masks without scopes, likewise.
         windows: of the pass.
     """
 
@@ -101,9 +103,11 @@ def observed(record: Record, count_of: CountOf) -> Observed | None:
             bytes_per_second=fmean(p.rates.bytes_per_second for p in processes),
         ),
         seconds={
-            name: fmean(median((p.scope_seconds or {})[name]) for p in processes) for name in names
+            name: fmean(median((p.scope_seconds or {})[name]) for p in processes)
+            for name in names
+            if name != _BEYOND_MASKS
         },
-        whole=fmean(median(process.wall_seconds) for process in processes),
+        whole=fmean(median(process_seconds(p, end_of(result))) for p in processes),
         windows=len(list(windows(length, work.window, work.stride))),
     )
 

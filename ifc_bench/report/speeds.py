@@ -1,6 +1,7 @@
 """Frames per second, memory and energy of profiles, derived from raw samples.
 
-A process gives one number, the median of its passes; the ± is the sample std between processes.
+Speed has three numbers (docs/measuring.md): the network, to masks, to results.json. A process gives
+one of each, the median of its passes; the ± is the sample std between processes.
 """
 
 from __future__ import annotations
@@ -13,12 +14,21 @@ import numpy as np
 import pandas as pd
 
 from ifc_bench.config import SCOPES, NoiseFrames, Profile, spoken
-from ifc_bench.measuring.interval import median_interval
 from ifc_bench.records import ProcessSamples, ProfileResult, Record
 from ifc_bench.report.gpu_logs import doubts, joules, remarks
 from ifc_bench.report.layout import flagged
+from ifc_bench.report.published import like_the_papers
 from ifc_bench.report.quantities import FPS, Quantity
 from ifc_bench.report.statistics import summarise
+from ifc_bench.report.three_numbers import (
+    ENDS,
+    End,
+    counted,
+    end_of,
+    network_fps,
+    process_fps,
+    process_seconds,
+)
 from ifc_bench.report.window_counts import Reading, reading_of
 from ifc_bench.store import Store
 
@@ -28,14 +38,17 @@ class Speed:
     """Frames per second of one model on one device.
 
     Attributes:
+        end: "masks"; older records know "results" alone.
         device: name, and threads of a CPU.
         fps: mean over processes of all frames over the median pass.
         std: sample std between processes; None for one process.
         n: processes.
         doubts: reasons not to trust the number.
         reading: the videos and their windows.
+        like_paper: whether the paper's FPS are of the same number, frame size and arithmetic.
     """
 
+    end: End
     device: str
     attention: str
     fps: float
@@ -43,6 +56,7 @@ class Speed:
     n: int
     doubts: tuple[str, ...]
     reading: Reading
+    like_paper: bool = False
 
     @property
     def shown(self) -> str:
@@ -57,11 +71,6 @@ def shown_speed(
     return flagged(unit.with_spread(fps, std) + ("!" if doubted else ""), n)
 
 
-def process_fps(result: ProfileResult) -> list[float]:
-    """End-to-end frames per second of each process."""
-    return [sum(result.frames) / median(process.wall_seconds) for process in result.processes]
-
-
 def speed_of(record: Record) -> Speed | None:
     """The speed behind a profile's record; None where nothing was measured."""
     result = record.result
@@ -71,6 +80,7 @@ def speed_of(record: Record) -> Speed | None:
     summary = summarise(process_fps(result))
     assert summary is not None
     return Speed(
+        end=end_of(result),
         device=device_of(record),
         attention=record.attention,
         fps=summary.mean,
@@ -78,6 +88,7 @@ def speed_of(record: Record) -> Speed | None:
         n=summary.n,
         doubts=doubts_of(result),
         reading=reading,
+        like_paper=like_the_papers(record),
     )
 
 
@@ -90,14 +101,12 @@ def device_of(record: Record) -> str:
 
 def doubts_of(result: ProfileResult) -> tuple[str, ...]:
     """Reasons not to trust a measurement, over all its processes."""
-    found = (doubts(process.card) for process in result.processes if process.card)
-    return tuple(dict.fromkeys(reason for reasons in found for reason in reasons))
+    return tuple(dict.fromkeys(reason for p in result.processes for reason in doubts(p)))
 
 
 def remarks_of(result: ProfileResult) -> tuple[str, ...]:
     """Remarks on a measurement that stands."""
-    found = [remark for p in result.processes if p.card for remark in remarks(p.card)]
-    return tuple(dict.fromkeys(found))
+    return tuple(dict.fromkeys(remark for p in result.processes for remark in remarks(p)))
 
 
 def profile_frame(store: Store) -> pd.DataFrame:
@@ -110,7 +119,8 @@ def profile_frame(store: Store) -> pd.DataFrame:
 def row_of(record: Record) -> dict[str, Any]:
     """One profile as a flat row; times in milliseconds a frame, memory in bytes.
 
-    `windows` is how many a video is read in, `window_ms` the milliseconds that one takes.
+    `fps` and the times are to masks; of older records, to results.json, as `end` tells. `windows`
+    is how many a video is read in, `window_ms` the milliseconds that one takes.
     """
     work = record.work
     assert isinstance(work, Profile)
@@ -138,7 +148,8 @@ def row_of(record: Record) -> dict[str, Any]:
         return row
     if not result.processes:
         return row | {"asked_bytes": result.asked_bytes}
-    return row | _windows(record) | _times(result) | _memory(result.processes) | _energy(result)
+    row |= _windows(record) | _times(result) | _three_numbers(record, result)
+    return row | _memory(result.processes) | _energy(result)
 
 
 def _windows(record: Record) -> dict[str, Any]:
@@ -150,31 +161,64 @@ def _windows(record: Record) -> dict[str, Any]:
     result, reading = record.result, reading_of(record)
     if not isinstance(result, ProfileResult) or reading is None:
         return {}
-    passes = [seconds for process in result.processes for seconds in process.wall_seconds]
+    passes = _passes(result)
     window_ms = 1000 * median(passes) / sum(reading.counts)
     return {"windows": reading.mean, "window_ms": window_ms}
+
+
+def _passes(result: ProfileResult) -> list[float]:
+    """Seconds of all passes that count, of the main number."""
+    end = end_of(result)
+    return [seconds for process in result.processes for seconds in process_seconds(process, end)]
+
+
+def _three_numbers(record: Record, result: ProfileResult) -> dict[str, Any]:
+    """FPS of the network and to both ends, each with its std; None where it was not measured."""
+    row: dict[str, Any] = {"end": ENDS[end_of(result)]}
+    masks = process_fps(result) if end_of(result) == "masks" else []
+    found = {"network": network_fps(record), "masks": masks}
+    found["results"] = process_fps(result, "results")
+    for name, values in found.items():
+        summary = summarise(values)
+        row[f"{name}_fps"] = summary.mean if summary else None
+        row[f"{name}_fps_std"] = summary.std if summary else None
+    graphs = [median(p.network_graph.wall_seconds) for p in result.processes if p.network_graph]
+    eager = [median(counted(p, p.network)) for p in result.processes if p.network]
+    row["graph_fps"] = (
+        row["network_fps"] * fmean(eager) / fmean(graphs) if graphs and eager else None
+    )
+    # mmdetection's protocol: a mean over clips that follow each other, the first ones left out.
+    means = [fmean(p.network.wall_seconds) for p in result.processes if p.network]
+    row["network_mean_fps"] = row["network_fps"] * fmean(eager) / fmean(means) if means else None
+    contents = sorted({p.content for p in result.processes if p.content})
+    row["content"] = " ".join(contents) or None
+    return row
 
 
 def _times(result: ProfileResult) -> dict[str, Any]:
     frames = sum(result.frames)
     summary = summarise(process_fps(result))
     assert summary is not None
-    passes = [seconds for process in result.processes for seconds in process.wall_seconds]
-    interval = median_interval(passes)
+    passes = _passes(result)
+    # Passes of one process depend on each other, so the interval is over processes.
+    middles = summarise([1000 / fps for fps in process_fps(result)])
+    assert middles is not None
+    low, high = middles.interval or (None, None)
     reading = [median(p.reading_wall_seconds) for p in result.processes if p.reading_wall_seconds]
-    device = [median(p.device_seconds) for p in result.processes if p.device_seconds]
+    main = [p.masks or p.results for p in result.processes]
+    device = [median(timed.device_seconds) for timed in main if timed.device_seconds]
     row: dict[str, Any] = {
         "fps": summary.mean,
         "fps_std": summary.std,
         "processes": summary.n,
         "passes": len(passes),
-        "capped": sum(process.stopped == "cap" for process in result.processes),
+        "capped": sum(timed.stopped == "cap" for timed in main),
         "mean_ms": 1000 * fmean(passes) / frames,
-        "median_ms": 1000 * median(passes) / frames,
+        "median_ms": middles.mean,
         "p5_ms": 1000 * float(np.percentile(passes, 5)) / frames,
         "p95_ms": 1000 * float(np.percentile(passes, 95)) / frames,
-        "low_ms": 1000 * interval[0] / frames if interval else None,
-        "high_ms": 1000 * interval[1] / frames if interval else None,
+        "low_ms": low,
+        "high_ms": high,
         "device_ms": 1000 * fmean(device) / frames if device else None,
         "fps_with_reading": fmean(frames / s for s in reading) if reading else None,
         "doubts": "; ".join(doubts_of(result)),
@@ -195,7 +239,7 @@ def _memory(processes: list[ProcessSamples]) -> dict[str, Any]:
         "peak_bytes": max(memory.peak_allocated_bytes for memory in memories),
         "reserved_bytes": _largest([memory.peak_reserved_bytes for memory in memories]),
         "process_bytes": _largest([memory.process_bytes for memory in memories]),
-        "rss_bytes": max(memory.host_rss_bytes for memory in memories),
+        "rss_bytes": max(m.host_peak_bytes or m.host_rss_bytes for m in memories),
     }
     for scope, *_ in SCOPES:
         found = [m.scope_increase_bytes[scope] for m in memories if scope in m.scope_increase_bytes]
@@ -204,15 +248,19 @@ def _memory(processes: list[ProcessSamples]) -> dict[str, Any]:
 
 
 def _energy(result: ProfileResult) -> dict[str, Any]:
-    """Joules a frame over the timed passes, and where they come from."""
-    found = []
-    source = None
-    for process in result.processes:
-        energy = joules(process.card) if process.card else None
-        if energy is not None:
-            found.append(energy[0] / (sum(result.frames) * len(process.wall_seconds)))
-            source = energy[1]
-    return {"joules_per_frame": fmean(found) if found else None, "energy_from": source}
+    """Joules a frame, those above idle, the window and the counter's step; and their source."""
+    frames = sum(result.frames)
+    found = [one for p in result.processes if (one := joules(p)) is not None]
+    windows = [p.energy for p in result.processes if p.energy]
+    above = [one.above_idle / frames for one in found if one.above_idle is not None]
+    steps = [energy.step_seconds for energy in windows if energy.step_seconds is not None]
+    return {
+        "joules_per_frame": fmean(one.joules / frames for one in found) if found else None,
+        "joules_above_idle_per_frame": fmean(above) if above else None,
+        "energy_from": found[0].source if found else None,
+        "energy_window_seconds": fmean(e.window_seconds for e in windows) if windows else None,
+        "energy_step_seconds": fmean(steps) if steps else None,
+    }
 
 
 def _largest(values: list[int | None] | list[int]) -> int | None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ifc_bench.hardware.catalogue import same_gpu
 from ifc_bench.recipe import Table
 from ifc_bench.report.cells import Cell, accuracy, failures
 from ifc_bench.report.heads import head_lines, most_seeds
@@ -92,7 +93,7 @@ def _grid(results: Results, paper: PaperNumbers | None, situation: str | None) -
         ]
         grid.rows.append([label, *lead, *shown])
         if paper is not None:
-            printed = [_show_paper(table, paper, label, w or 0, c) for c, w in places]
+            printed = [_show_paper(table, paper, by_place[label, w], c) for c, w in places]
             grid.rows.append([f"{label} (paper)", *lead, *printed])
     if paper is not None:
         grid.head += _without_window(table, paper)
@@ -152,13 +153,15 @@ def _show(table: Table, cell: Cell, column: _Column, most: int) -> str:
     return found[0].shown if column.metric == "FPS" else span(found[0].reading.counts)
 
 
-def _show_paper(table: Table, paper: PaperNumbers, row: str, window: int, column: _Column) -> str:
-    found = paper.find(table.paper_table, row, window, column.metric)
+def _show_paper(table: Table, paper: PaperNumbers, cell: Cell, column: _Column) -> str:
+    """The printed number; its FPS only beside ours of the same GPU, frame size and arithmetic."""
+    found = paper.find(table.paper_table, cell.row, cell.window, column.metric)
     if found is None:
         return ABSENT
     if column.metric == "FPS":
-        published_on = paper.gpu(table.paper_table)
-        if not (column.setup and published_on and published_on in column.setup[0]):
+        gpu = paper.gpu(table.paper_table)
+        on_it = bool(column.setup and gpu and same_gpu(gpu, column.setup[0]))
+        if not (on_it and any(speed.like_paper for speed in cell.on(column.setup))):
             return ABSENT
     mean, std = found
     if table.statistic == "std":

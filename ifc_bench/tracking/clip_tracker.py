@@ -3,17 +3,21 @@
 The tracker is streaming: it stores mask logits only for the frames of the last window, and mask
 probabilities only for windows that overlap it. A frame that no later window contains is averaged,
 thresholded and stored as an RLE. The number of tracks is not limited.
+
+On a GPU a window waits for the device twice: for its class probabilities and for its similarities.
+All else is enqueued, with one copy of row numbers to the device.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
@@ -22,6 +26,9 @@ from ifc_bench.masks import Rle
 from ifc_bench.structures import Track
 from ifc_bench.tracking.full_size import full_size_masks
 from ifc_bench.tracking.watch import Watch, unwatched
+
+Draw = Callable[[Tensor, tuple[int, int], Watch], Sequence[Rle | None]]
+"""Draws logits [n, h, w] at the size of the frame; see `full_size_masks`."""
 
 _TINY = 1e-18  # of probabilities; products of smaller ones are denormal, and slow on a CPU
 _NOT_FINITE = (
@@ -44,7 +51,9 @@ class ClipTracker:
     Args:
         image_size: height and width of the output masks in pixels.
         match_threshold: minimum space-time soft IoU of a match (the paper: 0.05).
-        watch: opens the scope "output" while full-size masks and their RLEs are computed.
+        watch: opens the scope "output" while full-size masks are drawn, "run_lengths" within it.
+        draw: draws the masks of a frame that no later window contains. Replace it to take them in
+            another form than run lengths.
     """
 
     def __init__(
@@ -52,10 +61,12 @@ class ClipTracker:
         image_size: tuple[int, int],
         match_threshold: float = 0.05,
         watch: Watch = unwatched,
+        draw: Draw = full_size_masks,
     ) -> None:
         self.image_size = image_size
         self.match_threshold = match_threshold
         self.watch = watch
+        self.draw = draw
         self._windows: deque[_Window] = deque()
         self._class_sums: list[Tensor] = []
         self._class_counts: list[int] = []
@@ -75,7 +86,7 @@ class ClipTracker:
             frame_indices: the window's T frames, ascending, none before the last window's first.
             class_probabilities: [I, K + 1]; an instance whose best class is "no object" (the last)
                 is ignored.
-            mask_logits: [I, T, h, w].
+            mask_logits: [I, T, h, w]; added up in float32 whatever their type.
 
         Returns:
             The track of each instance that was not ignored, in their order.
@@ -83,15 +94,22 @@ class ClipTracker:
         Raises:
             UserError: if frames are out of order, or predictions are not finite.
         """
+        with torch.autocast(mask_logits.device.type, enabled=False):  # sums pass the range of fp16
+            return self._update(frame_indices, class_probabilities, mask_logits)
+
+    def _update(
+        self, frame_indices: Sequence[int], class_probabilities: Tensor, mask_logits: Tensor
+    ) -> list[int]:
         frames = self._checked(frame_indices, mask_logits)
-        if not class_probabilities.isfinite().all():
+        found = class_probabilities.float().cpu()
+        if not found.isfinite().all():
             raise UserError(_NOT_FINITE)
-        counts = class_probabilities.argmax(-1) < class_probabilities.shape[-1] - 1
-        class_probabilities, mask_logits = class_probabilities[counts], mask_logits[counts]
+        counts = (found.argmax(-1) < found.shape[-1] - 1).nonzero()[:, 0].tolist()
+        mask_logits = _rows(mask_logits, counts).float()
         probabilities = F.threshold(mask_logits.sigmoid(), _TINY, 0.0).flatten(2)
         self._advance(frames, mask_logits)
         rows = self._assign(self._similarity(frames, probabilities))
-        self._add(rows, frames, class_probabilities, mask_logits)
+        self._add(rows, frames, found[counts], mask_logits)
         tracks = [self._rows[row] for row in rows]
         self._windows.append(_Window(frames, tracks, probabilities))
         return tracks
@@ -131,37 +149,37 @@ class ClipTracker:
         with self.watch("output"):
             self._write(past, self._finished)
         old = (
-            self._sums
-            if self._sums is not None
-            else mask_logits.new_zeros(0, 0, *mask_logits.shape[2:])
+            mask_logits.new_zeros(0, 0, *mask_logits.shape[2:])
+            if self._sums is None
+            else self._sums
         )
         old, counts = old[:, len(past) :], self._counts[:, len(past) :]
-        alive = (counts > 0).any(1)
-        self._rows = [
-            track for track, stays in zip(self._rows, alive.tolist(), strict=True) if stays
-        ]
+        alive = (counts > 0).any(1).nonzero()[:, 0].tolist()
+        self._rows = [self._rows[row] for row in alive]
         kept = self._frames[len(past) :]
         self._frames = sorted({*kept, *frames})
-        columns = [self._frames.index(frame) for frame in kept]
         self._sums = old.new_zeros(len(self._rows), len(self._frames), *old.shape[2:])
-        self._sums[:, columns] = old[alive.to(old.device)]
         self._counts = counts.new_zeros(len(self._rows), len(self._frames))
-        self._counts[:, columns] = counts[alive]
+        for column, frame in enumerate(kept):
+            self._sums[:, self._frames.index(frame)] = _rows(old[:, column], alive)
+            self._counts[:, self._frames.index(frame)] = counts[alive, column]
         self._length = max(self._length, frames[-1] + 1)
         while self._windows and (
             self._windows[0].frames[-1] < frames[0] or len(self._windows) > len(frames)
         ):
             self._windows.popleft()
 
-    def _similarity(self, frames: list[int], probabilities: Tensor) -> Tensor:
+    def _similarity(self, frames: list[int], probabilities: Tensor) -> NDArray[np.float32]:
         """Compute the space-time soft IoU of live tracks with instances, [rows, I].
 
         It is computed with each of the last T windows on the shared frames, and averaged over the
         windows that contain the track on a shared frame.
         """
-        total = probabilities.new_zeros(len(self._rows), probabilities.shape[0])
-        seen = probabilities.new_zeros(len(self._rows), 1)
+        total = np.zeros((len(self._rows), probabilities.shape[0]), np.float32)
+        seen = np.zeros((len(self._rows), 1), np.float32)
         row_of = {track: row for row, track in enumerate(self._rows)}
+        ious: list[Tensor] = []
+        rows: list[list[int]] = []
         for window in list(self._windows)[-len(frames) :]:
             shared = [frame for frame in frames if frame in window.frames]
             if not shared or not window.tracks:
@@ -170,15 +188,20 @@ class ClipTracker:
             now = _at(probabilities, [frames.index(f) for f in shared])
             overlap = then @ now.T
             union = then.sum(1)[:, None] + now.sum(1)[None] - overlap
-            rows = [row_of[track] for track in window.tracks]
-            total[rows] += overlap / (union + 1e-6)
-            seen[rows] += 1
-        return total / (seen + 1e-6)
+            ious.append(overlap / (union + 1e-6))
+            rows.append([row_of[track] for track in window.tracks])
+        if not ious:
+            return total
+        together = torch.cat(ious).cpu().numpy()  # one copy, for it waits for the device
+        ends = np.cumsum([len(some) for some in rows])[:-1]
+        for some, iou in zip(rows, np.split(together, ends), strict=True):
+            total[some] += iou
+            seen[some] += 1
+        return total / (seen + np.float32(1e-6))
 
-    def _assign(self, similarity: Tensor) -> list[int]:
+    def _assign(self, similarity: NDArray[np.float32]) -> list[int]:
         """Assign a row to each instance by Hungarian matching; below the threshold, a new track."""
-        accepted = similarity > self.match_threshold
-        scores = (similarity * accepted).float().cpu().numpy()
+        scores = similarity * (similarity > np.float32(self.match_threshold))
         if not np.isfinite(scores).all():
             raise UserError(_NOT_FINITE)
         assigned = {
@@ -208,10 +231,10 @@ class ClipTracker:
         columns = [self._frames.index(frame) for frame in frames]
         of_rows = torch.tensor(rows, dtype=torch.int64)
         self._counts[of_rows[:, None], torch.tensor(columns)[None]] += 1
-        of_rows = of_rows.to(self._sums.device)
+        there = _moved(of_rows, self._sums.device)
         for position, column in enumerate(columns):
-            self._sums[:, column].index_add_(0, of_rows, mask_logits[:, position])
-        for row, probabilities in zip(rows, class_probabilities.cpu(), strict=True):
+            self._sums[:, column].index_add_(0, there, mask_logits[:, position])
+        for row, probabilities in zip(rows, class_probabilities, strict=True):
             self._class_sums[self._rows[row]] = self._class_sums[self._rows[row]] + probabilities
             self._class_counts[self._rows[row]] += 1
 
@@ -221,17 +244,30 @@ class ClipTracker:
             return
         for frame in frames:
             column = self._frames.index(frame)
-            present = self._counts[:, column] > 0
-            if not present.any():
+            present = (self._counts[:, column] > 0).nonzero()[:, 0].tolist()
+            if not present:
                 continue
-            chosen = present.to(self._sums.device)
-            counts = self._counts[present, column].to(self._sums)
-            mean = self._sums[chosen, column] / counts[:, None, None]
-            rows = present.nonzero()[:, 0]
-            masks = full_size_masks(mean, self.image_size)
-            for row, rle in zip(rows.tolist(), masks, strict=True):
+            sums = _rows(self._sums[:, column], present)
+            mean = (
+                sums
+                / _moved(self._counts[present, column].to(sums.dtype), sums.device)[:, None, None]
+            )
+            masks = self.draw(mean, self.image_size, self.watch)
+            for row, rle in zip(present, masks, strict=True):
                 if rle is not None:
                     finished[self._rows[row]][frame] = rle
+
+
+def _rows(tensor: Tensor, places: list[int]) -> Tensor:
+    """The rows at `places`, ascending; a view where they are next to each other."""
+    if places and places[-1] - places[0] + 1 == len(places):
+        return tensor[places[0] : places[-1] + 1]
+    return tensor.index_select(0, _moved(torch.tensor(places, dtype=torch.int64), tensor.device))
+
+
+def _moved(numbers: Tensor, device: torch.device) -> Tensor:
+    """Copy a few numbers to a GPU without waiting for it."""
+    return numbers if device.type == "cpu" else numbers.pin_memory().to(device, non_blocking=True)
 
 
 def _at(probabilities: Tensor, places: list[int]) -> Tensor:

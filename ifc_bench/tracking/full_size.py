@@ -2,31 +2,55 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
+import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
 from ifc_bench.masks import Rle, encode_columns
+from ifc_bench.tracking.watch import Watch, unwatched
 
 _AT_ONCE = 8  # masks, so that memory does not grow with their number
+_COPIED_AT_ONCE = 64  # from a GPU, a byte a pixel
 
 
-def full_size_masks(logits: Tensor, size: tuple[int, int]) -> list[Rle | None]:
-    """Resize `logits` [n, h, w] bilinearly to `size`, threshold at 0 and encode; None if empty."""
+def full_size_masks(
+    logits: Tensor, size: tuple[int, int], watch: Watch = unwatched
+) -> list[Rle | None]:
+    """Draw the masks of `logits` [n, h, w] at `size` and encode them; None if empty.
+
+    `watch` opens the scope "run_lengths" while they are encoded.
+    """
     found: list[Rle | None] = []
-    for some in logits.split(_AT_ONCE):
-        columns = np.zeros((len(some), size[1], size[0]), np.uint8)  # column by column, as in RLEs
-        if some.device.type == "cpu" and _exact_in_parts(some.shape[1:], size):
+    for columns in drawn_masks(logits, size):
+        with watch("run_lengths"):
+            rles = encode_columns(columns)
+            found += [rle if one.any() else None for rle, one in zip(rles, columns, strict=True)]
+    return found
+
+
+def drawn_masks(logits: Tensor, size: tuple[int, int]) -> Iterator[NDArray[np.uint8]]:
+    """Resize `logits` [n, h, w] bilinearly to `size` and threshold at 0, on the host.
+
+    Yields some masks at a time, of zeros and ones [some, W, H]: column by column, as in run
+    lengths. More at a time on a GPU, for the host waits for it each time.
+    """
+    on_gpu = logits.device.type != "cpu"
+    for some in logits.split(_COPIED_AT_ONCE if on_gpu else _AT_ONCE):
+        if on_gpu:
+            parts = [(_resized(part, size) > 0).transpose(1, 2) for part in some.split(_AT_ONCE)]
+            yield torch.cat(parts).to(torch.uint8).cpu().numpy()
+            continue
+        columns = np.zeros((len(some), size[1], size[0]), np.uint8)
+        if _exact_in_parts(some.shape[1:], size):
             for place, one in enumerate(some):
                 _draw(one, columns[place])
         else:
-            columns[:] = (_resized(some, size) > 0).transpose(1, 2).cpu().numpy()
-        rles = encode_columns(columns)
-        found += [rle if one.any() else None for rle, one in zip(rles, columns, strict=True)]
-    return found
+            columns[:] = (_resized(some, size) > 0).transpose(1, 2).numpy()
+        yield columns
 
 
 def _draw(logits: Tensor, columns: NDArray[np.uint8]) -> None:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ifc_bench.models.ifc import IFC
-from ifc_bench.structures import Track
+from ifc_bench.structures import Prediction, Track
 from ifc_bench.tracking.clip_tracker import ClipTracker
 from ifc_bench.tracking.watch import Watch, unwatched
 from ifc_bench.tracking.windows import windows
@@ -40,7 +40,7 @@ class _Features:
 
     def add(self, frames: list[int]) -> None:
         """Compute those of `frames`, together."""
-        maps = self.model.features(self.read(frames).to(self.device))
+        maps = self.model.features(self.read(frames).to(self.device, non_blocking=True))
         for position, index in enumerate(frames):
             self.of_frame[index] = [m[position : position + 1] for m in maps]
 
@@ -117,6 +117,17 @@ def track_in_one_pass(
                 features.add(list(range(start, min(start + together, length))))
         _decode(model, features, frames, ways[number].tracker, unwatched)
     return [[_of_length(track, length) for track in way.tracker.tracks()] for way in ways]
+
+
+@torch.inference_mode()
+def predict_clip(model: IFC, frames: Tensor) -> Prediction:
+    """Predict one clip [T, 3, H, W] on the model's device, as a window of a video is predicted.
+
+    The backbone takes as many frames at a time as in `track_video`.
+    """
+    together = _ON_CPU if frames.device.type == "cpu" else len(frames)
+    maps = [model.features(some) for some in frames.split(together)]
+    return model.decode([torch.cat(level)[None] for level in zip(*maps, strict=True)])
 
 
 def _decode(

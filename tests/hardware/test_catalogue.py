@@ -33,6 +33,27 @@ def test_multiply_adds_are_half_the_operations():
 def test_a_card_is_known_by_the_name_people_use():
     assert same_gpu("RTX 2080 Ti", "NVIDIA GeForce RTX 2080 Ti")
     assert same_gpu("V100", "Tesla V100-SXM2-32GB")
+    assert same_gpu("rtx2080ti", "NVIDIA GeForce RTX 2080 Ti")
+    assert same_gpu("V100 32 GB", "Tesla V100-SXM2-32GB")
+    assert same_gpu("AMD EPYC", "AMD EPYC (2 cores), 1 thread")
+    assert same_gpu("H100 80GB", "NVIDIA H100", memory_bytes=80 << 30)
     assert not same_gpu("RTX 2080 Ti", "NVIDIA GeForce RTX 2080")
+    assert not same_gpu("", "NVIDIA GeForce RTX 2080")
     with pytest.raises(UserError, match="--gpu: 'gtx-1' is none of rtx-2080ti"):
         gpu_model("gtx-1")
+
+
+@pytest.mark.parametrize(
+    ("asked", "name"),
+    [
+        ("A10", "NVIDIA A100-SXM4-80GB"),
+        ("RTX 2080", "NVIDIA GeForce RTX 2080 Ti"),
+        ("RTX 4070", "NVIDIA GeForce RTX 4070 SUPER"),
+        ("RTX 3080", "NVIDIA GeForce RTX 3080 Laptop GPU"),
+        ("L4", "NVIDIA L40S"),
+        ("V100 16GB", "Tesla V100-SXM2-32GB"),
+        ("V100 32GB", "Tesla V100-PCIE"),
+    ],
+)
+def test_part_of_a_name_is_another_card(asked, name):
+    assert not same_gpu(asked, name)

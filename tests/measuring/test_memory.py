@@ -7,6 +7,7 @@ import torch
 
 from ifc_bench.measuring import memory
 from ifc_bench.measuring.memory import asked_bytes, cpu_peaks, out_of_memory
+from ifc_bench.measuring.speed import Subject
 
 CPU = torch.device("cpu")
 MEGA = 1 << 20
@@ -38,28 +39,35 @@ def test_peaks_by_scope_on_a_cpu():
 
 
 class FakeAllocator:
-    """Counts bytes as torch's CUDA allocator does."""
+    """Counts bytes as torch's CUDA allocator does; what was freed stays in its cache."""
 
-    def __init__(self, monkeypatch, held):
+    def __init__(self, monkeypatch, held, cached=0):
         self.now = self.peak = held
+        self.reserved = self.most_reserved = held + cached
         monkeypatch.setattr(torch.cuda, "memory_allocated", lambda d: self.now)
         monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda d: self.peak)
+        monkeypatch.setattr(torch.cuda, "max_memory_reserved", lambda d: self.most_reserved)
         monkeypatch.setattr(torch.cuda, "reset_peak_memory_stats", self.reset)
+        monkeypatch.setattr(torch.cuda, "empty_cache", self.empty)
+        monkeypatch.setattr(torch.cuda, "synchronize", lambda d: None)
 
     def reset(self, device):
-        self.peak = self.now
+        self.peak, self.most_reserved = self.now, self.reserved
+
+    def empty(self):
+        self.reserved = self.now
 
     @contextmanager
     def having(self, size):
         self.now += size
         self.peak = max(self.peak, self.now)
+        self.reserved = max(self.reserved, self.now)
+        self.most_reserved = max(self.most_reserved, self.reserved)
         yield
         self.now -= size
 
 
-def test_peaks_by_scope_on_a_gpu(monkeypatch):
-    allocator = FakeAllocator(monkeypatch, held=100)
-
+def passes(allocator):
     def action(watch):
         with allocator.having(10):
             with watch("encoder"), allocator.having(50):
@@ -69,9 +77,44 @@ def test_peaks_by_scope_on_a_gpu(monkeypatch):
         with watch("encoder"), allocator.having(20):
             pass
 
-    held, peaks = memory._cuda_peaks(torch.device("cuda:0"), action)
+    return action
+
+
+def test_peaks_by_scope_on_a_gpu(monkeypatch):
+    allocator = FakeAllocator(monkeypatch, held=100)
+    held, peaks, _ = memory._cuda_peaks(torch.device("cuda:0"), passes(allocator))
     assert held == 100
     assert peaks == {"encoder": 60, "decoder": 15, "other": 10}
+
+
+def test_reserved_memory_is_of_the_pass(monkeypatch):
+    """Earlier passes of the process left 900 bytes in the cache, which is emptied."""
+    allocator = FakeAllocator(monkeypatch, held=100, cached=900)
+    _, _, reserved = memory._cuda_peaks(torch.device("cuda:0"), passes(allocator))
+    assert reserved == 160
+
+
+def test_given_instances_are_no_memory_of_the_subject(monkeypatch):
+    allocator = FakeAllocator(monkeypatch, held=130)
+    action = passes(allocator)
+    subject = Subject(
+        network=torch.nn.Identity(), frames=[1], clip=torch.zeros(1), device=torch.device("cuda:0"),
+        predict=lambda clip: None, run=lambda video, end, watch: action(watch), read_and_run=None,
+        given_bytes=lambda: 30, watchable=False,
+    )  # fmt: skip
+    found = memory.measure_memory(subject, None)
+    assert (found.weights_bytes, found.peak_allocated_bytes) == (100, 160)
+
+
+def test_the_hosts_peak_is_that_of_the_block():
+    large = torch.ones(1 << 24)
+    del large
+    with memory.host_peak() as quiet:
+        pass
+    with memory.host_peak() as busy:
+        large = torch.ones(1 << 24)
+        del large
+    assert busy.bytes - quiet.bytes == pytest.approx(64 << 20, rel=0.1)
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,9 @@ import pytest
 from ifc_bench.config import InterFrame, NoComm, NoiseFrames, Profile, Protocol, RandomWeights
 from ifc_bench.measuring import profiles
 from ifc_bench.measuring.isolation import Died, in_process, uninterrupted
-from ifc_bench.measuring.profiles import Measured, OutOfMemory, measure_once, measure_profiles
-from ifc_bench.records import Memory, ProcessSamples, ProfileResult, Rates
+from ifc_bench.measuring.process import Measured, OutOfMemory, measure_once
+from ifc_bench.measuring.profiles import measure_profiles
+from ifc_bench.records import Memory, ProcessSamples, ProfileResult, Rates, Timed
 from ifc_bench.store import Store
 from tests.conftest import tiny_model
 
@@ -22,8 +23,13 @@ def profile(window: int = 5, processes: int = 3, **changes: object) -> Profile:
         footage=NoiseFrames(frames=6, height=32, width=48),
         window=window,
         device="a GPU",
-        protocol=Protocol(
-            processes=processes, min_passes=1, min_seconds=0.01, max_seconds=0.01, scopes=True
+        protocol=Protocol.current(
+            processes=processes,
+            min_passes=1,
+            min_seconds=0.01,
+            max_seconds=0.01,
+            scopes=True,
+            warm_up_seconds=0.01,
         ),
     )
     return work.model_copy(update=changes)
@@ -33,11 +39,10 @@ def samples(place: int, seconds: float = 1.0) -> ProcessSamples:
     return ProcessSamples(
         place=place,
         warmup_wall_seconds=[2.0],
-        wall_seconds=[seconds] * 3,
-        device_seconds=None,
+        masks=Timed(wall_seconds=[seconds] * 3, stopped="precise"),
+        results=Timed(wall_seconds=[2 * seconds] * 3, stopped="precise"),
         reading_wall_seconds=None,
         scope_seconds=None,
-        stopped="precise",
         settings={},
         rates=Rates(macs_per_second=1, bytes_per_second=1),
         memory=Memory(
@@ -61,7 +66,7 @@ def turns(monkeypatch):
 
     seen = Turns()
 
-    def fake(function, work, store, device, place):
+    def fake(function, work, store, device, place, first):
         assert function is measure_once
         seen.append((work.window, place))
         return seen.answer(work, place)
@@ -177,12 +182,17 @@ def test_one_process_for_real(store):
     assert answer.frames == [6]
     assert found.place == 4
     assert len(found.warmup_wall_seconds) == 2
-    assert len(found.wall_seconds) == 3
-    assert found.device_seconds is None
+    for timed in (found.network, found.masks, found.results):
+        assert len(timed.wall_seconds) == 3
+        assert timed.device_seconds is timed.sm_clock_mhz is None
+    assert found.network_graph is None, "a CPU has no CUDA graphs"
+    assert found.energy is None
+    assert len(found.content) == 16
     scopes = {"backbone", "projection", "encoder", "decoder", "mask_head", "tracker", "output"}
-    assert set(found.scope_seconds) == {*scopes, "other"}
+    assert set(found.scope_seconds) == {*scopes, "run_lengths", "other"}
     assert set(found.memory.scope_increase_bytes) == {*scopes, "other"}
     assert found.memory.peak_allocated_bytes > found.memory.weights_bytes > 0
+    assert found.memory.host_peak_bytes >= found.memory.host_rss_bytes * 0.99
     assert found.memory.host_rss_bytes > found.memory.peak_allocated_bytes
     assert found.settings["threads"] == 1
     assert found.card is None

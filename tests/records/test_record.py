@@ -93,7 +93,8 @@ def test_columns_of_other_results_are_of_one_length_too():
         GpuSamples(seconds=[0, 1], power_watts=[100])
     assert GpuSamples(seconds=[0, 1]).power_watts == []
     samples = process(1.0).model_dump()
-    for changes in ({"device_seconds": [1.0]}, {"scope_seconds": {"encoder": [1], "heads": []}}):
+    masks = samples["masks"] | {"device_seconds": [1.0]}
+    for changes in ({"masks": masks}, {"scope_seconds": {"encoder": [1], "heads": []}}):
         with pytest.raises(ValidationError, match="unequal length"):
             type(process(1.0)).model_validate(samples | changes)
 
@@ -178,7 +179,7 @@ def test_compare_refuses_a_changed_profile_in_one_line(tmp_path, capsys):
         store.save(profile_record([process(1.0)], window=10))
     sides = [str(tmp_path / "a"), str(tmp_path / "b")]
     assert main(TABLES, PRESETS, ["compare", *sides]) == 0
-    change(paths[0], lambda r: r["result"]["processes"][0].update(wall_seconds=[1.0]), True)
+    change(paths[0], lambda r: r["result"]["processes"][0].update(place=7), True)
     capsys.readouterr()
     assert main(TABLES, PRESETS, ["compare", *sides]) == 2
     assert capsys.readouterr().err.startswith(f"error: {paths[0]}: was changed after it was writ")

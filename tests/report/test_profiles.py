@@ -17,11 +17,13 @@ from ifc_bench.config import (
     Profile,
     Protocol,
     RandomWeights,
+    SmallBackbone,
 )
 from ifc_bench.errors import UserError
 from ifc_bench.measuring.counts import count_all, model_costs
 from ifc_bench.records import (
     Device,
+    Energy,
     GpuFacts,
     GpuLog,
     GpuSamples,
@@ -31,13 +33,15 @@ from ifc_bench.records import (
     Provenance,
     Rates,
     Record,
+    Timed,
 )
 from ifc_bench.report import plots
 from ifc_bench.report.compare import compare, comparison_grid, read_side
 from ifc_bench.report.forecast import forecast_grid, learn
 from ifc_bench.report.layout import write
 from ifc_bench.report.paper import PaperNumbers
-from ifc_bench.report.profiles import published, render_profiles
+from ifc_bench.report.profiles import render_profiles
+from ifc_bench.report.published import published
 from ifc_bench.report.roofline import least_seconds, pass_costs, roofline_frame
 from ifc_bench.report.speeds import row_of, speed_of
 from ifc_bench.store import Store
@@ -55,15 +59,24 @@ def card_log(bits: int = 0, foreign: int = 0, energy: float | None = None) -> Gp
     )
 
 
+def timed(seconds: float, log: GpuLog | None = None, **changes: object) -> Timed:
+    made = Timed(
+        wall_seconds=[seconds] * 6,
+        device_seconds=None if log is None else [0.9 * seconds] * 6,
+        stopped="precise",
+    )
+    return made.model_copy(update=changes)
+
+
 def process(seconds: float, log: GpuLog | None = None, **changes: object) -> ProcessSamples:
     made = ProcessSamples(
         place=0,
         warmup_wall_seconds=[9.0],
-        wall_seconds=[seconds] * 6,
-        device_seconds=None if log is None else [0.9 * seconds] * 6,
+        network=timed(seconds / 4, log),
+        masks=timed(seconds, log),
+        results=timed(1.25 * seconds, log),
         reading_wall_seconds=[2 * seconds],
         scope_seconds={scope: [seconds / 10] for scope in (*ROOFED, "tracker", "output")},
-        stopped="precise",
         settings={},
         rates=Rates(macs_per_second=1e12, bytes_per_second=1e12),
         memory=Memory(
@@ -91,7 +104,7 @@ def record(
         footage=NoiseFrames(frames=20, height=360, width=640),
         window=window,
         device=device,
-        protocol=Protocol(processes=5),
+        protocol=Protocol.current(processes=5),
     )
     on_gpu = device in (V100, TURING)
     result = ProfileResult(
@@ -128,15 +141,60 @@ def test_the_spread_is_between_processes():
 
 
 def test_a_row_holds_everything_that_is_derived():
-    row = row_of(record([process(1.0, card_log(energy=240.0))]))
+    energy = Energy(
+        joules=1200, window_seconds=5, pass_seconds=1, source="energy counter", step_seconds=0.02,
+        idle_watts=40,
+    )  # fmt: skip
+    row = row_of(record([process(1.0, card_log(), energy=energy)]))
     assert row["median_ms"] == row["p5_ms"] == row["p95_ms"] == 50.0
-    assert (row["low_ms"], row["high_ms"]) == (50.0, 50.0)
+    assert (row["low_ms"], row["high_ms"]) == (None, None), "one process tells no interval"
+    assert row["end"] == "to masks"
+    assert (row["network_fps"], row["masks_fps"], row["results_fps"]) == (20.0, 20.0, 16.0)
+    assert row["network_mean_fps"] == pytest.approx(20.0)
+    assert row["graph_fps"] is None
     assert row["device_ms"] == 45.0
     assert row["fps_with_reading"] == 10.0
     assert row["encoder_ms"] == 5.0
-    assert row["joules_per_frame"] == 240.0 / (20 * 6)
+    assert row["joules_per_frame"] == pytest.approx(240.0 / 20)
+    assert row["joules_above_idle_per_frame"] == pytest.approx(200.0 / 20)
+    assert (row["energy_window_seconds"], row["energy_step_seconds"]) == (5, 0.02)
     assert row["energy_from"] == "energy counter"
     assert row["peak_bytes"] == 1_000_000_000
+
+
+def test_the_interval_is_between_processes():
+    """Passes of one process depend on each other, and do not narrow it."""
+    row = row_of(record([process(1.0), process(1.1), process(1.2)]))
+    half = 4.302653 * 5 / 3**0.5
+    assert row["median_ms"] == pytest.approx(55)
+    assert (row["low_ms"], row["high_ms"]) == pytest.approx((55 - half, 55 + half))
+
+
+def test_older_records_have_one_number_that_ends_at_run_lengths():
+    new = process(1.0)
+    content = new.model_dump(mode="json", exclude={"masks", "network", "results"})
+    old = ProcessSamples.model_validate(
+        {**content, "wall_seconds": [2.0] * 6, "device_seconds": None, "stopped": "cap"}
+    )
+    assert old.results == Timed(wall_seconds=[2.0] * 6, stopped="cap")
+    row = row_of(record([old]))
+    assert row["end"] == "to results.json"
+    assert (row["fps"], row["results_fps"], row["masks_fps"]) == (10.0, 10.0, None)
+    text = render_profiles([record([old])])
+    assert "1 older records have one number" in text
+    assert "paper FPS" not in render_profiles([record([old], device=V100)], paper=PaperNumbers())
+
+
+def test_equal_work_is_told_and_unequal_work_is_a_warning():
+    def row(kind, content):
+        return record([process(1.0, content=content)], model=ModelConfig(communication=kind))
+
+    same = render_profiles([row(NoComm(), "a"), row(InterFrame(), "a")])
+    assert "equal work: tracker and output are given the same recorded tracks" in same
+    assert "warning" not in same
+    other = render_profiles([row(NoComm(), "a"), row(InterFrame(), "b")])
+    assert f"warning: unequal work at T=5, 360x640 on {TURING}" in other
+    assert "equal work: tracker" not in other
 
 
 @pytest.mark.parametrize(
@@ -158,7 +216,8 @@ def test_an_untrustworthy_row_is_marked_and_the_table_has_the_reason(log, reason
 
 
 def test_a_power_cap_and_a_wide_interval_are_noted():
-    text = render_profiles([record([process(1.0, card_log(bits=4), stopped="cap")])])
+    capped = timed(1.0, card_log(), stopped="cap")
+    text = render_profiles([record([process(1.0, card_log(bits=4), masks=capped)])])
     assert "note: ifc M=8 T=5" in text
     assert "power cap in 1 of 1 readings" in text
     assert "1 of 1 processes reached their time limit" in text
@@ -190,6 +249,9 @@ def test_published_speeds_are_only_listed_for_their_own_gpu():
     assert "paper FPS" not in render_profiles([there], paper=paper)
     strided = here.model_copy(update={"work": here.work.model_copy(update={"stride": 3})})
     assert published(strided, paper) == "–", "another stride is another measurement"
+    fused = record([process(1.0)], device=V100, model=ModelConfig(attention="efficient"))
+    small = record([process(1.0)], device=V100, model=ModelConfig(backbone=SmallBackbone()))
+    assert published(fused, paper) == published(small, paper) == "–", "another network"
 
 
 def test_values_at_full_precision():

@@ -6,7 +6,7 @@ import statistics
 import pytest
 
 from ablations import PRESETS, TABLES
-from ifc_bench.config import SyntheticData
+from ifc_bench.config import ModelConfig, SyntheticData
 from ifc_bench.config import Testing as HowTested  # pytest collects what begins with Test
 from ifc_bench.errors import UserError
 from ifc_bench.provenance import provenance
@@ -137,8 +137,8 @@ def test_speeds_with_other_threads_are_other_devices(store):
         assert work is not None
         save(store, work, speed(2 * seconds), device=device)
     text = render(read_results(TABLE, PRESET, store))
-    assert "FPS [1]: end to end, a processor, 1 thread, attention" in text
-    assert "FPS [2]: end to end, a processor, 2 threads, attention" in text
+    assert "FPS [1]: to masks, a processor, 1 thread, attention" in text
+    assert "FPS [2]: to masks, a processor, 2 threads, attention" in text
     assert text.count("; one process each, so no ±") == 2
 
 
@@ -161,22 +161,35 @@ def test_speeds_of_two_devices_never_share_a_column(store):
     assert fps == {"card A": 20.0, "card B V100": 10.0}
 
 
-def test_the_papers_speeds_are_only_listed_for_their_own_gpu(store):
-    paper = PaperNumbers()
-    work = TABLE.profile(PRESET, TABLE.rows[0], 5, Device(kind="cuda", name="Tesla V100"))
+LIKE_PAPER = PRESET.model_copy(
+    update={"model": ModelConfig(), "video": PRESET.video.with_changes({}, {"size": 360})}
+)
+
+
+@pytest.mark.parametrize(
+    ("preset", "card", "fps"),
+    [(LIKE_PAPER, "Tesla V100", "38.1"), (LIKE_PAPER, "T4", "–"), (PRESET, "Tesla V100", "–")],
+    ids=["the same", "another GPU", "a small network and frame"],
+)
+def test_the_papers_speeds_stand_beside_the_same_measurement_alone(store, preset, card, fps):
+    table = TABLES["table3a"](preset)
+    work = table.profile(preset, table.rows[0], 5, Device(kind="cuda", name=card))
     assert work is not None
-    save(store, work, speed(2.0), device="Tesla V100")
-    line = next(
-        line
-        for line in render(read_results(TABLE, PRESET, store), paper=paper).splitlines()
-        if "(paper)" in line
-    )
+    save(store, work, speed(2.0), device=card)
+    text = render(read_results(table, preset, store), paper=PaperNumbers())
+    line = next(line for line in text.splitlines() if "(paper)" in line)
     assert "37.4±1.0" in line
-    assert "38.1" in line
-    other = Store(store.results / "other", store.runs)
-    t4 = TABLE.profile(PRESET, TABLE.rows[0], 5, Device(kind="cuda", name="T4"))
-    save(other, t4, speed(2.0), device="T4")
-    assert "38.1" not in render(read_results(TABLE, PRESET, other), paper=paper)
+    assert line.split("|")[4].strip() == fps
+
+
+def test_an_older_profile_stands_in_under_its_own_name(store):
+    work = TABLE.profile(PRESET, TABLE.rows[0], 5, Device(kind="cuda", name="T4"))
+    assert work is not None
+    old = process(2.0).model_copy(update={"masks": None, "network": None})
+    save(store, work.older, ProfileResult(frames=[10, 30], processes=[old]), device="T4")
+    assert "FPS: to results.json, T4" in render(read_results(TABLE, PRESET, store))
+    save(store, work, speed(1.0), device="T4")
+    assert "FPS: to masks, T4" in render(read_results(TABLE, PRESET, store))
 
 
 def test_rows_may_differ_in_anything(store):

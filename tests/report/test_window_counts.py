@@ -107,7 +107,7 @@ def test_a_table_of_profiles_has_a_column_of_windows():
     text = render_profiles(long)
     head, *rows = [line.split("|") for line in text.splitlines() if line.startswith("| ")]
     columns = [name.strip() for name in head]
-    assert columns[columns.index("FPS") + 1] == "windows"
+    assert columns[columns.index("to results.json") + 1] == "windows"
     assert [row[columns.index("windows")].strip() for row in rows] == ["16", "11", "1"]
     assert "FPS do not compare over T: a video of 20 frames is read in 16, 11 and 1 windows" in text
     values = json.loads(render_profiles(long, "json"))["values"]

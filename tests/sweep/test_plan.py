@@ -81,6 +81,7 @@ def test_every_committed_run_is_needed_by_a_table():
         for device, threads in devices:
             plan = make_plan(tables, preset, Device(kind="cpu", name=device, threads=threads))
             found |= plan.needed_by.keys()
+            found |= {profile.older.id for profile in plan.profiles}
     assert {r.id for r in store.records()} <= found
 
 
