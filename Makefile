@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: ablations test lint format clean report pictures profile-gpu profile-cpu
+.PHONY: ablations test test-gpu lint format clean report pictures profile-gpu profile-cpu
 
 ablations: $(READY)
 	$(BIN)/python run_ablations.py
@@ -42,15 +42,25 @@ pictures: $(SCENES)
 $(SCENES): | $(READY)
 	$(BIN)/python run_ablations.py data synthesize $(SCENES) --train 1
 
-# Measure one GPU, about ten minutes (an estimate); writes a directory of records to commit.
-# GPU="RTX 2080 Ti" refuses any other GPU.
+# Measure one GPU, about ten minutes on an H100 (an estimate); writes a directory of records to commit.
+# GPU="RTX 2080 Ti" refuses any other GPU. Nothing is installed where $(PYTHON) has all packages.
 MACHINES := results/machines/{device}
-GPU_ROWS := --frame-size 360x640 --video-length 36 --processes 4 --max-seconds 4 --device $(or $(DEVICE),cuda:0)
-profile-gpu: $(READY)
-	$(BIN)/python run_ablations.py doctor --device $(or $(DEVICE),cuda:0) --self-test --seconds 20 --results '$(MACHINES)'
-	$(BIN)/python run_ablations.py profile --window 5 20 36 $(GPU_ROWS) $(if $(GPU),--expect-gpu "$(GPU)") --results '$(MACHINES)'
-	$(BIN)/python run_ablations.py profile --communication full ifc --window 20 36 --attention efficient $(GPU_ROWS) --results '$(MACHINES)'
-	$(BIN)/python run_ablations.py fit --check --window 5 20 --device $(or $(DEVICE),cuda:0) --results '$(MACHINES)' --forecast '$(MACHINES)'
+ON_GPU := --device $(or $(DEVICE),cuda:0) --results '$(MACHINES)'
+GPU_ROWS := --frame-size 360x640 --video-length 36 --processes 3 --max-seconds 2 $(ON_GPU)
+NEEDED := import torch, torchvision, pydantic, cyclopts, rich, pycocotools, filelock, pandas, scipy, matplotlib, tabulate, jinja2, msgspec, psutil
+profile-gpu:
+	@$(PYTHON) -c '$(NEEDED)' 2> /dev/null || $(MAKE) $(READY)
+	@run="$$($(PYTHON) -c '$(NEEDED)' 2> /dev/null && echo $(PYTHON) || echo $(BIN)/python) run_ablations.py"; set -e -x; date; \
+	$$run doctor --self-test --seconds 20 $(ON_GPU); \
+	$$run profile --window 5 20 $(GPU_ROWS) $(if $(GPU),--expect-gpu "$(GPU)"); \
+	$$run profile --communication full ifc --window 20 --attention efficient $(GPU_ROWS); \
+	$$run profile --communication ifc --window 20 --attention efficient --precision fp16 $(GPU_ROWS); \
+	$$run fit --check --window 20 $(ON_GPU) --forecast '$(MACHINES)'; \
+	$$run doctor --device $(or $(DEVICE),cuda:0) --check '$(MACHINES)'; date
+
+# The tests that need a GPU; their outcomes are written beside its profiles.
+test-gpu:
+	$(PYTHON) -m pytest tests/gpu --record-gpu '$(MACHINES)/gpu_tests.json'
 
 # Measure the CPU, at a smaller size: about half an hour on two cores.
 CPU_ROWS := --frame-size 96x160 --video-length 20 --max-seconds 3 --device cpu
@@ -58,6 +68,7 @@ profile-cpu: $(READY)
 	$(BIN)/python run_ablations.py doctor --device cpu --self-test --seconds 20 --results '$(MACHINES)'
 	$(BIN)/python run_ablations.py profile --window 5 10 15 20 $(CPU_ROWS) --results '$(MACHINES)'
 	$(BIN)/python run_ablations.py fit --check --window 5 10 15 20 --device cpu --results '$(MACHINES)' --forecast '$(MACHINES)'
+	$(BIN)/python run_ablations.py doctor --device cpu --check '$(MACHINES)'
 
 # torch and torchvision are installed together, so that pip picks compatible versions.
 $(READY): pyproject.toml

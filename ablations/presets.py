@@ -79,7 +79,7 @@ QUICK = Preset(
     seeds=2,
     tables=("table1", "table3a"),
     profile_videos=1,
-    profile_protocol=Protocol.current(
+    profile_protocol=Protocol(
         processes=1, min_seconds=0.5, max_seconds=2.0, scopes=False, warm_up_seconds=0.5
     ),
     seconds_per_evaluation=8,
@@ -109,7 +109,7 @@ FULL = QUICK.model_copy(
             "decoder",
         ),
         "profile_videos": 8,
-        "profile_protocol": Protocol.current(scopes=False),
+        "profile_protocol": Protocol(scopes=False),
     }
 )
 
@@ -132,7 +132,7 @@ SMOKE = QUICK.model_copy(
         ),
         "windows": (5, 10),
         "profile_videos": 1,
-        "profile_protocol": Protocol.current(
+        "profile_protocol": Protocol(
             processes=1,
             min_passes=1,
             min_seconds=0.01,
@@ -190,9 +190,7 @@ RELEASED = Preset(
     start=ImageNet(),
     tables=("table2c", "table2d", "table3a", "table3b", "table3c", "table3d", "decoder"),
     profile_videos=20,
-    profile_protocol=Protocol.current(
-        processes=4, scopes=False
-    ),  # the fewest that `compare` can judge
+    profile_protocol=Protocol(processes=4, scopes=False),  # the fewest that `compare` can judge
     seconds_per_evaluation=240,
     timed="estimated from MACs at 40% of a V100's float32 rate, not measured",
     checkpoint_bytes=470_000_000,

@@ -185,7 +185,7 @@ def profile(
     height, width = frame_size
     length = changes.pop("video_length", 36)
     fields = {
-        "protocol": Protocol.current(),
+        "protocol": Protocol(),
         "footage": NoiseFrames(frames=length, height=height, width=width),
     }
     work = Profile(

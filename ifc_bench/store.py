@@ -135,7 +135,11 @@ class Store:
     def done(self, work: AnyWork) -> bool:
         """Return whether `work` has a record that need not be made again."""
         record = self.load(work)
-        return record is not None and record.status not in self.retry
+        return record is not None and not self.retries(record)
+
+    def retries(self, record: Record) -> bool:
+        """Return whether the work of `record` is to be done again."""
+        return record.status in self.retry
 
     def save(self, record: Record) -> Path:
         """Write a record and its hash, atomically. It replaces only a record to be retried.

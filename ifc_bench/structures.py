@@ -26,9 +26,15 @@ class Target:
     boxes: Tensor | None = None
 
     def to(self, device: torch.device) -> Target:
-        """Copy to `device`."""
-        boxes = None if self.boxes is None else self.boxes.to(device)
-        return Target(self.classes.to(device), self.masks.to(device), boxes)
+        """Copy to `device`; from pinned memory without waiting."""
+        classes, masks = (t.to(device, non_blocking=True) for t in (self.classes, self.masks))
+        boxes = None if self.boxes is None else self.boxes.to(device, non_blocking=True)
+        return Target(classes, masks, boxes)
+
+    def pin_memory(self) -> Target:
+        """Copy to memory that a GPU copies from by itself."""
+        boxes = None if self.boxes is None else self.boxes.pin_memory()
+        return Target(self.classes.pin_memory(), self.masks.pin_memory(), boxes)
 
 
 @dataclass(frozen=True)

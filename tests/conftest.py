@@ -32,6 +32,10 @@ _LONGEST = (
 )
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--record-gpu", help="Write the outcomes of tests/gpu to this file.")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the longest files; pytest-xdist would begin with those of most tests."""
     order = {name: place for place, name in enumerate(_LONGEST)}

@@ -12,7 +12,7 @@ import pytest
 from tests.conftest import ROOT, one_line_error, run_cli, run_process
 
 SMALL = ["--frame-size", "32x48", "--video-length", "3", "--processes", "1", "--min-passes", "1",
-         "--min-seconds", "0.01", "--max-seconds", "0.01"]  # fmt: skip
+         "--min-seconds", "0.01", "--max-seconds", "0.01", "--warm-up-seconds", "0.01"]  # fmt: skip
 
 
 def test_profile_on_this_processor(tmp_path):
@@ -31,7 +31,43 @@ def test_profile_on_this_processor(tmp_path):
     assert "processes" not in again.stderr, "what has a record is not measured again"
     rows = json.loads(again.stdout)["values"]
     assert {row["variant"] for row in rows} == {"ifc M=8", "none"}
+    assert len({row["content"] for row in rows}) == 1, "tracker and output had equal work"
+    assert "equal work: tracker and output are given the same" in done.stdout
+    for row in rows:
+        assert row["network_fps"] > row["masks_fps"] > 0.9 * row["results_fps"] > 0
     assert {row["fps_with_reading"] for row in rows} == {None}, "noise is made, not read"
+
+
+def test_processes_are_added_until_the_interval_is_narrow(tmp_path):
+    """1% is not to be had in passes of milliseconds, so the cap ends it; 99% is at once."""
+    rows = []
+    two = [*SMALL]
+    two[two.index("--processes") + 1] = "2"
+    for until, folder in (("0.1%", "a"), ("99%", "b")):
+        done = run_process(
+            "profile", "--communication", "none", "--window", "2", "--device", "cpu", *two,
+            "--until", until, "--most-processes", "3", "--format", "json",
+            "--results", str(tmp_path / folder), "--runs", str(tmp_path / "runs"),
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        rows += json.loads(done.stdout)["values"]
+    assert [row["processes"] for row in rows] == [3, 2]
+
+
+def test_rows_of_another_torch_are_told_and_kept(tmp_path):
+    where = ["--results", str(tmp_path / "r"), "--runs", str(tmp_path / "runs")]
+    options = ["--communication", "none", "--window", "2", "--device", "cpu", *SMALL, *where]
+    assert run_process("profile", *options).returncode == 0
+    [path] = (tmp_path / "r" / "profiles").glob("*.json")
+    content = json.loads(path.read_text())
+    here = content["provenance"]["packages"]["torch"]
+    content["provenance"]["packages"]["torch"] = "1.9"
+    del content["sha256"]
+    path.write_text(json.dumps(content))
+    again = run_process("profile", *options)
+    assert again.returncode == 0
+    assert f"note: 1 rows were measured before with torch 1.9 (now {here})" in again.stderr
+    assert json.loads(path.read_text()) == content
 
 
 def test_profile_of_real_clips(tmp_path, data_folder):
@@ -59,6 +95,9 @@ def test_profile_of_real_clips(tmp_path, data_folder):
         (["--communication", "gossip"], "--communication: 'gossip' is none of"),
         (["--attention", "efficient", "--window", "2", *SMALL], "'efficient' is not available"),
         (["--data", "nowhere"], "no such file"),
+        (["--precision", "tf32", "--window", "2", *SMALL], "on a CPU use fp32"),
+        (["--until", "2"], 'Invalid value for --until: "2" must be above 0% and below 100%'),
+        (["--until", "much"], '"much" is not a number'),
         (["--expect-gpu", "RTX 2080 Ti"], "--expect-gpu: 'RTX 2080 Ti' is expected"),
     ],
 )

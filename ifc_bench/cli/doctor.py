@@ -14,8 +14,10 @@ from cyclopts import Parameter
 from tabulate import tabulate
 
 from ifc_bench.cli.options import DeviceName, number, results_for
+from ifc_bench.errors import UserError
 from ifc_bench.file_io import write_text
 from ifc_bench.hardware.device import describe_device, resolve_device, usable_cores
+from ifc_bench.report.folder_check import contents, faults
 from ifc_bench.report.quantities import OVERHEAD, RESOLUTION, SHORT_TIME
 from ifc_bench.store import Store
 
@@ -38,12 +40,22 @@ def command(
             help="Also write the table to this directory; {device} stands for the device's name."
         ),
     ] = None,
+    check: Annotated[
+        Path | None,
+        Parameter(
+            help="Check a directory of profiles before it is committed, and nothing else; {device} "
+            "stands for the device's name."
+        ),
+    ] = None,
 ) -> None:
     """Report versions, devices, attention kernels and optional parts.
 
     Example: python run_ablations.py doctor --self-test --seconds 10
     """
     place = resolve_device(device)
+    if check is not None:
+        _check(results_for(check, describe_device(place, 1)))
+        return
     rows = [*_versions(), *_nvml(), *_device(place), *_threads(), *_kernels(place)]
     if self_test:
         rows += _self_test(place, seconds)
@@ -52,6 +64,17 @@ def command(
     if results is not None:
         folder = results_for(results, describe_device(place, 1))
         write_text(Store(folder, folder).table_path("doctor"), f"{text}\n")
+
+
+def _check(folder: Path) -> None:
+    store = Store(folder, folder)
+    if not store.holds("profile"):
+        raise UserError(f"--check: {folder}: has no directory profiles; name one of `profile`")
+    found = faults(store)
+    if found:
+        more = f"; and {len(found) - 1} more" if len(found) > 1 else ""
+        raise UserError(f"--check: {folder}: {found[0]}{more}")
+    print(f"{folder}: {contents(store)}; nothing keeps it from being committed")
 
 
 def _versions() -> Iterator[Row]:
@@ -127,7 +150,6 @@ def _kernels(place: str) -> Iterator[Row]:
     """Test each attention implementation on the device."""
     import torch
 
-    from ifc_bench.errors import UserError
     from ifc_bench.models.attention import require_kernel
 
     kinds = [torch.float32] if place == "cpu" else [torch.float32, torch.float16, torch.bfloat16]

@@ -21,6 +21,7 @@ from ifc_bench.cli.models import (
     models,
     parse_size,
 )
+from ifc_bench.cli.older_rows import tell_of_older
 from ifc_bench.cli.options import (
     MOST_FRAMES,
     DeviceName,
@@ -30,8 +31,8 @@ from ifc_bench.cli.options import (
     number,
     refuse_other_gpu,
     results_for,
-    share,
 )
+from ifc_bench.cli.passes import DEFAULT, Passes
 from ifc_bench.cli.progress import bar
 from ifc_bench.config import (
     Arithmetic,
@@ -55,43 +56,7 @@ from ifc_bench.report.paper import PaperNumbers
 from ifc_bench.report.profiles import render_profiles
 from ifc_bench.store import Store
 
-_DEFAULT = Protocol.current()
-_MOST_PROCESSES, _MOST_PASSES, _MOST_SECONDS, _MOST_CLIPS = 1000, 1_000_000, 86_400, 100_000
-
-
-@Parameter(name="*")
-@dataclass(frozen=True)
-class Passes:
-    """Options for the duration of the measurement."""
-
-    processes: Annotated[int, number("Processes per row.", 1, _MOST_PROCESSES)] = _DEFAULT.processes
-    min_passes: Annotated[int, number("Minimum passes of a process.", 1, _MOST_PASSES)] = (
-        _DEFAULT.min_passes
-    )
-    min_seconds: Annotated[float, number("Minimum seconds of a process.", 0.001, _MOST_SECONDS)] = (
-        _DEFAULT.min_seconds
-    )
-    max_seconds: Annotated[float, number("Maximum seconds of a process.", 0.001, _MOST_SECONDS)] = (
-        _DEFAULT.max_seconds
-    )
-    target: Annotated[
-        float,
-        number("Target half width of the median's 95% interval, as a fraction of it.", 1e-6, 1),
-    ] = _DEFAULT.target
-    warm_up_seconds: Annotated[
-        float,
-        number("Seconds of warm-up of a process (on a GPU 3 at least).", 0.001, _MOST_SECONDS),
-    ] = _DEFAULT.warm_up_seconds
-    until: Annotated[
-        float | None,
-        share(
-            "Add processes until the 95% interval between them is within this share of their mean "
-            "either way, such as 1%."
-        ),
-    ] = None
-    most_processes: Annotated[
-        int, number("Maximum processes per row with --until.", 2, _MOST_PROCESSES)
-    ] = _DEFAULT.most_processes
+_MOST_CLIPS = 100_000
 
 
 @Parameter(name="*")
@@ -185,13 +150,14 @@ def command(
     real = adopt_clips(subjects.data, store) if subjects.data else None
     chosen = models(communication, tokens, attention or ["materialised"])
     types: list[Arithmetic] = precision or ["fp32"]
-    protocol = Protocol.current(**asdict(passes))
+    protocol = Protocol(**asdict(passes))
     works = _works(chosen, types, subjects, real, described, execution, protocol)
     if climb:
         _refuse_rungs(attention, precision, execution)
         works = [rung for work in works for rung in ladder(work, described.kind == "cuda")]
     _refuse_short(works, real, subjects.video_length)
     _refuse_contradictions(works, subjects.instances, protocol)
+    tell_of_older(works, store, described)
     _measure(works, store, resolve_device(device))
     records = [record for one in works if (record := store.load(one)) is not None]
     if climb:
@@ -299,7 +265,7 @@ def _refuse_contradictions(works: list[Profile], instances: int, protocol: Proto
             f"{most + 1} queries; use at most {most}"
         )
     least, longest = protocol.min_seconds, protocol.max_seconds
-    if least > longest and least != _DEFAULT.min_seconds:
+    if least > longest and least != DEFAULT.min_seconds:
         raise UserError(
             f"--min-seconds: {least:g} is more than the {longest:g} of --max-seconds; use less"
         )

@@ -18,11 +18,15 @@ InferenceForm = Literal["release", "shared", "folded"]
 NUMBER_BYTES: dict[Arithmetic, int] = {"fp32": 4, "tf32": 4, "bf16": 2, "fp16": 2}
 
 
+_FIRST_DEFAULTS: dict[tuple[str, str], object] = {("Protocol", "edition"): 1}
+
+
 class Work(Strict):
     """A piece of work; its id is the hash of all that determines its result.
 
     Fields at their defaults are left out of the hash, so a later version can add a field and
-    still find all records. In return, a released default never changes.
+    still find all records. In return, a released default never changes; where it has to, the first
+    one (`_FIRST_DEFAULTS`) is left out.
     """
 
     @property
@@ -36,7 +40,8 @@ def _essence(value: Strict) -> dict[str, Any]:
     fields = {}
     for name, field in type(value).model_fields.items():
         content = getattr(value, name)
-        if name == "kind" or content != field.default:
+        default = _FIRST_DEFAULTS.get((type(value).__name__, name), field.default)
+        if name == "kind" or content != default:
             fields[name] = _essence(content) if isinstance(content, Strict) else content
     return fields
 
@@ -132,12 +137,7 @@ class Protocol(Strict):
     warm_up_seconds: PositiveFloat = 3.0
     until: PositiveFloat | None = None
     most_processes: PositiveInt = 30
-    edition: Literal[1, 2] = 1
-
-    @classmethod
-    def current(cls, **changes: Any) -> Protocol:
-        """Return today's protocol, with `changes` to its fields."""
-        return cls(**{"edition": 2, **changes})
+    edition: Literal[1, 2] = 2
 
 
 class Profile(Work):
@@ -174,12 +174,15 @@ class Profile(Work):
         return isinstance(self.weights, RandomWeights) and self.protocol.edition > 1
 
     @property
+    def id_anywhere(self) -> str:
+        """The id without the device."""
+        return self.model_copy(update={"device": "", "threads": 1}).id
+
+    @property
     def older(self) -> Profile:
         """The same measurement as older versions identified it."""
-        defaults = {
-            name: Protocol.model_fields[name].default for name in ("edition", "warm_up_seconds")
-        }
-        return self.model_copy(update={"protocol": self.protocol.model_copy(update=defaults)})
+        first = {"edition": 1, "warm_up_seconds": Protocol().warm_up_seconds}
+        return self.model_copy(update={"protocol": self.protocol.model_copy(update=first)})
 
     @property
     def model(self) -> ModelConfig:

@@ -48,6 +48,14 @@ class Batch:
     targets: list[Target]
     valid_sizes: Tensor | None = None
 
+    def pin_memory(self) -> Batch:
+        """Copy to pinned memory; torch's loader calls this, and leaves other types as they are."""
+        return Batch(
+            self.clips.pin_memory(),
+            [target.pin_memory() for target in self.targets],
+            None if self.valid_sizes is None else self.valid_sizes.pin_memory(),
+        )
+
 
 def augment(sample: Sample, schedule: Optimisation, rng: np.random.Generator) -> Sample:
     """Crop, resize and flip as in `schedule`; instances entirely outside the crop are dropped."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 import os
 import platform
+import subprocess
+import sys
 from functools import lru_cache
 from pathlib import Path
 
@@ -15,6 +17,14 @@ from ifc_bench.hardware.nvml import Gpu
 from ifc_bench.records import Device
 
 _INDEX_DIGITS = 4
+_ASK_TORCH = """
+import json, sys, torch
+found = torch.cuda.get_device_properties(int(sys.argv[1]))
+print(json.dumps({
+    "kind": "cuda", "name": found.name, "memory_bytes": found.total_memory,
+    "compute_capability": f"{found.major}.{found.minor}",
+}))
+"""
 
 
 def resolve_device(asked: str) -> str:
@@ -88,11 +98,25 @@ def _cpu_quota(root: Path = Path("/")) -> float:
     return least
 
 
+def _driver_there(root: Path = Path("/")) -> bool:
+    """Return whether an NVIDIA driver's devices exist; a container may have them without NVML."""
+    return any((root / "dev" / name).exists() for name in ("nvidiactl", "dxg"))
+
+
+@lru_cache
+def _asked_of_torch(index: int) -> Device | None:
+    """Describe GPU `index` from torch, in a process of its own: CUDA in this one would disturb."""
+    done = subprocess.run(
+        [sys.executable, "-c", _ASK_TORCH, str(index)], capture_output=True, text=True
+    )
+    return Device.model_validate_json(done.stdout) if done.returncode == 0 else None
+
+
 def _nvml(index: int) -> Device | None:
-    """Describe GPU `index` from NVML; None without a driver or such a GPU."""
+    """Describe GPU `index` from NVML, or from torch where NVML is missing; None without a GPU."""
     gpu = Gpu(index)
     if not gpu.there:
-        return None
+        return None if gpu.readable or not _driver_there() else _asked_of_torch(index)
     facts = gpu.facts()
     return Device(
         kind="cuda",

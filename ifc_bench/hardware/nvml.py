@@ -23,9 +23,11 @@ class Gpu:
     def __init__(self, index: int, module: ModuleType | None = None) -> None:
         self._nvml: Any = module or _library()
         self._handle: Any = None
+        self.readable = False  # whether NVML works at all
         if self._nvml is not None:
             try:
                 self._nvml.nvmlInit()
+                self.readable = True
                 self._handle = self._find(index)
             except Exception:  # no driver or no such GPU; the exception type varies
                 self._handle = None

@@ -54,7 +54,7 @@ class _Readings:
 def measure_energy(
     one_pass: Callable[[], object], gpu: Gpu, seconds: float = WINDOW_SECONDS
 ) -> Energy | None:
-    """Measure the energy of `one_pass`, repeated for `seconds`; None where the GPU tells nothing.
+    """Measure the energy of `one_pass`, repeated for `seconds`; None if the GPU has no readings.
 
     `one_pass` returns when the GPU has finished.
     """

@@ -85,7 +85,7 @@ class Preset(Strict):
     seeds: PositiveInt = 5
     tables: tuple[str, ...]
     profile_videos: PositiveInt = 8
-    profile_protocol: Protocol = Protocol.current(scopes=False)
+    profile_protocol: Protocol = Protocol(scopes=False)
     seconds_per_evaluation: float
     timed: str
     checkpoint_bytes: PositiveInt

@@ -242,6 +242,16 @@ class Record(Kept):
             **fields,
         )
 
+    @model_validator(mode="before")
+    @classmethod
+    def _of_older_versions(cls, given: Any) -> Any:
+        """Read a profile of the first edition of the protocol, which did not name itself."""
+        work = given.get("work") if isinstance(given, dict) else None
+        protocol = work.get("protocol") if isinstance(work, dict) else None
+        if work and isinstance(protocol, dict) and "edition" not in protocol:
+            return {**given, "work": {**work, "protocol": {**protocol, "edition": 1}}}
+        return given
+
     @model_validator(mode="after")
     def _agrees(self) -> Self:
         if self.id != self.work.id:

@@ -94,7 +94,7 @@ def _head(pairs: list[tuple[dict[str, Any], Record]]) -> list[str]:
 
 
 def _work_lines(pairs: list[tuple[dict[str, Any], Record]]) -> list[str]:
-    """Whether variants were measured on equal work; older numbers are told apart."""
+    """Whether variants were measured on equal work, and how many records are older."""
     groups: dict[tuple[Any, ...], set[str]] = {}
     older = 0
     for row, record in pairs:

@@ -269,7 +269,7 @@ def _profiles(store: Store) -> dict[str, list[Record]]:
     found: dict[str, list[Record]] = {}
     for record in store.records("profile"):
         if isinstance(record.work, Profile):
-            found.setdefault(_wherever(record.work), []).append(record)
+            found.setdefault(record.work.id_anywhere, []).append(record)
     return found
 
 
@@ -280,13 +280,8 @@ def _speeds(
     if wanted is None:
         return ()
     # Older records stand in where a row has no number of today's protocol.
-    found = profiles.get(_wherever(wanted)) or profiles.get(_wherever(wanted.older), [])
+    found = profiles.get(wanted.id_anywhere) or profiles.get(wanted.older.id_anywhere, [])
     return tuple((record, speed) for record in found if (speed := speed_of(record)))
-
-
-def _wherever(work: Profile) -> str:
-    """The id that `work` has without its device."""
-    return work.model_copy(update={"device": "", "threads": 1}).id
 
 
 def _scores(result: EvaluationResult, situation: str | None) -> dict[str, float | None]:

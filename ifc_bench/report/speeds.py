@@ -119,7 +119,7 @@ def profile_frame(store: Store) -> pd.DataFrame:
 def row_of(record: Record) -> dict[str, Any]:
     """One profile as a flat row; times in milliseconds a frame, memory in bytes.
 
-    `fps` and the times are to masks; of older records, to results.json, as `end` tells. `windows`
+    `fps` and the times are to masks; `end` is "to results.json" for older records. `windows`
     is how many a video is read in, `window_ms` the milliseconds that one takes.
     """
     work = record.work

@@ -53,6 +53,50 @@ def test_workers_follow_affinity_and_quota_and_not_the_machine(monkeypatch, allo
     assert device._cpu_name().endswith(f" ({cores} cores)")
 
 
+@pytest.mark.parametrize(
+    ("driver", "readable", "found"),
+    [(True, False, "a GPU"), (False, False, None), (True, True, None)],
+    ids=["no NVML", "no driver", "NVML lists no such GPU"],
+)
+def test_a_gpu_without_nvml_is_described_by_torch(monkeypatch, driver, readable, found):
+    """A container may have the driver and no libnvidia-ml; CUDA works all the same."""
+
+    class Blind:
+        there = False
+
+        def __init__(self, index):
+            self.readable = readable
+
+    asked = device.Device(kind="cuda", name="a GPU", compute_capability="8.0")
+    monkeypatch.setattr(device, "Gpu", Blind)
+    monkeypatch.setattr(device, "_driver_there", lambda: driver)
+    monkeypatch.setattr(device, "_asked_of_torch", lambda index: asked)
+    described = device._nvml(0)
+    assert (described.name if described else None) == found
+    assert device.resolve_device("auto") == ("cuda:0" if found else "cpu")
+
+
+def test_a_driver_shows_itself_by_its_devices(tmp_path):
+    assert not device._driver_there(tmp_path)
+    (tmp_path / "dev").mkdir()
+    (tmp_path / "dev" / "dxg").touch()
+    assert device._driver_there(tmp_path)
+
+
+def test_torch_is_asked_in_another_process_and_may_know_no_gpu(monkeypatch):
+    class Done:
+        returncode = 0
+        stdout = '{"kind": "cuda", "name": "a GPU", "memory_bytes": 5, "compute_capability": "7.5"}'
+
+    device._asked_of_torch.cache_clear()
+    monkeypatch.setattr(device.subprocess, "run", lambda *_, **__: Done)
+    assert device._asked_of_torch(0).compute_capability == "7.5"
+    device._asked_of_torch.cache_clear()
+    Done.returncode = 1
+    assert device._asked_of_torch(0) is None
+    device._asked_of_torch.cache_clear()
+
+
 @pytest.mark.parametrize("name", ["cuda:²", "cuda:-1", "cuda:1:2", "cuda: 0", "gpu", ""])
 def test_what_is_no_device_is_refused(name):
     with pytest.raises(UserError, match="is none of auto, cpu, cuda:N"):

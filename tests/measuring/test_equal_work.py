@@ -33,7 +33,7 @@ def work(communication, **changes: object) -> Profile:
         footage=NoiseFrames(frames=8, height=32, width=48),
         window=3,
         device="cpu",
-        protocol=Protocol.current(),
+        protocol=Protocol(),
     )
     return made.model_copy(update=changes)
 
@@ -57,7 +57,7 @@ def test_other_work_has_another_fingerprint(changes, tmp_path):
 
 def test_networks_differed_before(tmp_path):
     """Without recorded tracks two networks give tracker and output other work."""
-    old = {"protocol": Protocol()}
+    old = {"protocol": Protocol(edition=1)}
     kinds = (NoComm(), FullTHW())
     assert len({content(work(kind, **old), tmp_path) for kind in kinds}) == 2
 

@@ -8,11 +8,23 @@ from contextlib import contextmanager
 import pytest
 
 from ifc_bench.config import InterFrame, NoComm, NoiseFrames, Profile, Protocol, RandomWeights
+from ifc_bench.errors import UserError
 from ifc_bench.measuring import profiles
+from ifc_bench.measuring.interval import relative_width
 from ifc_bench.measuring.isolation import Died, in_process, uninterrupted
 from ifc_bench.measuring.process import Measured, OutOfMemory, measure_once
 from ifc_bench.measuring.profiles import measure_profiles
-from ifc_bench.records import Memory, ProcessSamples, ProfileResult, Rates, Timed
+from ifc_bench.records import (
+    Device,
+    GpuFacts,
+    GpuLog,
+    GpuSamples,
+    Memory,
+    ProcessSamples,
+    ProfileResult,
+    Rates,
+    Timed,
+)
 from ifc_bench.store import Store
 from tests.conftest import tiny_model
 
@@ -23,7 +35,7 @@ def profile(window: int = 5, processes: int = 3, **changes: object) -> Profile:
         footage=NoiseFrames(frames=6, height=32, width=48),
         window=window,
         device="a GPU",
-        protocol=Protocol.current(
+        protocol=Protocol(
             processes=processes,
             min_passes=1,
             min_seconds=0.01,
@@ -126,6 +138,56 @@ def test_out_of_memory_is_a_record_and_the_others_go_on(store, turns):
     assert kept.status == "ok"
     assert [window for window, _ in turns] == [2, 3, 3, 3], "not tried again"
     assert store.done(lost.work)
+
+
+def test_memory_that_ran_out_keeps_the_gpus_log(store, turns):
+    evidence = GpuLog(facts=GpuFacts(), samples=GpuSamples(), foreign_processes=1, used_bytes=9)
+    turns.answer = lambda work, place: OutOfMemory([6], 2, "CUDA out of memory", evidence)
+    [record] = run([profile(2)], store)
+    assert record.result.evidence == evidence
+    assert store.load(profile(2)).result.evidence.foreign_processes == 1
+
+
+def test_processes_are_added_until_their_interval_is_narrow(store, turns):
+    """The first ones differ by 10%; with 1.0 every time the interval shrinks below 3%."""
+    protocol = profile().protocol.model_copy(update={"until": 0.03, "most_processes": 30})
+    work, other = profile(2, protocol=protocol), profile(3)
+    turns.answer = lambda work, place: Measured([6], samples(place, 1.0 if place > 2 else 1.05))
+    records = {r.work.window: r.result.processes for r in run([work, other], store)}
+    count = len(records[2])
+    seconds = [process.masks.wall_seconds[0] for process in records[2]]
+    assert 3 < count < 30
+    assert relative_width(seconds) <= 0.03 < relative_width(seconds[:-1])
+    assert len(records[3]) == 3, "the other row has what was asked for"
+
+
+def test_a_cap_ends_what_never_gets_narrow_and_failures_end_it_too(store, turns):
+    protocol = profile().protocol.model_copy(update={"until": 0.001, "most_processes": 7})
+    turns.answer = lambda work, place: Measured([6], samples(place, 1.0 + place % 2))
+    [record] = run([profile(2, protocol=protocol)], store)
+    assert len(record.result.processes) == 7
+    turns.answer = lambda work, place: Died("ended with exit code -9")
+    [record] = run([profile(3, protocol=protocol)], store)
+    assert record.status == "failed"
+
+
+def test_energy_is_measured_in_the_first_process_alone(store, monkeypatch):
+    firsts = []
+
+    def fake(function, work, store, device, place, first):
+        firsts.append(first)
+        return Measured([6], samples(place))
+
+    monkeypatch.setattr(profiles, "in_process", fake)
+    run([profile(2), profile(3)], store)
+    assert firsts == [True, True, False, False, False, False]
+
+
+def test_arithmetic_that_the_device_lacks_is_refused_before_anything_is_measured(monkeypatch):
+    turing = Device(kind="cuda", name="RTX 2080 Ti", compute_capability="7.5")
+    monkeypatch.setattr(profiles, "describe_device", lambda device, threads: turing)
+    with pytest.raises(UserError, match="bf16 does not exist on RTX 2080 Ti"):
+        profiles.require_kernels([profile(), profile(precision="bf16")], "cuda:0")
 
 
 def test_a_process_that_died_is_a_failure_to_be_tried_again(store, turns):

@@ -6,11 +6,14 @@ import pytest
 
 from ifc_bench.config import Footprint
 from ifc_bench.records import FootprintResult, ProfileResult
+from ifc_bench.report.folder_check import contents, faults
 from ifc_bench.report.paper import PaperNumbers
 from ifc_bench.report.profiles import render_profiles
 from ifc_bench.report.roofline import roofline_frame
 from ifc_bench.store import Store
-from tests.conftest import ROOT
+from tests.conftest import ROOT, one_line_error, run_cli
+from tests.report.test_profiles import process
+from tests.report.test_profiles import record as profile_record
 
 MACHINES = sorted((ROOT / "results" / "machines").iterdir())
 
@@ -20,6 +23,7 @@ def check_records(folder):
     store = Store(folder, ROOT / "runs")
     records = list(store.records("profile", "footprint", "count"))
     assert records
+    assert faults(store) == []
     assert not [r.id for r in records if r.provenance.git_dirty]
     assert {r.status for r in records} <= {"ok", "out_of_memory"}
     roofs = roofline_frame(store)
@@ -48,6 +52,33 @@ def test_a_profile_that_ran_out_of_memory_may_be_committed(tmp_path):
     text = render_profiles(store.records("profile"), paper=PaperNumbers())
     (folder / "tables" / "profile.md").write_text(text, encoding="utf-8")
     check_records(folder)
+
+
+def test_doctor_checks_a_folder_before_it_is_committed(tmp_path):
+    folder = shutil.copytree(MACHINES[0], tmp_path / "machine")
+    done = run_cli("doctor", "--device", "cpu", "--check", str(folder))
+    assert done.returncode == 0
+    assert f"{contents(Store(folder, folder))}; nothing keeps it" in done.stdout
+    (folder / "tables" / "profile.md").write_text("edited")
+    message = one_line_error(run_cli("doctor", "--device", "cpu", "--check", str(folder)))
+    assert "profile.md: is not the table of these records; run `profile` again" in message
+    assert "no directory profiles" in one_line_error(
+        run_cli("doctor", "--device", "cpu", "--check", str(tmp_path))
+    )
+
+
+def test_faults_of_a_folder_are_named(tmp_path):
+    store = Store(tmp_path, tmp_path)
+    made = profile_record([process(1.0)])
+    dirty = made.provenance.model_copy(update={"git_dirty": True})
+    store.save(made.model_copy(update={"provenance": dirty}))
+    lost = profile_record([], window=10, status="failed", result=None, error="a fault")
+    store.save(lost)
+    found = "\n".join(faults(store))
+    assert f"profile {made.id}: was measured on code that no commit holds" in found
+    assert f"profile {lost.id}: failed; run the command again" in found
+    assert "counts are missing for some profiles" in found
+    assert "tables/profile.md: is missing" in found
 
 
 @pytest.mark.parametrize("folder", MACHINES, ids=lambda folder: folder.name)

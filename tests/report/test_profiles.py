@@ -104,7 +104,7 @@ def record(
         footage=NoiseFrames(frames=20, height=360, width=640),
         window=window,
         device=device,
-        protocol=Protocol.current(processes=5),
+        protocol=Protocol(processes=5),
     )
     on_gpu = device in (V100, TURING)
     result = ProfileResult(

@@ -7,6 +7,7 @@ from itertools import zip_longest
 import numpy as np
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from ifc_bench.errors import UserError
 from ifc_bench.masks import decode
@@ -263,6 +264,51 @@ def test_windows_may_share_frames_with_a_gap():
         tracker = ClipTracker((1, 2), threshold)
         tracker.update([0, 1, 2], classes, first)
         assert tracker.update([0, 2], classes, second) == [track]
+
+
+class Waits(TorchDispatchMode):
+    """Counts operations that would wait for a GPU, or copy indices to it."""
+
+    NAMES = ("_local_scalar_dense", "nonzero", "masked_select", "index_put_", "index.Tensor")
+
+    def __init__(self):
+        super().__init__()
+        self.found: list[str] = []
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        name = str(func).removeprefix("aten.")
+        large = isinstance(args[0], torch.Tensor) and args[0].dim() > 2
+        if large and name.startswith(self.NAMES):
+            self.found.append(name)
+        return func(*args, **(kwargs or {}))
+
+
+def test_a_window_waits_for_masks_nowhere():
+    """Masks are neither indexed with lists or masks, nor read: only small tensors come to the host.
+
+    Of 12 instances three are no objects and one track is new each window, so rows are selected.
+    """
+    tracker = ClipTracker((32, 32))
+    torch.manual_seed(0)
+    with Waits() as waits:
+        for first in range(6):
+            classes = torch.rand(12, 4)
+            classes[[1, 5, 9], 3] = 2.0
+            tracker.update(range(first, first + 4), classes, 8 * torch.randn(12, 4, 8, 8))
+    assert waits.found == []
+    assert tracker.tracks()
+
+
+def test_sums_and_overlaps_do_not_overflow_in_half_precision():
+    """A mask of 90,000 pixels: its soft IoU in float16 would be that of infinite areas."""
+    logits = torch.full((1, 1, 300, 300), 9.0, dtype=torch.float16)
+    classes = torch.tensor([[0.9, 0.1]], dtype=torch.float16)
+    tracker = ClipTracker((300, 300))
+    with torch.autocast("cpu", torch.bfloat16):
+        found = [tracker.update([0], classes, logits) for _ in range(3)]
+    assert found == [[0], [0], [0]]
+    assert tracker._sums.dtype == torch.float32
+    assert tracker._windows[0].probabilities.dtype == torch.float32
 
 
 def test_the_time_of_masks_is_told_apart():
