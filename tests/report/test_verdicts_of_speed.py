@@ -130,6 +130,12 @@ def test_the_estimate_is_the_fewest_that_tell():
     assert not told(even - 4)
 
 
+def test_one_more_process_may_be_enough():
+    side = (10.0, 10.25, 9.75)
+    assert verdict_on_speed(side, side, Limits()).word == "cannot tell"
+    assert processes_to_tell(side, side, Limits()) == 4
+
+
 @pytest.mark.parametrize(
     ("a", "b", "told"),
     [
