@@ -32,7 +32,8 @@ def main(
 ) -> int:
     """Run the command line; returns the exit code.
 
-    2: bad input; 130: interrupted; 141: standard output is a pipe that was closed.
+    1, 3: a command's findings (`compare`); 2: bad input; 130: interrupted; 141: standard output is
+    a pipe that was closed.
     """
     os.environ.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")  # the order of NVML's indices
     if isinstance(sys.stdout, io.TextIOWrapper):
@@ -40,7 +41,7 @@ def main(
     given, notes = respelled(sys.argv[1:] if arguments is None else arguments)
     recipes = partial(_recipes, tables, presets)
     code = _flushed(_answer(build_app(given), recipes, given, notes))
-    if notes and code in (0, 1):  # an error line has them already
+    if notes and code in (0, 1, 3):  # an error line has them already
         print("note:", "; ".join(notes), file=sys.stderr)
     return code
 

@@ -28,12 +28,21 @@ class Lost:
 
     @property
     def verdict(self) -> str:
-        """The row in words."""
-        if self.regressed:
-            return f"regression: {self.b} in B"
-        if self.b == MEASURED:
-            return f"{self.a} in A"
-        return f"{self.a} in A, {self.b} in B"
+        """ "lost", or "not compared"."""
+        return "lost" if self.regressed else "not compared"
+
+    @property
+    def reason(self) -> str:
+        """The sides without a number, in words."""
+        told = [
+            f"{found} in {side}"
+            for side, found in (("A", self.a), ("B", self.b))
+            if found != MEASURED
+        ]
+        return ", ".join(told)
+
+    def __str__(self) -> str:
+        return f"{self.verdict}: {self.reason}"
 
 
 def state(record: Record | None) -> str:

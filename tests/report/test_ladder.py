@@ -16,10 +16,11 @@ from ifc_bench.config import (
 )
 from ifc_bench.measuring.profiles import measure_once
 from ifc_bench.report import plots
-from ifc_bench.report.compare import compare, read_side
+from ifc_bench.report.compare import compare
 from ifc_bench.report.ladder import ladder_frame, ladder_grid, render_ladder
 from ifc_bench.report.profiles import render_profiles
 from ifc_bench.report.roofline import has_scope_times
+from ifc_bench.report.sides import read_side
 from ifc_bench.store import Store
 from tests.conftest import one_line_error, run_cli, tiny_model
 from tests.report.test_profiles import process, record

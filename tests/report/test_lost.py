@@ -7,7 +7,8 @@ import pytest
 from ablations import PRESETS, TABLES
 from ifc_bench.cli import main
 from ifc_bench.config import InterFrame, ModelConfig, NoComm
-from ifc_bench.report.compare import compare, lost_rows, read_side
+from ifc_bench.report.compare import compare
+from ifc_bench.report.sides import lost_rows, read_side
 from ifc_bench.store import Store
 from tests.report.test_profiles import TURING, card_log, process, record
 
@@ -50,35 +51,36 @@ def run(capsys, *arguments):
         ([], "missing"),
     ],
 )
-def test_a_row_that_b_has_lost_is_a_regression_and_is_named(sides, capsys, after, told):
+def test_a_row_that_b_has_lost_is_named_and_fails(sides, capsys, after, told):
     a, b = sides([measured(NONE), measured()], [measured(NONE), *after])
     code, said = run(capsys, a, b)
     assert code == 1
     [line] = [line for line in said.out.splitlines() if "ifc M=8" in line]
-    assert f"regression: {told} in B" in line
+    assert f"| lost: {told} in B " in line
     assert "| measured" in line
     values = json.loads(run(capsys, a, b, "--format=json")[1].out)["values"]
-    assert [v["b"] for v in values if "ifc" in v["name"]] == [told]
+    [value] = [value for value in values if "ifc" in value["name"]]
+    assert (value["b"], value["verdict"], value["reason"]) == (told, "lost", f"{told} in B")
 
 
-def test_all_rows_lost_is_a_regression_too(sides, capsys):
+def test_all_rows_lost_fails_too(sides, capsys):
     code, said = run(capsys, *sides([measured()], [lost("out_of_memory")]))
     assert code == 1
-    assert "regression: out of memory in B" in said.out
+    assert "lost: out of memory in B" in said.out
 
 
-def test_a_row_that_only_b_has_is_reported_and_no_regression(sides, capsys):
+def test_a_row_that_only_b_has_is_reported_and_does_not_fail(sides, capsys):
     a, b = sides([measured(NONE), lost("failed")], [measured(NONE), measured()])
     code, said = run(capsys, a, b)
     assert code == 0, said.err
-    assert "failed in A" in said.out
+    assert "not compared: failed in A  " in said.out
 
 
 def test_a_row_without_a_number_on_either_side_is_reported(sides, capsys):
     a, b = sides([measured(NONE), lost("failed")], [measured(NONE), lost("out_of_memory")])
     code, said = run(capsys, a, b)
     assert code == 0, said.err
-    assert "failed in A, out of memory in B" in said.out
+    assert "not compared: failed in A, out of memory in B" in said.out
     assert len(lost_rows(read_side(a), read_side(b))) == 1
 
 
@@ -96,6 +98,8 @@ def test_an_untrustworthy_number_is_marked_and_reported(sides, capsys):
     assert "2 other processes on the GPU" in said.out
     [line] = [line for line in said.out.splitlines() if line.startswith(f"| {TURING}")]
     cells = [cell.strip() for cell in line.split("|")]
+    assert cells[8].startswith("same: "), "a mark changes no verdict"
+    assert cells[8].endswith("; ! B is not to be trusted: 2 other processes on the GPU")
     assert (cells[2][-1].isdigit(), cells[3][-1]) == (True, "!")
 
 
@@ -107,5 +111,5 @@ def test_a_failure_is_ignored_if_the_same_row_has_a_number(sides):
     again = again.model_copy(update={"work": work, "id": work.id})
     a, b = (read_side(folder) for folder in sides([measured(), again], [again, measured()]))
     [row] = compare(a, b)
-    assert row.ratio == 1
+    assert row.ratio.value == 1
     assert lost_rows(a, b) == []

@@ -36,7 +36,6 @@ from ifc_bench.records import (
     Timed,
 )
 from ifc_bench.report import plots
-from ifc_bench.report.compare import compare, comparison_grid, read_side
 from ifc_bench.report.forecast import forecast_grid, learn
 from ifc_bench.report.layout import write
 from ifc_bench.report.paper import PaperNumbers
@@ -45,7 +44,6 @@ from ifc_bench.report.published import published
 from ifc_bench.report.roofline import least_seconds, pass_costs, roofline_frame
 from ifc_bench.report.speeds import row_of, speed_of
 from ifc_bench.store import Store
-from tests.conftest import one_line_error, run_cli
 
 V100, TURING = "Tesla V100-SXM2-32GB", "NVIDIA GeForce RTX 2080 Ti"
 
@@ -257,109 +255,6 @@ def test_published_speeds_are_only_listed_for_their_own_gpu():
 def test_values_at_full_precision():
     values = json.loads(render_profiles([record([process(3.0)])], "json"))["values"]
     assert values[0]["fps"] == 20 / 3
-
-
-@pytest.fixture
-def sides(tmp_path):
-    """Return a function that writes two directories, from the processes of A and of B."""
-
-    def make(a, b, **changes):
-        for name, processes in (("a", a), ("b", b)):
-            made = record([process(s) for s in processes], revision=name * 40, **changes)
-            Store(tmp_path / name, tmp_path).save(made)
-        return read_side(str(tmp_path / "a")), read_side(str(tmp_path / "b"))
-
-    return make
-
-
-SLOWER = ([1.00, 1.01, 0.99, 1.02, 0.98], [1.10, 1.11, 1.09, 1.12, 1.08])
-
-
-def test_a_regression_is_large_and_no_noise(sides):
-    a, b = sides(*SLOWER)
-    [row] = compare(a, b)
-    assert row.ratio == pytest.approx(1 / 1.1, rel=0.01)
-    assert row.low < row.ratio < row.high < 0.95
-    assert row.p == pytest.approx(0.0079, abs=1e-3)
-    assert row.regressed("fps", 0.05, 0.05)
-    assert not row.regressed("fps", 0.20, 0.05), "below the threshold"
-    text = write(comparison_grid(a, b, [row], "fps", 0.05, 0.05), "github")
-    assert "regression" in text
-    assert "A: " in text
-    assert "aaaaaaa" in text
-
-
-def test_faster_is_no_regression(sides):
-    [row] = compare(*sides(*reversed(SLOWER)))
-    assert row.ratio > 1.05
-    assert not row.regressed("fps", 0.05, 0.05)
-
-
-def test_noise_is_no_regression(sides):
-    [row] = compare(*sides([1.0, 1.3, 0.9, 1.2, 1.0], [1.1, 1.4, 1.0, 1.2, 0.9]))
-    assert not row.regressed("fps", 0.01, 0.05)
-
-
-def test_few_processes_cannot_show_a_regression(sides):
-    a, b = sides([1.0, 1.01], [2.0, 2.01])
-    rows = compare(a, b)
-    assert not rows[0].regressed("fps", 0.05, 0.05)
-    assert "too few processes to tell" in write(
-        comparison_grid(a, b, rows, "fps", 0.05, 0.05), "github"
-    )
-
-
-def test_memory_needs_no_test(sides):
-    a, b = sides([1.0], [1.0])
-    assert not compare(a, b, "memory")[0].regressed("memory", 0.05, 0.05)
-    grown = [r.model_copy(deep=True) for r in b.records]
-    bigger = process(1.0).memory.model_copy(update={"peak_allocated_bytes": 1_100_000_000})
-    result = ProfileResult(frames=[20], processes=[process(1.0, memory=bigger)])
-    heavy = b.__class__(b.text, (grown[0].model_copy(update={"result": result}),), b.chosen_by)
-    assert compare(a, heavy, "memory")[0].regressed("memory", 0.05, 0.05)
-
-
-def test_variants_and_gpus_are_compared_when_named(tmp_path):
-    store = Store(tmp_path / "r", tmp_path)
-    for device in (V100, TURING):
-        for talk, seconds in ((NoComm(), 1.0), (InterFrame(), 1.5)):
-            model = ModelConfig(communication=talk)
-            store.save(record([process(seconds)] * 2, device=device, model=model))
-    folder = str(tmp_path / "r")
-    rows = compare(read_side(f"{folder}:variant=none"), read_side(f"{folder}:variant=ifc"))
-    assert [round(row.ratio, 3) for row in rows] == [0.667, 0.667]
-    rows = compare(read_side(f"{folder}:device=V100"), read_side(f"{folder}:device=RTX 2080 Ti"))
-    assert [row.ratio for row in rows] == [1.0, 1.0]
-    assert read_side(f"{folder}:commit=aaa,T=5").records
-    elsewhere = Store(tmp_path / "s", tmp_path)
-    elsewhere.save(record([process(1.0)], device="a processor"))
-    with pytest.raises(UserError, match="to compare across it, name it on both sides"):
-        compare(read_side(f"{folder}:variant=ifc"), read_side(str(tmp_path / "s")))
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("nowhere", "has no directory profiles"),
-        ("{r}:colour=red", "'colour=red' is no field=value of device"),
-        ("{r}:T=99", "no profile fits"),
-    ],
-)
-def test_sides_that_are_none(tmp_path, text, message):
-    Store(tmp_path / "r", tmp_path).save(record([process(1.0)]))
-    with pytest.raises(UserError, match=message):
-        read_side(text.format(r=tmp_path / "r"))
-
-
-def test_the_command_exits_with_1_on_a_regression(sides, tmp_path):
-    sides(*SLOWER)
-    a, b = str(tmp_path / "a"), str(tmp_path / "b")
-    worse = run_cli("compare", a, b)
-    assert worse.returncode == 1, worse.stderr
-    assert "regression" in worse.stdout
-    assert run_cli("compare", b, a).returncode == 0
-    assert run_cli("compare", a, b, "--margin", "0.2").returncode == 0
-    assert "has no directory profiles" in one_line_error(run_cli("compare", a, "nowhere"))
 
 
 @lru_cache
