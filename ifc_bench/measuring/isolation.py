@@ -37,9 +37,13 @@ _ENVIRONMENT = {
 
 @dataclass(frozen=True)
 class Died:
-    """The process ended without a result; `message` is a traceback or its exit code."""
+    """The process ended without a result; `message` is a traceback or its exit code.
+
+    `killed`: SIGKILL ended it, as the kernel does when memory runs out.
+    """
 
     message: str
+    killed: bool = False
 
 
 def in_process(function: Callable[..., Any], *arguments: Any) -> Any:
@@ -61,7 +65,8 @@ def in_process(function: Callable[..., Any], *arguments: Any) -> Any:
         started[0].join(timeout=10)
     except EOFError:
         started[0].join()
-        return Died(ending(started[0].exitcode))
+        code = started[0].exitcode
+        return Died(ending(code), killed=code == -signal.SIGKILL)
     finally:
         for process in started:
             process.kill()
