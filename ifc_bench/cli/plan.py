@@ -68,8 +68,9 @@ def _dry_run(plan: Plan, store: Store, settings: Settings, device: Device, itera
         UserError: if the data or the device is not usable.
     """
     from ifc_bench.cli.progress import bar
+    from ifc_bench.data.splits import Splits  # torch: only where it is needed
     from ifc_bench.data.synthetic import synthesize
-    from ifc_bench.measuring.dry_run import Request, dry_run  # torch: only where it is needed
+    from ifc_bench.measuring.dry_run import Request, dry_run
     from ifc_bench.measuring.isolation import measuring
     from ifc_bench.report import dry_run as report
     from ifc_bench.report.layout import write
@@ -83,6 +84,7 @@ def _dry_run(plan: Plan, store: Store, settings: Settings, device: Device, itera
         if isinstance(data, SyntheticData):  # here, so that an interrupt leaves no part of it
             with bar("embedded benchmark") as tell:
                 synthesize(data, store.data_path(data), tell)
+        Splits(store, data).check()
     runs = []
     with measuring(_say_waiting), bar("dry run") as tell:
         for done, kind in enumerate(groups):

@@ -39,7 +39,7 @@ _ENVIRONMENT = {
 class Died:
     """The process ended without a result; `message` is a traceback or its exit code.
 
-    `killed`: SIGKILL ended it, as the kernel does when memory runs out.
+    `killed`: SIGKILL or SIGABRT ended it, as the kernel or a library does when memory runs out.
     """
 
     message: str
@@ -66,7 +66,7 @@ def in_process(function: Callable[..., Any], *arguments: Any) -> Any:
     except EOFError:
         started[0].join()
         code = started[0].exitcode
-        return Died(ending(code), killed=code == -signal.SIGKILL)
+        return Died(ending(code), killed=code in (-signal.SIGKILL, -signal.SIGABRT))
     finally:
         for process in started:
             process.kill()

@@ -37,13 +37,13 @@ class Steps:
 
 @dataclass(frozen=True)
 class Validation:
-    """Testing of one validation video, with random weights.
+    """Testing on some validation videos, with random weights.
 
     Attributes:
-        share: frames of this video, as a fraction of all frames of the validation split.
-        seconds: for this video, in all ways of testing that the training run needs.
-        curve_seconds: for this video, for one point of the AP curve; 0 without a curve.
-        predictions_bytes: of the predictions for this video, in all ways of testing.
+        share: frames of these videos, as a fraction of all frames of the validation split.
+        seconds: for these videos, in all ways of testing that the training run needs.
+        curve_seconds: for these videos, for one point of the AP curve; 0 without a curve.
+        predictions_bytes: of the predictions for these videos, in all ways of testing.
     """
 
     share: float

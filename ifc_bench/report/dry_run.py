@@ -8,7 +8,7 @@ from ifc_bench.records import Device
 from ifc_bench.records.dry_run import DryRun, Steps
 from ifc_bench.report.layout import ABSENT, Grid, span
 from ifc_bench.report.quantities import GPU_MEMORY, SPACE, STEP_TIME
-from ifc_bench.sweep.costs import Hours, Kind, Space, share, sweep_hours, sweep_space
+from ifc_bench.sweep.costs import Hours, Kind, Space, amount, share, sweep_hours, sweep_space
 from ifc_bench.sweep.plan import Plan
 
 GPUS = (1, 2, 4, 8)
@@ -102,8 +102,8 @@ def sweep_grid(plan: Plan, runs: Runs, device: Device, workers: int) -> Grid:
 
 def _head_of_sweep(plan: Plan, runs: Runs, on_gpu: bool) -> list[str]:
     tests = (
-        "tests: from one validation video with random weights that find up to 10 instances in a "
-        "window, in proportion to frames"
+        "tests: from validation videos of 20 frames in all, or one longer one, with random weights "
+        "that find up to 10 instances in a window, in proportion to frames"
     )
     if untimed := [kind.name for kind, run in runs if kind.evaluations and run.tests is None]:
         tests += (
@@ -157,7 +157,7 @@ def _clips(kind: Kind, steps: Steps) -> str:
 def _seconds(steps: Steps) -> list[str]:
     """Median, range and number of the timed iterations."""
     if not steps.fits:
-        return [f"out of memory at {steps.at_a_time}", ABSENT, "0"]
+        return [f"out of memory at {amount(steps)}", ABSENT, "0"]
     low, high = min(steps.seconds), max(steps.seconds)
     return [
         STEP_TIME.number(steps.typical_seconds),

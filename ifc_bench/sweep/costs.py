@@ -73,6 +73,11 @@ def share(kind: Kind, run: DryRun, gpus: int, accumulate: bool) -> Steps | None:
     return next((steps for steps in smaller if steps.fits), smaller[-1])
 
 
+def amount(steps: Steps) -> str:
+    """Return "1 clip" or "8 clips"."""
+    return f"{steps.at_a_time} clip{'s'[: steps.at_a_time > 1]}"
+
+
 def iteration_seconds(run: DryRun, steps: Steps, gpus: int) -> float:
     """Estimate the time of an iteration of `gpus`, each with an equal part of the batch.
 
@@ -121,7 +126,7 @@ def sweep_hours(
         if steps is None:
             failing.append(f"{kind.name} ({kind.clips} clips do not divide)")
         elif not steps.fits:
-            failing.append(f"{kind.name} (out of memory at {steps.at_a_time})")
+            failing.append(f"{kind.name} (out of memory at {amount(steps)})")
         else:
             iterations = len(kind.trainings) * kind.first.optimisation.iterations
             training += iterations * iteration_seconds(run, steps, gpus)
@@ -173,7 +178,7 @@ def sweep_space(plan: Plan, runs: Sequence[tuple[Kind, DryRun]]) -> list[Space]:
             "predictions",
             len(plan.evaluations),
             predictions,
-            "estimated from one video and random weights",
+            "estimated from some videos and random weights",
         ),
         Space(
             "records",

@@ -21,16 +21,8 @@ class Rehearsal(Trainer):
 
     def __init__(self, work: Training, data: VideoDataset, path: Path, device: str) -> None:
         super().__init__(work, data, path, device, Hooks())
-        self.start_over()
-
-    def start_over(self) -> None:
-        """Forget an iteration that failed: gradients, AdamW's moments, and the scale of the loss.
-
-        A real run begins at a scale of 65536 and skips steps until it has fallen. Without steps
-        there is nothing to time, and there are no moments in memory, so here it is 1.
-        """
-        self.optimiser.zero_grad(set_to_none=True)
-        self.optimiser.state.clear()
+        # A real run begins at a scale of 65536, which skips its first steps until it has fallen:
+        # without them there is no step to time, and no moments of AdamW in memory.
         enabled = self.scaler.is_enabled()
         self.scaler = torch.amp.GradScaler(self.device.type, init_scale=1.0, enabled=enabled)
 

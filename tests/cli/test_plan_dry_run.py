@@ -81,8 +81,8 @@ def test_where_memory_runs_out_a_smaller_part_of_the_batch_fits(places, monkeypa
     monkeypatch.setattr(Rehearsal, "step", step)
     done = run_cli(*DRY, "--dry-run-iterations=1", *places)
     assert done.returncode == 0, done.stderr
-    assert "out of memory at 2" in done.stdout
-    assert "does not run: ifc M=8 (out of memory at 2)" in done.stdout
+    assert "out of memory at 2 clips" in done.stdout
+    assert "does not run: ifc M=8 (out of memory at 2 clips)" in done.stdout
     [fitting] = [line for line in done.stdout.splitlines() if "| with " in line]
     assert fitting.split("|")[3].strip() == "1"
     assert "does not run" not in fitting

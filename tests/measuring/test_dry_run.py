@@ -1,6 +1,8 @@
 """What an iteration takes: rows for fewer clips at a time, lack of memory, and nothing kept."""
 
+import os
 import resource
+import signal
 import tempfile
 from pathlib import Path
 from types import SimpleNamespace
@@ -46,17 +48,22 @@ def aside(tmp_path):
 
 @pytest.fixture
 def out_of_memory_above(monkeypatch):
-    """Make iterations with more clips at a time fail, as a GPU's allocator does."""
+    """Make iterations with more clips at a time fail, as a GPU's allocator does.
 
-    def patch(most: int) -> None:
-        real = Rehearsal.step
+    Returns the list of what was tried.
+    """
+
+    def patch(most: int) -> list[int]:
+        real, tried = Rehearsal.step, []
 
         def step(self, batch, at_a_time):
+            tried.append(at_a_time)
             if min(at_a_time, len(batch.targets)) > most:
                 raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
             real(self, batch, at_a_time)
 
         monkeypatch.setattr(Rehearsal, "step", step)
+        return tried
 
     return patch
 
@@ -78,7 +85,7 @@ def test_every_number_of_clips_has_time_and_memory(request_of, store, aside):
     assert len(run.load_seconds) == 2
     assert run.loaders == 0, "of the embedded data"
     assert run.checkpoint_bytes > 3 * sum(p.numel() for p in network().parameters()) * 4 * 0.9
-    assert run.tests.share == pytest.approx(1 / 5)
+    assert run.tests.share == pytest.approx(2 / 5), "two videos of 12 frames"
     assert run.tests.seconds > 0
     assert run.tests.curve_seconds > 0
     assert run.tests.predictions_bytes > 100
@@ -91,22 +98,58 @@ def network():
 
 
 def test_the_peak_holds_weights_gradients_and_moments(request_of, store, aside):
-    """And the first row's moments are not forgotten in the others."""
+    """And the moments of an earlier row are not forgotten."""
     run = measure(request_of(), store, aside, [4, 1])
     learned = 4 * sum(p.numel() for p in network().parameters())
     assert all(steps.peak_bytes > 4 * learned for steps in run.steps)
-    alone = measure(request_of(), store, aside, [1])
-    assert alone.steps[0].peak_bytes == pytest.approx(run.steps[1].peak_bytes, rel=0.03)
+    alone = measure(request_of(), store, aside, [4])
+    assert alone.steps[0].peak_bytes == pytest.approx(run.steps[0].peak_bytes, rel=0.03)
+
+
+def test_many_iterations_use_a_few_batches_again(request_of, store, aside, monkeypatch):
+    monkeypatch.setattr(module, "_MOST_BATCHES", 2)
+    run = measure(request_of(iterations=5), store, aside, [1])
+    assert len(run.load_seconds) == 2
+    assert len(run.steps[0].seconds) == 5
+
+
+@pytest.mark.parametrize(
+    ("lengths", "expected"),
+    [([30, 10, 50], [30]), ([1] * 50, [1] * 20), ([4, 5], [5]), ([8, 8, 9, 15, 40], [9, 15])],
+)
+def test_tests_are_of_typical_videos_and_enough_frames(lengths, expected):
+    videos = [SimpleNamespace(length=length) for length in lengths]
+    assert [video.length for video in module._typical(videos)] == expected
 
 
 def test_lack_of_memory_is_a_row_and_fewer_clips_go_on(
     request_of, store, aside, out_of_memory_above
 ):
-    out_of_memory_above(2)
+    tried = out_of_memory_above(2)
     run = measure(request_of(), store, aside, [4, 2, 1])
     assert run.steps[0] == Steps(4)
     assert [steps.fits for steps in run.steps] == [False, True, True]
     assert run.checkpoint_bytes > 1000
+    assert tried == [1] * 4 + [2] * 4 + [4]
+
+
+def test_no_more_clips_are_tried_than_the_fewest_that_do_not_fit(
+    request_of, store, aside, out_of_memory_above
+):
+    tried = out_of_memory_above(1)
+    run = measure(request_of(), store, aside, [4, 2, 1])
+    assert [steps.fits for steps in run.steps] == [False, False, True]
+    assert tried == [1] * 4 + [2]
+
+
+def test_a_convolution_that_onednn_has_no_memory_for_is_lack_of_memory(
+    request_of, store, aside, monkeypatch
+):
+    def step(self, batch, at_a_time):
+        raise RuntimeError("could not create a primitive")
+
+    monkeypatch.setattr(Rehearsal, "step", step)
+    assert measure(request_of(), store, aside, [1]).steps == (Steps(1),)
 
 
 def test_not_even_one_clip_fits(request_of, store, aside, out_of_memory_above):
@@ -149,9 +192,9 @@ def test_a_device_without_memory_for_the_model_is_one_line(request_of, store, as
 
 
 def test_the_settings_of_the_process_are_put_back(request_of, store, aside):
-    before = resource.getrlimit(resource.RLIMIT_AS), tempfile.tempdir
+    before = resource.getrlimit(resource.RLIMIT_DATA), tempfile.tempdir
     measure(request_of(), store, aside, [1])
-    assert (resource.getrlimit(resource.RLIMIT_AS), tempfile.tempdir) == before
+    assert (resource.getrlimit(resource.RLIMIT_DATA), tempfile.tempdir) == before
 
 
 def test_an_allocation_beyond_the_free_memory_of_a_cpu_fails(monkeypatch):
@@ -196,15 +239,18 @@ def test_a_process_that_dies_of_anything_else_is_one_line(killed, request_of, st
     assert len(deaths) == (3 if killed else 1)
 
 
-def _die() -> None:
-    import os
-    import signal
-
-    os.kill(os.getpid(), signal.SIGKILL)
+def _die(sign: int) -> None:
+    os.kill(os.getpid(), sign)
 
 
-def test_a_kill_is_known_as_one():
-    assert in_process(_die).killed
+@pytest.mark.parametrize(
+    ("sign", "killed"), [(signal.SIGKILL, True), (signal.SIGABRT, True), (signal.SIGTERM, False)]
+)
+def test_an_end_for_lack_of_memory_is_known_as_one(sign, killed):
+    assert in_process(_die, sign).killed is killed
+
+
+def test_an_error_is_no_lack_of_memory():
     assert not in_process(_fail).killed
 
 

@@ -58,7 +58,7 @@ def test_a_cpu_has_no_reserved_memory_and_says_how_its_peak_is_found(plan):
 def test_lack_of_memory_says_at_what_batch(plan):
     grid = iterations_grid(runs_of(plan, most=2), GPU)
     assert [row[6] for row in grid.rows[:4]] == [
-        "out of memory at 8", "out of memory at 4", "8.000", "8.000",
+        "out of memory at 8 clips", "out of memory at 4 clips", "8.000", "8.000",
     ]  # fmt: skip
     assert [row[4] for row in grid.rows[:2]] == ["–", "–"]
 
@@ -85,8 +85,8 @@ def test_where_memory_lacks_the_sweep_names_the_trainings_and_accumulation_runs(
     grid = sweep_grid(plan, runs_of(plan, most=2, tests=TESTED), GPU, workers=1)
     rows = {(row[0], row[1]): row for row in grid.rows}
     assert rows["1", "without"][6] == (
-        "does not run: full (out of memory at 8), none (out of memory at 8), decomposed (out of "
-        "memory at 8) and 1 more"
+        "does not run: full (out of memory at 8 clips), none (out of memory at 8 clips), "
+        "decomposed (out of memory at 8 clips) and 1 more"
     )
     assert rows["1", "without"][7] == "–"
     assert rows["1", "with"][2:4] == ["2", "6.04"]

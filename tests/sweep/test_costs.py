@@ -140,7 +140,7 @@ def test_kinds_that_do_not_run_are_named():
     plan = plan_of("quick", "table3a")
     full, none, *rest = kinds(plan)
     runs = [(full, run_of(8, most=2)), *((kind, run_of(8)) for kind in (none, *rest))]
-    assert sweep_hours(plan, runs, 1, accumulate=False) == ["full (out of memory at 8)"]
+    assert sweep_hours(plan, runs, 1, accumulate=False) == ["full (out of memory at 8 clips)"]
     assert isinstance(sweep_hours(plan, runs, 1, accumulate=True), Hours)
     assert isinstance(sweep_hours(plan, runs, 4, accumulate=False), Hours)
     assert sweep_hours(plan, runs, 3, accumulate=False)[0] == "full (8 clips do not divide)"
