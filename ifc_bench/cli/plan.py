@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import sys
 from collections import defaultdict
+from typing import Annotated
 
-from ifc_bench.cli.options import Choice, Injected, Machine, RetryOption, Tables
-from ifc_bench.config import AnyWork, Evaluation, Profile, Training
+from cyclopts import Parameter
+
+from ifc_bench.cli.options import Choice, Injected, Machine, RetryOption, Tables, number
+from ifc_bench.config import AnyWork, Evaluation, Profile, SyntheticData, Training
+from ifc_bench.errors import UserError
 from ifc_bench.hardware.device import describe_device
+from ifc_bench.records import Device
 from ifc_bench.report.quantities import SPACE
 from ifc_bench.store import Store
+from ifc_bench.sweep.executors import Settings
 from ifc_bench.sweep.plan import Plan, label, make_plan
 
+_ITERATIONS, _MOST_ITERATIONS = 3, 1000
 _CHOICE, _MACHINE = Choice(), Machine()
 
 
@@ -19,21 +27,85 @@ def command(
     choice: Choice = _CHOICE,
     machine: Machine = _MACHINE,
     retry: RetryOption = None,
+    dry_run: Annotated[
+        bool,
+        Parameter(
+            help="Run some real iterations of each training, and print memory, time and disk."
+        ),
+    ] = False,
+    dry_run_iterations: Annotated[
+        int | None,
+        number(f"Timed iterations of --dry-run. Default: {_ITERATIONS}.", 1, _MOST_ITERATIONS),
+    ] = None,
     recipes: Injected,
 ) -> None:
     """List the work behind tables: what exists, what is shared, and the time for the rest.
 
-    Starts nothing.
+    Starts nothing of it. With --dry-run, measures what an iteration of each training takes on
+    --device, and keeps nothing.
 
     Example: python run_ablations.py plan table3a table3c table3d --preset full
+
+    On your GPU: python run_ablations.py plan --preset paper --data ROOT --device cuda:0 --dry-run
     """
+    if dry_run_iterations is not None and not dry_run:
+        raise UserError("--dry-run-iterations: has no effect without --dry-run; add it")
     preset, settings = choice.resolved(recipes), machine.settings()
     described = describe_device(settings.device, settings.threads)
     plan = make_plan(choice.tables(recipes, tables, preset), preset, described)
-    _print_plan(plan, choice.store(retry), settings.workers)
+    store = choice.store(retry)
+    _print_works(plan, store)
+    if dry_run:
+        _dry_run(plan, store, settings, described, dry_run_iterations or _ITERATIONS)
+    else:
+        _print_estimate(plan, store, settings.workers)
 
 
-def _print_plan(plan: Plan, store: Store, workers: int) -> None:
+def _dry_run(plan: Plan, store: Store, settings: Settings, device: Device, iterations: int) -> None:
+    """Measure each kind of training in the plan, and print the tables.
+
+    Raises:
+        UserError: if the data or the device is not usable.
+    """
+    from ifc_bench.cli.progress import bar
+    from ifc_bench.data.splits import Splits  # torch: only where it is needed
+    from ifc_bench.data.synthetic import synthesize
+    from ifc_bench.measuring.dry_run import Request, dry_run
+    from ifc_bench.measuring.isolation import measuring
+    from ifc_bench.report import dry_run as report
+    from ifc_bench.report.layout import write
+    from ifc_bench.sweep.costs import kinds
+
+    groups = kinds(plan)
+    if not groups:
+        print("dry run: there is no training among the work")
+        return
+    for data in dict.fromkeys(kind.first.data for kind in groups):
+        if isinstance(data, SyntheticData):  # here, so that an interrupt leaves no part of it
+            with bar("embedded benchmark") as tell:
+                synthesize(data, store.data_path(data), tell)
+        Splits(store, data).check()
+    runs = []
+    with measuring(_say_waiting), bar("dry run") as tell:
+        for done, kind in enumerate(groups):
+            tell(done, len(groups))
+            request = Request(
+                kind.first, kind.evaluations, settings.device, settings.threads, iterations
+            )
+            runs.append((kind, dry_run(request, store)))
+    for grid in (
+        report.iterations_grid(runs, device),
+        report.sweep_grid(plan, runs, device, settings.workers),
+        report.space_grid(plan, runs),
+    ):
+        print(f"\n{write(grid, 'github').rstrip()}")
+
+
+def _say_waiting() -> None:
+    print("waiting for another measurement on this machine", file=sys.stderr)
+
+
+def _print_works(plan: Plan, store: Store) -> None:
     kinds: dict[str, tuple[AnyWork, ...]] = {
         "MACs": plan.counts,
         "trainings": plan.trainings,
@@ -54,6 +126,9 @@ def _print_plan(plan: Plan, store: Store, workers: int) -> None:
         print(f"  {training.id}  {_state(training, store)}  {label(training)}  ({tables})")
         for use in uses[training.id]:
             print(f"    {use.id}  {_state(use, store)}  {use.kind} T={use.window}")
+
+
+def _print_estimate(plan: Plan, store: Store, workers: int) -> None:
     preset = plan.preset
     seconds = plan.seconds(store, 1 if preset.gpus else workers)
     if preset.gpus:

@@ -81,6 +81,16 @@ class Testing(Strict):
     protocol: Literal["video", "image"] = "video"
     isolated: bool = False
 
+    @classmethod
+    def of_curve(cls, schedule: Optimisation) -> Testing:
+        """Return the test behind a point of the AP curve of a training run."""
+        return cls(
+            window=schedule.clip_frames,
+            stride=schedule.curve_stride,
+            short_videos="shrink",
+            size=min(schedule.sizes, default=None),
+        )
+
 
 class Evaluation(Work, Testing):
     """A test of a training run; its result has the accuracies."""

@@ -38,9 +38,13 @@ _ENVIRONMENT = {
 
 @dataclass(frozen=True)
 class Died:
-    """The process ended without a result; `message` is a traceback or its exit code."""
+    """The process ended without a result; `message` is a traceback or its exit code.
+
+    `killed`: SIGKILL or SIGABRT ended it, as the kernel or a library does when memory runs out.
+    """
 
     message: str
+    killed: bool = False
 
 
 def in_process(function: Callable[..., Any], *arguments: Any) -> Any:
@@ -62,7 +66,8 @@ def in_process(function: Callable[..., Any], *arguments: Any) -> Any:
         started[0].join(timeout=10)
     except EOFError:
         started[0].join()
-        return Died(ending(started[0].exitcode))
+        code = started[0].exitcode
+        return Died(ending(code), killed=code in (-signal.SIGKILL, -signal.SIGABRT))
     finally:
         for process in started:
             process.kill()

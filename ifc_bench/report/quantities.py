@@ -52,6 +52,7 @@ EXACT_MEMORY = Quantity("MB", 1e-6, 1)  # a prediction beside a measurement
 FRAME_TIME = Quantity("ms", 1, 1)  # columns of times hold milliseconds
 FPS = Quantity("FPS", 1, 1)
 MEASURED_FPS = Quantity("FPS", 1, 2)  # in the table of profiles
+STEP_TIME = Quantity("s", 1, 3)  # of a training iteration
 RESOLUTION = Quantity("ns", 1e9, 0)  # of a timer
 OVERHEAD = Quantity("us", 1e6, 2)
 SHORT_TIME = Quantity("ms", 1e3, 3)

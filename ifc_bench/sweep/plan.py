@@ -112,6 +112,12 @@ class Plan:
         evaluations = sum(len(job.evaluations) for job in jobs)
         busy = sum(preset.seconds_of(job.training) for job in jobs if self.trains(job, store))
         busy += evaluations * preset.seconds_per_evaluation
+        alone = self.profiling_seconds(len(self.profiles_left(store)))
+        return busy / min(workers, max(len(jobs), 1)) + alone
+
+    def profiling_seconds(self, profiles: int) -> float:
+        """Estimate the time of a number of profiles, one after the other."""
+        preset = self.preset
         data = preset.video.data
         videos = data.validation_videos if isinstance(data, SyntheticData) else _TYPICAL_VIDEOS
         one_pass = preset.profile_videos * preset.seconds_per_evaluation / videos
@@ -121,8 +127,7 @@ class Plan:
         )
         warm_up, memory = 2 * one_pass, one_pass / preset.profile_videos  # memory: one video
         process = _PROCESS_START_SECONDS + warm_up + max(measured, 3 * one_pass) + memory
-        alone = len(self.profiles_left(store)) * protocol.processes * process
-        return busy / min(workers, max(len(jobs), 1)) + alone
+        return profiles * protocol.processes * process
 
 
 def depth(training: Training) -> int:
@@ -138,6 +143,11 @@ def _start_order(training: Training) -> tuple[int, int, bool]:
 
 def label(training: Training) -> str:
     """Return a short name of a training run, for display."""
+    return f"{variant(training)} seed {training.seed}"
+
+
+def variant(training: Training) -> str:
+    """Return a short name of a training run without its seed."""
     model = training.model
     words = [spoken(model.communication)]
     if model.decoder != "unified":
@@ -148,7 +158,7 @@ def label(training: Training) -> str:
         words.append(f"{training.optimisation.loss.matching} matched")
     if training.optimisation.clip_frames != _CLIP_FRAMES:
         words.append(f"T={training.optimisation.clip_frames}")
-    return " ".join([*words, "seed", str(training.seed)])
+    return " ".join(words)
 
 
 def make_plan(tables: Iterable[AnyTable], preset: Preset, device: Device) -> Plan:

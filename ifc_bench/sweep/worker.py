@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import math
-import os
 import traceback
 from collections.abc import Callable
 from itertools import chain
-
-import torch
 
 from ifc_bench.config import (
     AnyWork,
@@ -24,7 +21,6 @@ from ifc_bench.data.splits import Splits
 from ifc_bench.errors import NO_SPACE, Stopped, UserError
 from ifc_bench.evaluation import as_result, score_images, score_videos
 from ifc_bench.file_io import write_text
-from ifc_bench.hardware.device import usable_cores
 from ifc_bench.inference import (
     Predictions,
     one_pass,
@@ -48,6 +44,7 @@ from ifc_bench.sweep.plan import Job
 from ifc_bench.training.checkpoint import trained_model
 from ifc_bench.training.first_weights import start_model
 from ifc_bench.training.processes import ALONE, Processes
+from ifc_bench.training.setup import loaders, prepare
 from ifc_bench.training.trainer import Hooks, Trainer
 
 Progress = Callable[[str, int, int], None]  # stage, done, total
@@ -87,13 +84,7 @@ class Worker:
         Raises:
             UserError: if torch cannot use the requested device.
         """
-        if self.device != "cpu" and not torch.cuda.is_available():
-            raise UserError(
-                f"--device: {self.device} exists, but torch {torch.__version__} cannot use it "
-                "(built without CUDA, or for another driver); install a matching torch, or use cpu"
-            )
-        torch.set_num_threads(self.threads)
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        prepare(self.device, self.threads)
 
     def job(self, job: Job) -> list[Record]:
         """Train (or load the checkpoint), then evaluate; every outcome becomes a record."""
@@ -203,14 +194,7 @@ class Worker:
         return log
 
     def _curve_point(self, model: IFC, work: Training, data: Splits) -> float:
-        schedule = work.optimisation
-        probe = Testing(
-            window=schedule.clip_frames,
-            stride=schedule.curve_stride,
-            short_videos="shrink",
-            size=min(schedule.sizes, default=None),
-        )
-        found = predict(model, data.valid, probe)
+        found = predict(model, data.valid, Testing.of_curve(work.optimisation))
         return score_videos(data.valid.instances, found.tracks).summary()["AP"]
 
     def _evaluate(self, works: list[Evaluation], data: Splits) -> list[Record]:
@@ -275,11 +259,6 @@ def _refuse_full_disk(error: Exception) -> None:
     """Raise `error` again if the disk is full: this is not a failure of the work."""
     if isinstance(error, OSError) and error.errno in NO_SPACE:
         raise error
-
-
-def loaders() -> int:
-    """Return the number of processes that prefetch frames of real data."""
-    return min(4, usable_cores())
 
 
 def _exact(value: float) -> float | None:
