@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import torch
 import torch.nn.functional as F
@@ -10,7 +11,13 @@ from torch import Tensor
 
 from ifc_bench.config import LossConfig
 from ifc_bench.models.boxes import overlap_and_distance
-from ifc_bench.models.matcher import Assign, hungarian, match, match_boxes
+from ifc_bench.models.matcher import (
+    Assign,
+    Pairs,
+    box_similarity,
+    hungarian_all,
+    mask_similarity,
+)
 from ifc_bench.structures import Prediction, Target
 
 Average = Callable[[Tensor], Tensor]
@@ -27,7 +34,7 @@ def losses(
     targets: list[Target],
     config: LossConfig,
     average: Average = lambda value: value,
-    assign: Assign = hungarian,
+    assign: Assign | None = None,
 ) -> dict[str, Tensor]:
     """Compute the weighted losses, summed over decoder layers, in float32.
 
@@ -36,15 +43,29 @@ def losses(
     class loss by its weights. `average` takes the mean of a tensor over all processes; with it
     both normalisers are those of the whole batch, so that averaged gradients equal those of one
     process. (The released code normalises the class loss in each process alone.)
-    `assign` returns pairs of queries and instances from their similarities.
+    `assign` returns pairs of queries and instances from their similarities; None is Hungarian
+    matching of all layers and clips together, for which the host waits for a GPU once.
 
     Returns:
         Scalars by `loss_names`; their sum is the loss.
     """
     instances = sum(len(target.classes) for target in targets)
     count = average(prediction.class_logits.new_tensor(instances, dtype=torch.float32)).clamp(min=1)
-    layers = [*prediction.auxiliary, prediction]
-    parts = [_layer_losses(layer, targets, config, count, average, assign) for layer in layers]
+    layers = [
+        replace(
+            layer,
+            class_logits=layer.class_logits.float(),
+            mask_logits=_at_size(layer.mask_logits.float(), targets[0].masks.shape[-2:]),
+        )
+        for layer in (*prediction.auxiliary, prediction)
+    ]
+    similarities = [one for layer in layers for one in _similarities(layer, targets, config)]
+    pairs = hungarian_all(similarities) if assign is None else [assign(one) for one in similarities]
+    clips = len(targets)
+    parts = [
+        _layer_losses(layer, targets, config, count, average, pairs[place : place + clips])
+        for place, layer in zip(range(0, len(pairs), clips), layers, strict=True)
+    ]
     return {name: torch.stack([part[name] for part in parts]).sum() for name in parts[0]}
 
 
@@ -54,11 +75,9 @@ def _layer_losses(
     config: LossConfig,
     count: Tensor,
     average: Average,
-    assign: Assign,
+    pairs: list[Pairs],
 ) -> dict[str, Tensor]:
-    logits = prediction.class_logits.float()
-    masks = _at_size(prediction.mask_logits.float(), targets[0].masks.shape[-2:])
-    pairs = _pairs(logits.softmax(-1), masks, prediction.boxes, targets, config, assign)
+    logits, masks = prediction.class_logits, prediction.mask_logits
     wanted = torch.full(logits.shape[:2], logits.shape[-1] - 1, device=logits.device)
     for index, (queries, instances) in enumerate(pairs):
         wanted[index, queries] = targets[index].classes[instances]
@@ -77,23 +96,22 @@ def _layer_losses(
     return parts
 
 
-def _pairs(
-    probabilities: Tensor,
-    masks: Tensor,
-    boxes: Tensor | None,
-    targets: list[Target],
-    config: LossConfig,
-    assign: Assign,
-) -> list[tuple[Tensor, Tensor]]:
-    """Match queries with instances in every clip."""
+@torch.no_grad()
+def _similarities(
+    prediction: Prediction, targets: list[Target], config: LossConfig
+) -> list[Tensor]:
+    """Compute the similarity of queries with instances in every clip, [Q, I] each."""
+    probabilities = prediction.class_logits.softmax(-1)
     if config.matching == "masks":
+        masks = prediction.mask_logits
         return [
-            match(probabilities[index], masks[index], target, config.match_dice, assign)
+            mask_similarity(probabilities[index], masks[index], target, config.match_dice)
             for index, target in enumerate(targets)
         ]
+    boxes = prediction.boxes
     assert boxes is not None, "matching on boxes needs model.box_frames"
     return [
-        match_boxes(probabilities[index], boxes[index].float(), target, config, assign)
+        box_similarity(probabilities[index], boxes[index].float(), target, config)
         for index, target in enumerate(targets)
     ]
 

@@ -8,7 +8,7 @@ from ifc_bench.data.transforms import Sample, collate
 from ifc_bench.models.boxes import overlap_and_distance
 from ifc_bench.models.build import build_model
 from ifc_bench.models.criterion import loss_names, losses
-from ifc_bench.models.matcher import match_boxes
+from ifc_bench.models.matcher import box_similarity, hungarian
 from ifc_bench.structures import Target
 from tests.conftest import tiny_model
 
@@ -35,7 +35,7 @@ def test_the_nearest_box_is_matched_whatever_the_masks_say():
     wanted = torch.tensor([[[0.2, 0.2, 0.1, 0.1]], [[0.8, 0.8, 0.1, 0.1]]])
     target = Target(torch.tensor([0, 0]), torch.zeros(2, 1, 4, 4), wanted)
     boxes = torch.tensor([[[0.5, 0.5, 0.5, 0.5]], [[0.79, 0.8, 0.1, 0.1]], [[0.2, 0.21, 0.1, 0.1]]])
-    queries, instances = match_boxes(torch.full((3, 2), 0.5), boxes, target, BOXES)
+    queries, instances = hungarian(box_similarity(torch.full((3, 2), 0.5), boxes, target, BOXES))
     assert dict(zip(queries.tolist(), instances.tolist(), strict=True)) == {1: 1, 2: 0}
 
 
@@ -43,7 +43,7 @@ def test_the_class_decides_between_equal_boxes():
     box = torch.tensor([[[0.5, 0.5, 0.2, 0.2]]])
     target = Target(torch.tensor([1]), torch.zeros(1, 1, 4, 4), box)
     probabilities = torch.tensor([[0.8, 0.1, 0.1], [0.1, 0.8, 0.1]])
-    queries, _ = match_boxes(probabilities, box.expand(2, -1, -1), target, BOXES)
+    queries, _ = hungarian(box_similarity(probabilities, box.expand(2, -1, -1), target, BOXES))
     assert queries.tolist() == [1]
 
 

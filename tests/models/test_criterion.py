@@ -1,11 +1,13 @@
 """The loss and the matcher, by meaning."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 from ifc_bench.config import LossConfig
 from ifc_bench.models.criterion import losses
-from ifc_bench.models.matcher import match
+from ifc_bench.models.matcher import hungarian, hungarian_all, match
 from ifc_bench.structures import Prediction, Target
 
 K, Q, T, H, W = 3, 5, 2, 6, 8
@@ -77,3 +79,38 @@ def test_weights_scale_their_parts():
     assert double["dice"].item() == pytest.approx(2 * base["dice"].item())
     assert double["focal"].item() == pytest.approx(2 * base["focal"].item())
     assert double["classes"].item() == pytest.approx(base["classes"].item())
+
+
+def test_all_layers_and_clips_are_matched_after_one_wait(monkeypatch):
+    """Each matrix has the assignment that it has alone, and one copy comes to the host."""
+    torch.manual_seed(0)
+    matrices = [torch.rand(5, 3), torch.rand(4, 4), torch.rand(3, 0), torch.rand(2, 6)]
+    alone = [hungarian(one) for one in matrices]
+    copies = []
+    real = torch.Tensor.cpu
+    monkeypatch.setattr(
+        torch.Tensor, "cpu", lambda self: (copies.append(self.shape), real(self))[1]
+    )
+    together = hungarian_all(matrices)
+    assert len(copies) == 1
+    for pair, other in zip(together, alone, strict=True):
+        assert torch.equal(pair[0], other[0])
+        assert torch.equal(pair[1], other[1])
+    assert [len(queries) for queries, _ in together] == [3, 4, 0, 2]
+
+
+def test_the_loss_waits_once(monkeypatch):
+    prediction = Prediction(torch.randn(2, 4, 3), torch.randn(2, 4, 2, 4, 4))
+    prediction = replace(prediction, auxiliary=[prediction, prediction])
+    targets = [Target(torch.tensor([0, 1]), torch.rand(2, 2, 4, 4).round()) for _ in range(2)]
+    copies = []
+    real = torch.Tensor.cpu
+    monkeypatch.setattr(
+        torch.Tensor, "cpu", lambda self: (copies.append(self.shape), real(self))[1]
+    )
+    found = losses(prediction, targets, LossConfig())
+    assert len(copies) == 1, "three layers of two clips"
+    one_by_one = losses(prediction, targets, LossConfig(), assign=hungarian)
+    assert {name: value.item() for name, value in found.items()} == {
+        name: value.item() for name, value in one_by_one.items()
+    }
