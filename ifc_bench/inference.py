@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -14,13 +14,15 @@ from typing import TypeVar
 import msgspec
 import torch
 
-from ifc_bench.config import Testing, Training
+from ifc_bench.config import Arithmetic, Testing, Training
 from ifc_bench.data.loading import VideoDataset
 from ifc_bench.data.youtube_vis import Video
 from ifc_bench.errors import UserError
 from ifc_bench.evaluation import PredictedTrack
 from ifc_bench.file_io import refuse_special, write_text
+from ifc_bench.models.arithmetic import arithmetic, settle_tf32
 from ifc_bench.models.checkpoint import load_released_checkpoint
+from ifc_bench.models.compilation import compiled
 from ifc_bench.models.ifc import IFC
 from ifc_bench.models.inference_form import inference_form
 from ifc_bench.models.knock_out import isolated
@@ -79,6 +81,8 @@ def predict(
 ) -> Predictions:
     """Run `model` over every video of `data`, except those `kept` from an earlier run.
 
+    TF32 is then on or off in the whole process, as the precision of `how` says.
+
     Raises:
         UserError: if a video is shorter than the window and `how` refuses such videos.
     """
@@ -95,8 +99,8 @@ def predict_in_one_pass(
 ) -> list[Predictions]:
     """Predict in several ways of testing that share each frame's features, as `predict` does.
 
-    The ways have the same `size` and `isolated` (see `one_pass`). Each gets an equal part of the
-    time. `kept` is for a single way.
+    The ways have the same `size`, `isolated`, `precision` and `compiled` (see `one_pass`). Each
+    gets an equal part of the time. `kept` is for a single way.
 
     Raises:
         UserError: if a video is shorter than the window of a way that refuses such videos.
@@ -106,47 +110,66 @@ def predict_in_one_pass(
     begun = time.monotonic()
     found: list[list[PredictedTrack]] = [[] for _ in hows]
     totals = [0] * len(hows)
-    for done, video in enumerate(data.videos, 1):
-        if kept is not None and video.id in kept.tracks:
-            written, counts = [kept.tracks[video.id]], [kept.counts[video.id]]
-        else:
-            tracks = tracks_of(model, data, video, hows)
-            written = [
-                scored(
-                    some, video.id, data.category_ids, how.score_threshold, how.protocol == "image"
-                )
-                for some, how in zip(tracks, hows, strict=True)
-            ]
-            counts = [len(some) for some in tracks]
-            if kept is not None:
-                kept.add(video.id, counts[0], written[0])
-        for place, (entries, count) in enumerate(zip(written, counts, strict=True)):
-            found[place] += entries
-            totals[place] += count
-        if tell:
-            tell(done, len(data.videos))
+    with _set_up(model, hows[0]):
+        for done, video in enumerate(data.videos, 1):
+            if kept is not None and video.id in kept.tracks:
+                written, counts = [kept.tracks[video.id]], [kept.counts[video.id]]
+            else:
+                written, counts = _entries_of(model, data, video, hows)
+                if kept is not None:
+                    kept.add(video.id, counts[0], written[0])
+            for place, (entries, count) in enumerate(zip(written, counts, strict=True)):
+                found[place] += entries
+                totals[place] += count
+            if tell:
+                tell(done, len(data.videos))
     seconds = (time.monotonic() - begun) / len(hows)
     return [Predictions(f, total, seconds) for f, total in zip(found, totals, strict=True)]
 
 
 def one_pass(hows: Sequence[How]) -> list[list[How]]:
     """Group ways of testing that can share one pass over the videos, in their order."""
-    groups: dict[tuple[int | None, bool], list[How]] = {}
+    groups: dict[tuple[int | None, bool, Arithmetic, bool], list[How]] = {}
     for how in hows:
-        groups.setdefault((how.size, how.isolated), []).append(how)
+        shared = (how.size, how.isolated, how.precision, how.compiled)
+        groups.setdefault(shared, []).append(how)
     return list(groups.values())
 
 
 def tracks_of(
     model: IFC, data: VideoDataset, video: Video, hows: Sequence[Testing]
 ) -> list[list[Track]]:
-    """Track the instances of one video in each way of testing."""
+    """Track the instances of one video in each way of testing, in their precision."""
     size = (video.height, video.width)
     ways = [Tracking(ClipTracker(size, h.match_threshold), h.window, h.stride) for h in hows]
-    with isolated(model) if hows[0].isolated else nullcontext():
+    with arithmetic(next(model.parameters()).device, hows[0].precision):
         return track_in_one_pass(
             model, lambda indices: data.frames(video, indices, hows[0].size), video.length, ways
         )
+
+
+def _entries_of(
+    model: IFC, data: VideoDataset, video: Video, hows: Sequence[Testing]
+) -> tuple[list[list[PredictedTrack]], list[int]]:
+    """Track one video; the scored tracks and the number of raw tracks of each way of testing."""
+    tracks = tracks_of(model, data, video, hows)
+    written = [
+        scored(some, video.id, data.category_ids, how.score_threshold, how.protocol == "image")
+        for some, how in zip(tracks, hows, strict=True)
+    ]
+    return written, [len(some) for some in tracks]
+
+
+@contextmanager
+def _set_up(model: IFC, how: Testing) -> Iterator[None]:
+    """Have `model` run as `how` says over all videos; its precision is set for each of them."""
+    settle_tf32(how.precision)
+    with ExitStack() as stack:
+        if how.isolated:
+            stack.enter_context(isolated(model))
+        if how.compiled:
+            stack.enter_context(compiled(model))
+        yield
 
 
 def _refuse_short(data: VideoDataset, how: Testing) -> None:

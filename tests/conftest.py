@@ -8,7 +8,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -101,6 +101,20 @@ def edited(copy_of_data: Path) -> Callable[[Callable[[dict], object]], Path]:
         return path
 
     return edit
+
+
+@pytest.fixture
+def tf32() -> Iterator[Callable[[], tuple[bool, bool]]]:
+    """TF32 on, as torch or a caller may leave it; gives what products and cuDNN have now."""
+    import torch
+
+    backends = (torch.backends.cuda.matmul, torch.backends.cudnn)
+    before = [backend.allow_tf32 for backend in backends]
+    for backend in backends:
+        backend.allow_tf32 = True
+    yield lambda: (backends[0].allow_tf32, backends[1].allow_tf32)
+    for backend, allowed in zip(backends, before, strict=True):
+        backend.allow_tf32 = allowed
 
 
 def run_cli(*arguments: object, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:

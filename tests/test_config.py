@@ -74,6 +74,11 @@ def test_a_test_that_isolates_frames_is_other_work_and_no_other_id_has_moved():
     offline = Evaluation(training=training(model=unified), window=None, stride=2)
     assert offline.id == "e41a8bc2bbeaffcd"
     assert Evaluation(training=training(), window=5, isolated=True).id != whole.id
+    assert whole.id == Evaluation(training=training(), window=5, precision="fp32").id
+    assert whole.id == Evaluation(training=training(), window=5, compiled=False).id
+    ways = [{"precision": p} for p in ("tf32", "bf16", "fp16")] + [{"compiled": True}]
+    ids = {Evaluation(training=training(), window=5, **way).id for way in ways}
+    assert len(ids | {whole.id}) == 5
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import json
 import os
 import resource
+from functools import partial
 
 import numpy as np
 import pytest
@@ -16,7 +17,9 @@ from ifc_bench.data.loading import VideoDataset
 from ifc_bench.inference import Partial, Predictions, predict, results_json, scored
 from ifc_bench.masks import encode
 from ifc_bench.models.build import build_model
+from ifc_bench.models.ifc import IFC
 from ifc_bench.structures import Track
+from ifc_bench.tracking import ClipTracker
 from tests.conftest import one_line_error, run_cli, tiny_model
 
 
@@ -180,6 +183,65 @@ def test_isolated_frames_are_a_way_of_testing(communication, same, data_folder):
     assert whole.tracks
     assert (results_json(alone) == results_json(whole)) == same
     assert results_json(predict(model, data, How(window=4, stride=4))) == results_json(whole)
+
+
+@pytest.fixture
+def finds() -> IFC:
+    """Fresh weights that find something on noise and scenes alike."""
+    torch.manual_seed(0)
+    model = build_model(tiny_model()).eval()
+    with torch.no_grad():
+        model.heads.classify.layers[-1].weight.mul_(5)
+    return model
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+def test_a_network_is_tested_in_mixed_precision(precision, finds, data_folder, monkeypatch):
+    data, types = VideoDataset(data_folder / "valid"), set()
+    whole = predict(finds, data, How(window=4, stride=2))
+    update = ClipTracker.update
+
+    def watched(self, frames, probabilities, logits):
+        types.add(logits.dtype)
+        return update(self, frames, probabilities, logits)
+
+    monkeypatch.setattr(ClipTracker, "update", watched)
+    half = predict(finds, data, How(window=4, stride=2, precision=precision))
+    assert types == {{"bf16": torch.bfloat16, "fp16": torch.float16}[precision]}
+    assert half.tracks
+    assert results_json(half) != results_json(whole)
+    best = [max(track.score for track in found.tracks) for found in (half, whole)]
+    assert best[0] == pytest.approx(best[1], abs=0.05)
+    again = predict(finds, data, How(window=4, stride=2))
+    assert results_json(again) == results_json(whole), "fp32 is as before, to the bit"
+
+
+@pytest.mark.parametrize(("precision", "on"), [("fp32", False), ("bf16", False), ("tf32", True)])
+def test_tf32_is_on_for_tf32_alone(precision, on, finds, data_folder, tf32):
+    seen = set()
+    decode = finds.decode
+    finds.decode = lambda maps: seen.add(tf32()) or decode(maps)
+    predict(
+        finds, VideoDataset(data_folder / "valid"), How(window=4, stride=8, precision=precision)
+    )
+    assert seen == {(on, on)}
+
+
+def test_a_compiled_network_finds_the_same_and_is_itself_afterwards(
+    finds, data_folder, monkeypatch
+):
+    """Traced by torch.compile; its C++ of a minute is left to torch's tests."""
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="eager"))
+    data = VideoDataset(data_folder / "valid")
+    plain, found = [
+        predict(finds, data, How(window=4, stride=4, compiled=compiled))
+        for compiled in (False, True)
+    ]
+    assert plain.tracks
+    assert [track.score for track in found.tracks] == pytest.approx(
+        [track.score for track in plain.tracks], abs=1e-4
+    )
+    assert not {"features", "decode"} & vars(finds).keys()
 
 
 def test_another_number_of_classes_is_a_fault_of_ours(track):

@@ -3,10 +3,11 @@
 import pytest
 from pydantic import ValidationError
 
-from ablations import PRESETS
+from ablations import PRESETS, TABLES
 from ifc_bench.config import ImageNet, NoComm, SyntheticData, Training
 from ifc_bench.config import Testing as HowTested  # pytest collects what begins with Test
 from ifc_bench.recipe import Row, Table
+from ifc_bench.records import Device
 
 SMOKE = PRESETS["smoke"]
 RELEASED = PRESETS["released"]
@@ -90,3 +91,17 @@ def test_a_row_takes_its_seeds_from_the_preset():
 def test_tests_are_given_once():
     with pytest.raises(ValueError, match="row a: testing and tests exclude each other"):
         Row.of(PRESETS["smoke"], "a", testing={"window": 5}, tests=(HowTested(window=10),))
+
+
+def test_a_rows_speed_is_measured_as_its_accuracy_is_tested():
+    preset = SMOKE.with_options(testing={"precision": "fp16", "compiled": True})
+    table = TABLES["table3a"](preset)
+    device = Device(kind="cuda", name="a GPU")
+    for row in table.rows:
+        profile = table.profile(preset, row, 5, device)
+        [test, *_] = table.evaluations(preset, row, 5)
+        assert (profile.precision, profile.compiled) == (test.precision, test.compiled)
+        assert (test.precision, test.compiled) == ("fp16", True)
+    row = TABLES["table3a"](SMOKE).rows[0]
+    assert preset.video.optimisation == SMOKE.video.optimisation, "training is the same"
+    assert table.rows[0].training == row.training

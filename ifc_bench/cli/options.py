@@ -176,6 +176,14 @@ class Choice:
         number("Iterations on videos; learning-rate drops are scaled.", 1, _MOST_ITERATIONS),
     ] = None
     compiled: Annotated[bool, Parameter("--compile", help="Train with torch.compile.")] = False
+    test_precision: Annotated[
+        Arithmetic | None,
+        Parameter(help="Arithmetic of the network in testing and for FPS. Default: fp32."),
+    ] = None
+    test_compiled: Annotated[
+        bool,
+        Parameter("--test-compile", help="Test, and measure FPS, with torch.compile."),
+    ] = False
     own: Annotated[
         list[str] | None,
         Parameter(
@@ -211,7 +219,12 @@ class Choice:
         preset = with_start(preset, self.start, self.store())  # before data: images may be unneeded
         preset = with_data(preset, self.data, self.dataset, self.store())
         precision = _PRECISIONS[self.precision] if self.precision else None
-        return preset.with_options(self.short_edge, precision, self.compiled, self.iterations)
+        testing: dict[str, object] = {"compiled": True} if self.test_compiled else {}
+        if self.test_precision is not None:
+            testing["precision"] = self.test_precision
+        return preset.with_options(
+            self.short_edge, precision, self.compiled, self.iterations, testing
+        )
 
 
 @Parameter(name="*")

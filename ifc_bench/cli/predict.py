@@ -16,11 +16,12 @@ from ifc_bench.cli.options import (
     number,
 )
 from ifc_bench.cli.progress import bar
-from ifc_bench.config import Testing
+from ifc_bench.config import Arithmetic, Testing
 from ifc_bench.data.files import Files
 from ifc_bench.errors import UserError
 from ifc_bench.file_io import file_hash, write_text
-from ifc_bench.hardware.device import resolve_device
+from ifc_bench.hardware.device import describe_device, resolve_device
+from ifc_bench.hardware.precision import require_precision
 from ifc_bench.store import Store
 
 Videos = Annotated[
@@ -58,6 +59,10 @@ def command(
         bool, Parameter(help="One window for the whole video, whatever --window says.")
     ] = False,
     short_edge: ShortEdge = None,
+    precision: Annotated[
+        Arithmetic, Parameter(help="Arithmetic of the network; bf16 and fp16 are mixed precision.")
+    ] = "fp32",
+    compiled: Annotated[bool, Parameter("--compile", help="Run with torch.compile.")] = False,
     results: ResultsDirectory = Path("results"),
     runs: RunsDirectory = Path("runs"),
     device: DeviceName = "auto",
@@ -71,12 +76,14 @@ def command(
     """
     if not out.name or out.is_dir():
         raise UserError(f"--out: {str(out)!r} is not a file; name the results.json to write")
+    chosen = resolve_device(device)
+    require_precision(precision, describe_device(chosen, 1))
     from ifc_bench.data.loading import VideoDataset  # torch: only where it is needed
     from ifc_bench.inference import Partial, load_model, predict, results_json
 
     videos = VideoDataset(Files.at(data, images), unannotated=True)
     store = Store(results, runs)
-    model = load_model(store, training, checkpoint, resolve_device(device), own or ())
+    model = load_model(store, training, checkpoint, chosen, own or ())
     if model.classes != len(videos.category_ids):
         raise UserError(
             f"{videos.files.annotations}: categories: has {len(videos.category_ids)}, the "
@@ -87,6 +94,8 @@ def command(
         stride=stride,
         size=short_edge,
         short_videos="shrink",
+        precision=precision,
+        compiled=compiled,
     )
     source = training if checkpoint is None else file_hash(checkpoint)
     request = {"model": source, "data": videos.digest(every_byte=False), **how.model_dump()}

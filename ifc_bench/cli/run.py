@@ -22,6 +22,7 @@ from ifc_bench.cli.recipes import Recipes
 from ifc_bench.config import AnyWork
 from ifc_bench.errors import UserError
 from ifc_bench.hardware.device import describe_device
+from ifc_bench.hardware.precision import require_precision
 from ifc_bench.report.paper import PaperNumbers
 from ifc_bench.store import Store
 from ifc_bench.sweep.executors import Outcome, Settings, run
@@ -69,7 +70,8 @@ def run_tables(
     """Plan the work, run it, then write and print the tables.
 
     Raises:
-        UserError: if anything that the tables need is missing at the end.
+        UserError: if the device lacks the arithmetic of a test, or anything that the tables need
+            is missing at the end.
     """
     preset = choice.resolved(recipes)
     tables = choice.tables(recipes, names, preset)
@@ -77,6 +79,8 @@ def run_tables(
     paper = PaperNumbers() if compare else None
     described = describe_device(settings.device, settings.threads)
     plan = make_plan(tables, preset, described)
+    for precision in plan.precisions_left(store):
+        require_precision(precision, described, "--test-precision")
     outcome = _do(plan, store, settings, described.name)
     if outcome is None:
         return

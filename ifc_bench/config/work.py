@@ -69,7 +69,8 @@ class Testing(Strict):
     protocol on YouTube-VIS). Frames are resized to a short edge of `size` first; masks have the
     size of the video. `protocol` "image" evaluates every one-frame video as COCO evaluates an
     image. With `isolated`, the communication module processes each frame as a clip of its own (a
-    knock-out), while the decoder still reads all T frames.
+    knock-out), while the decoder still reads all T frames. `precision` and `compiled` are those of
+    the network, as in a `Profile`; the tracker always works in float32.
     """
 
     window: PositiveInt | None
@@ -80,6 +81,8 @@ class Testing(Strict):
     size: PositiveInt | None = None
     protocol: Literal["video", "image"] = "video"
     isolated: bool = False
+    precision: Arithmetic = "fp32"
+    compiled: bool = False
 
     @classmethod
     def of_curve(cls, schedule: Optimisation) -> Testing:

@@ -20,22 +20,24 @@ _SINCE: dict[Arithmetic, tuple[int, int]] = {
 }
 
 
-def require_precision(precision: Arithmetic, device: Device) -> None:
+def require_precision(precision: Arithmetic, device: Device, option: str = "--precision") -> None:
     """Refuse arithmetic that `device` does not have; an unknown compute capability is not refused.
+
+    `option` chose the precision.
 
     Raises:
         UserError: naming the device and the precisions that it has.
     """
     if device.kind == "cpu":
         if precision == "tf32":
-            raise UserError("--precision: tf32 is a GPU's arithmetic; on a CPU use fp32")
+            raise UserError(f"{option}: tf32 is a GPU's arithmetic; on a CPU use fp32")
         return
     capability = _parsed(device.compute_capability)
     if capability is None or capability >= _SINCE[precision]:
         return
     there = [name for name, since in _SINCE.items() if capability >= since]
     raise UserError(
-        f"--precision: {precision} does not exist on {device.name} (compute capability "
+        f"{option}: {precision} does not exist on {device.name} (compute capability "
         f"{device.compute_capability}, {precision} needs {'.'.join(map(str, _SINCE[precision]))}); "
         f"use {', '.join(there)}"
     )

@@ -18,8 +18,8 @@ from ifc_bench.errors import UserError
 from ifc_bench.measuring.fake_tensors import LiveBytes
 from ifc_bench.measuring.isolation import Died, in_process, measuring
 from ifc_bench.measuring.memory import asked_bytes, cpu_peaks, network_bytes, out_of_memory
-from ifc_bench.measuring.settings import arithmetic
 from ifc_bench.measuring.subject import random_network
+from ifc_bench.models.arithmetic import arithmetic
 from ifc_bench.models.attention import MultiHeadAttention
 from ifc_bench.models.build import build_model
 from ifc_bench.models.criterion import losses

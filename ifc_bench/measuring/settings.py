@@ -1,23 +1,24 @@
-"""Settings of torch that change speed or arithmetic: applied for a profile, and read back."""
+"""Settings of torch that change speed or arithmetic: applied for a profile, and read back.
+
+Records of training runs and evaluations keep them too.
+"""
 
 from __future__ import annotations
 
 import os
 import platform
-from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import torch
 
-from ifc_bench.config import Arithmetic, Profile
-from ifc_bench.measuring.speed import DTYPES
+from ifc_bench.config import Profile
+from ifc_bench.models.arithmetic import settle_tf32
 
 
 def settle(work: Profile) -> None:
     """Apply the settings of `work` that torch keeps for a whole process."""
     torch.set_num_threads(work.threads)
-    torch.backends.cuda.matmul.allow_tf32 = work.precision == "tf32"
-    torch.backends.cudnn.allow_tf32 = work.precision == "tf32"
+    settle_tf32(work.precision)
     torch.backends.cudnn.benchmark = work.cudnn_benchmark
     if work.deterministic:
         torch.use_deterministic_algorithms(True, warn_only=True)
@@ -25,15 +26,8 @@ def settle(work: Profile) -> None:
         torch.set_deterministic_debug_mode("default")
 
 
-def arithmetic(device: torch.device, precision: Arithmetic) -> AbstractContextManager[object]:
-    """Enable automatic mixed precision for bf16 and fp16; do nothing for fp32 and tf32."""
-    if precision in ("fp32", "tf32"):
-        return nullcontext()
-    return torch.autocast(device.type, DTYPES[precision])
-
-
 def settings(device: torch.device) -> dict[str, str | int | bool]:
-    """Read the other settings of torch that affect speed."""
+    """Read the settings of torch that affect speed or arithmetic, as they are in this process."""
     backends = torch.backends
     values: dict[str, str | int | bool] = {
         "threads": torch.get_num_threads(),

@@ -13,9 +13,11 @@ from ifc_bench.data.loading import VideoDataset
 from ifc_bench.data.splits import Splits
 from ifc_bench.measuring.ends import MeasuredTracker, ToMasks
 from ifc_bench.measuring.equal_work import RecordedInstances
-from ifc_bench.measuring.settings import arithmetic, settle
+from ifc_bench.measuring.settings import settle
 from ifc_bench.measuring.speed import DTYPES, Subject
+from ifc_bench.models.arithmetic import arithmetic
 from ifc_bench.models.build import build_model
+from ifc_bench.models.compilation import compile_parts
 from ifc_bench.models.ifc import IFC
 from ifc_bench.models.inference_form import inference_form
 from ifc_bench.store import Store
@@ -50,8 +52,7 @@ def make_subject(work: Profile, store: Store, device: str) -> Subject:
     clip = videos.from_memory[0](list(range(min(work.window or first, first))))
     network = _network(work, store, torch_device, clip.to(torch_device))
     if work.compiled:
-        network.features = torch.compile(network.features)  # type: ignore[method-assign]
-        network.decode = torch.compile(network.decode)  # type: ignore[method-assign]
+        compile_parts(network)
     recorded = None
     if work.equal_work:
         assert isinstance(work.weights, RandomWeights)

@@ -118,9 +118,11 @@ class Preset(Strict):
         precision: Precision | None = None,
         compiled: bool = False,
         iterations: int | None = None,
+        testing: Mapping[str, object] | None = None,
     ) -> Preset:
         """Copy with another short edge (pixels), precision, compilation or number of iterations.
 
+        `precision` and `compiled` are of training; `testing` changes fields of the tests.
         `iterations` apply to videos; the schedule on images is unchanged.
         """
         schedule: dict[str, object] = {}
@@ -130,15 +132,15 @@ class Preset(Strict):
             schedule["precision"] = precision
         if compiled:
             schedule["compiled"] = True
-        testing = {} if short_side is None else {"size": short_side}
+        tested = {**({} if short_side is None else {"size": short_side}), **(testing or {})}
         video = self.video
         if iterations is not None:
             longer = video.optimisation.of_length(iterations)
             video = video.model_copy(update={"optimisation": longer})
         return self.model_copy(
             update={
-                "video": video.with_changes(schedule, testing),
-                "image": self.image.with_changes(schedule, testing),
+                "video": video.with_changes(schedule, tested),
+                "image": self.image.with_changes(schedule, tested),
             }
         )
 

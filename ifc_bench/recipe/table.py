@@ -109,7 +109,10 @@ class Table(_AnyTable):
     def profile(
         self, preset: Preset, row: Row, window: int | None, device: Device
     ) -> Profile | None:
-        """Return the profile for the FPS cell, on the first seed's weights; None without an FPS."""
+        """Return the profile for the FPS cell, on the first seed's weights; None without an FPS.
+
+        It runs in the precision and with the compilation of the test at `window`.
+        """
         if "FPS" not in self.metrics:
             return None
         test = row.test(window)
@@ -120,6 +123,8 @@ class Table(_AnyTable):
             device=device.name,
             threads=device.threads or 1,
             size=test.size,
+            precision=test.precision,
+            compiled=test.compiled,
             videos=preset.profile_videos,
             protocol=preset.profile_protocol,
         )

@@ -55,7 +55,8 @@ class TrainingResult(Kept):
     """Curves of a training run; lists have one entry for every `curve_step`-th iteration.
 
     `accuracy_curve` has AP, which is -1 without any ground truth. `new_parameters` names the
-    parameters missing from the initial weights; None without initial weights.
+    parameters missing from the initial weights; None without initial weights. `settings` are those
+    of torch at its end, as in a profile; empty in older records.
     """
 
     kind: Literal["training"] = "training"
@@ -67,6 +68,7 @@ class TrainingResult(Kept):
     diverged_at: int | None = None
     new_parameters: list[str] | None = None
     curve_step: int = Field(default=1, ge=1)
+    settings: dict[str, str | int | bool] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _agrees(self) -> Self:
@@ -120,7 +122,8 @@ class EvaluationResult(Kept):
 
     Accuracies are computed from `detections` and `truths`; they are stored so that errors,
     bootstraps and single videos can be analysed without the predictions. None for images.
-    `predicted_videos` counts the videos with predictions in another system's file.
+    `predicted_videos` counts the videos with predictions in another system's file. `settings` are
+    those of torch during inference, as in a profile; empty in older records and of other systems.
     """
 
     kind: Literal["evaluation"] = "evaluation"
@@ -136,6 +139,7 @@ class EvaluationResult(Kept):
     detections: Detections | None = None
     truths: Truths | None = None
     predicted_videos: int | None = None
+    settings: dict[str, str | int | bool] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _agrees(self) -> Self:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from ifc_bench.config import Training
+from ifc_bench.config import Testing, Training
 from ifc_bench.recipe import Preset, Row, Table
+from ifc_bench.report.arithmetic import apart_lines, ran_in
 from ifc_bench.report.cells import Cell, counted
 from ifc_bench.report.layout import Caution, describe, span
 from ifc_bench.report.origins import origin_lines
@@ -26,7 +27,7 @@ def head_lines(
         seeds_line(table, cells),
         *_speed_lines(cells, speeds),
     ]
-    lines += incomplete_line(cells, preset)
+    lines += incomplete_line(cells, preset) + apart_lines(table.rows, cells)
     if len(splits) > 1:
         lines.append(Caution("warning: more than one split is mixed here; run the table again"))
     return lines + origin_lines(origin for cell in cells for origin in cell.origins)
@@ -53,12 +54,15 @@ def _protocols(rows: Sequence[Row]) -> str:
     tests = [test for row in rows for test in row.tests]
     strides = "S" if any(test.stride > 1 for test in tests) else "1"
     return _alternatives(
-        "as COCO evaluates images"
-        if test.protocol == "image"
-        else f"in windows of T at stride {strides}"
-        + (" (a shorter video is one window)" if test.short_videos == "shrink" else "")
-        for test in tests
+        _protocol(test, strides) + ran_in(test.precision, test.compiled) for test in tests
     )
+
+
+def _protocol(test: Testing, strides: str) -> str:
+    if test.protocol == "image":
+        return "as COCO evaluates images"
+    short = " (a shorter video is one window)" if test.short_videos == "shrink" else ""
+    return f"in windows of T at stride {strides}{short}"
 
 
 def _speed_lines(cells: list[Cell], speeds: list[tuple[str, str]]) -> list[str]:
@@ -69,7 +73,9 @@ def _speed_lines(cells: list[Cell], speeds: list[tuple[str, str]]) -> list[str]:
         mark = f" [{index + 1}]" if len(speeds) > 1 else ""
         measured = [speed for cell in cells for speed in cell.on(setup)]
         spread = process_spread([speed.n for speed in measured])
-        ends = _alternatives(ENDS[speed.end] for speed in measured)
+        ends = _alternatives(
+            ENDS[speed.end] + ran_in(speed.precision, speed.compiled) for speed in measured
+        )
         lines.append(f"FPS{mark}: {ends}, {device}, attention {attention}; {spread}")
     return lines + reading_line(speed.reading for cell in cells for speed in cell.speeds)
 

@@ -11,6 +11,7 @@ from typing import Any
 from ifc_bench.config import External
 from ifc_bench.recipe import Preset, Row, Table
 from ifc_bench.records import EvaluationResult
+from ifc_bench.report.arithmetic import apart_lines, ran_in
 from ifc_bench.report.cells import Cell, accuracy
 from ifc_bench.report.heads import incomplete_line, most_seeds, process_spread
 from ifc_bench.report.layout import ABSENT, Grid, describe, explain_mark, span
@@ -39,7 +40,7 @@ def method_grid(results: Results, paper: PaperNumbers) -> Grid:
     ours = [device for device in devices if _read(lines, device)]
     for device in devices:
         columns += [f"FPS on {device}", *(["windows"] if device in ours else [])]
-    grid = Grid(table.title, _head(preset, cells), columns)
+    grid = Grid(table.title, _head(table, preset, cells), columns)
     for key in dict.fromkeys((line["method"], line["source"], line["data"]) for line in lines):
         mine = [li for li in lines if (li["method"], li["source"], li["data"]) == key]
         shown = [_shown(mine, metric, None) for metric in accuracies]
@@ -51,21 +52,27 @@ def method_grid(results: Results, paper: PaperNumbers) -> Grid:
     return explain_mark(grid)
 
 
-def _head(preset: Preset, cells: list[Cell]) -> list[str]:
+def _head(table: Table, preset: Preset, cells: list[Cell]) -> list[str]:
     most = most_seeds(cells)
     spread = ", ± is the sample std over seeds" if most > 1 else ""
+    tests = [test for row in table.rows for test in row.tests]
+    ways = dict.fromkeys(ran_in(test.precision, test.compiled) for test in tests)
+    tested = " or ".join(way.removeprefix(", ") or "in fp32" for way in ways) if any(ways) else ""
     lines = [
         "published: the paper's numbers; evaluated: results.json of others, scored here; ours: "
-        f"trained with preset {preset.name}, n = {most}{spread}",
+        f"trained with preset {preset.name}, n = {most}{spread}"
+        + (f"; tested {tested}" if tested else ""),
         "rows compare only where their data is the same",
     ]
     speeds = [speed for cell in cells for speed in cell.speeds]
     if speeds:
         spread = process_spread([speed.n for speed in speeds])
-        ends = " or ".join(dict.fromkeys(ENDS[speed.end] for speed in speeds))
+        ends = " or ".join(
+            dict.fromkeys(ENDS[s.end] + ran_in(s.precision, s.compiled) for s in speeds)
+        )
         lines.append(f"FPS of ours: {ends}; {spread}")
         lines += reading_line(speed.reading for speed in speeds)
-    lines += incomplete_line(cells, preset, " of ours")
+    lines += incomplete_line(cells, preset, " of ours") + apart_lines(table.rows, cells)
     return lines + origin_lines(origin for cell in cells for origin in cell.origins)
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ifc_bench.config import SCOPES, NoiseFrames, Profile, spoken
+from ifc_bench.config import SCOPES, Arithmetic, NoiseFrames, Profile, spoken
 from ifc_bench.records import ProcessSamples, ProfileResult, Record
 from ifc_bench.report.gpu_logs import doubts, joules, remarks
 from ifc_bench.report.layout import flagged
@@ -46,6 +46,8 @@ class Speed:
         doubts: reasons not to trust the number.
         reading: the videos and their windows.
         like_paper: whether the paper's FPS are of the same number, frame size and arithmetic.
+        precision: arithmetic of the network.
+        compiled: whether torch.compile compiled it.
     """
 
     end: End
@@ -57,6 +59,8 @@ class Speed:
     doubts: tuple[str, ...]
     reading: Reading
     like_paper: bool = False
+    precision: Arithmetic = "fp32"
+    compiled: bool = False
 
     @property
     def shown(self) -> str:
@@ -73,10 +77,11 @@ def shown_speed(
 
 def speed_of(record: Record) -> Speed | None:
     """The speed behind a profile's record; None where nothing was measured."""
-    result = record.result
+    work, result = record.work, record.result
     reading = reading_of(record)
     if not isinstance(result, ProfileResult) or not result.processes or reading is None:
         return None
+    assert isinstance(work, Profile)
     summary = summarise(process_fps(result))
     assert summary is not None
     return Speed(
@@ -89,6 +94,8 @@ def speed_of(record: Record) -> Speed | None:
         doubts=doubts_of(result),
         reading=reading,
         like_paper=like_the_papers(record),
+        precision=work.precision,
+        compiled=work.compiled,
     )
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from ifc_bench.config import (
     AnyWork,
+    Arithmetic,
     Count,
     Evaluation,
     FullTHW,
@@ -100,6 +101,12 @@ class Plan:
     def profiles_left(self, store: Store) -> list[Profile]:
         """Return the profiles that still have to be measured."""
         return [profile for profile in self.profiles if not store.done(profile)]
+
+    def precisions_left(self, store: Store) -> list[Arithmetic]:
+        """Return the precisions of the tests and profiles that still have to be done, each once."""
+        tests = [test for job in self.jobs(store) for test in job.evaluations]
+        works: list[Evaluation | Profile] = [*tests, *self.profiles_left(store)]
+        return sorted({work.precision for work in works})
 
     def trains(self, job: Job, store: Store) -> bool:
         """Return whether `job` has iterations to run: its record or its checkpoint is missing."""

@@ -31,6 +31,7 @@ from ifc_bench.inference import (
 from ifc_bench.measuring.counts import counted
 from ifc_bench.measuring.memory import out_of_memory
 from ifc_bench.measuring.profiles import measure_profiles
+from ifc_bench.measuring.settings import settings
 from ifc_bench.models.ifc import IFC
 from ifc_bench.provenance import provenance
 from ifc_bench.records import (
@@ -167,6 +168,7 @@ class Worker:
             diverged_at=curves.diverged_at,
             new_parameters=curves.new_parameters,
             curve_step=curves.every,
+            settings=settings(torch.device(self.device)),
         )
         status: Status = "ok" if curves.diverged_at is None else "diverged"
         if known is not None and self.store.done(work):
@@ -226,6 +228,8 @@ class Worker:
             score = score_images if work.protocol == "image" else score_videos
             scores = score(data.valid.instances, found.tracks)
             result = as_result(scores, data.valid.instances, found.count, found.seconds)
+            used = settings(torch.device(self.device))
+            result = result.model_copy(update={"settings": used})
         except UserError:
             raise
         except Exception as error:

@@ -20,6 +20,7 @@ from ifc_bench.config import Optimisation, Training
 from ifc_bench.data.loading import TrainingBatches, VideoDataset
 from ifc_bench.data.transforms import Batch
 from ifc_bench.errors import Stopped
+from ifc_bench.models.arithmetic import settle_tf32
 from ifc_bench.models.build import build_model
 from ifc_bench.models.criterion import losses
 from ifc_bench.models.ifc import IFC
@@ -85,6 +86,9 @@ class Trainer:
 
     With several `processes`, each takes its part of every batch, and the gradients are those of
     the whole batch. All of them must be able to read `path`.
+
+    It sets torch for the whole process: deterministic algorithms (on a GPU a warning where there is
+    none), and no TF32.
     """
 
     def __init__(
@@ -97,6 +101,7 @@ class Trainer:
         processes: Processes = ALONE,
     ) -> None:
         check(work, data, processes)
+        settle_tf32("fp32")
         torch.use_deterministic_algorithms(True, warn_only=device != "cpu")
         # A debugging aid of deterministic mode, which takes 3% of the time.
         torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]

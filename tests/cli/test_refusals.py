@@ -59,6 +59,14 @@ CASES = [
         'Invalid value for --seeds: "1000000" must be from 1 to 1000',
     ),
     (("plan", "--seeds=1000000", *PLACES), "--seeds"),
+    (
+        ("run", "table3a", "--preset=smoke", "--device=cpu", "--test-precision=tf32", *PLACES),
+        "--test-precision: tf32 is a GPU's arithmetic; on a CPU use fp32",
+    ),
+    (
+        ("predict", "--data=d", "--out=o", "--training=t", "--device=cpu", "--precision=tf32"),
+        "--precision: tf32 is a GPU's arithmetic; on a CPU use fp32",
+    ),
     (("report", "--seeds=1000000", *PLACES), "--seeds"),
     (("plan", "--short-edge=10000000000", *PLACES), "--short-edge"),
     (("plan", f"--preset={NINES}", *PLACES), "--preset: '999"),

@@ -33,3 +33,9 @@ def test_a_cpu_has_no_tf32():
     with pytest.raises(UserError, match="on a CPU use fp32"):
         require_precision("tf32", Device(kind="cpu", name="a CPU"))
     require_precision("bf16", Device(kind="cpu", name="a CPU"))
+
+
+def test_the_option_that_chose_it_is_named():
+    for device in (gpu("7.5"), Device(kind="cpu", name="a CPU")):
+        with pytest.raises(UserError, match=r"^--test-precision: tf32 "):
+            require_precision("tf32", device, "--test-precision")

@@ -60,3 +60,9 @@ def test_our_rows_come_from_our_records():
     assert "IFC near-online" in ours
     assert "38.4±3.1" in ours, "Table 3(a)'s IFC at T = 5 is the same five runs"
     assert "embedded benchmark (synthetic)" in ours
+
+
+def test_the_head_says_in_which_arithmetic_ours_were_tested(tmp_path):
+    told = report(tmp_path, "table2a", "--test-precision=bf16", "--test-compile")
+    assert "; tested in bf16 (mixed precision), compiled" in told
+    assert "; tested" not in report(tmp_path, "table2a")

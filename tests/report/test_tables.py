@@ -21,6 +21,7 @@ from ifc_bench.records import (
     TrainingResult,
 )
 from ifc_bench.report import render, summarise
+from ifc_bench.report.layout import Caution
 from ifc_bench.report.paper import PaperNumbers
 from ifc_bench.report.results import read_results
 from ifc_bench.report.tables import lay_out
@@ -211,6 +212,52 @@ def test_rows_may_differ_in_anything(store):
     assert " or embedded benchmark (synthetic), seed 1" in data
     assert "1000 iterations of 8 clips of T=5 or 1000 iterations of 4 clips of T=5" in preset
     assert preset.endswith("evaluated in windows of T at stride S")
+
+
+def measured(store, table, preset) -> str:
+    """The table's text with an accuracy and a speed of its first row."""
+    row = table.rows[0]
+    [test, *_] = table.evaluations(preset, row, 5)
+    work = table.profile(preset, row, 5, Device(kind="cuda", name="T4"))
+    save(store, test, accuracy(0.3))
+    save(store, work, speed(2.0), device="T4")
+    return render(read_results(table, preset, store))
+
+
+def test_the_head_says_in_which_arithmetic_rows_were_tested_and_measured(store):
+    text = measured(store, TABLE, PRESET)
+    assert "evaluated in windows of T at stride 1\n" in text
+    assert "FPS: to masks, T4, attention" in text
+    preset = PRESET.with_options(testing={"precision": "bf16", "compiled": True})
+    text = measured(store, TABLES["table3a"](preset), preset)
+    told = "in bf16 (mixed precision), compiled"
+    assert f"evaluated in windows of T at stride 1, {told}\n" in text
+    assert f"FPS: to masks, {told}, T4, attention" in text
+    assert "not of one network" not in text
+
+
+class HalfSpeeds(Table):
+    """FPS of another arithmetic than the accuracies."""
+
+    def profile(self, *given):
+        work = super().profile(*given)
+        return work and work.model_copy(update={"precision": "fp16"})
+
+
+def test_speeds_and_accuracies_of_different_arithmetic_are_a_warning(store):
+    table = HalfSpeeds(**dict(TABLE))
+    row = table.rows[0]
+    save(store, table.profile(PRESET, row, 5, Device(kind="cuda", name="T4")), speed(2.0))
+    text = render(read_results(table, PRESET, store))
+    assert "not of one network" not in text, "there is no accuracy yet"
+    save(store, table.evaluations(PRESET, row, 5)[0], accuracy(0.3))
+    grid = lay_out(read_results(table, PRESET, store))
+    [caution] = [line for line in grid.head if "not of one network" in line]
+    assert isinstance(caution, Caution)
+    assert caution == (
+        "warning: FPS in fp16 and accuracies in fp32 are not of one network; measure and test in "
+        "the same"
+    )
 
 
 def test_table_1_beside_the_paper(store):

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+import torch
 
 from ablations import PRESETS, TABLES
 from ifc_bench.config import Evaluation
@@ -11,6 +12,7 @@ from ifc_bench.records import Device
 from ifc_bench.store import Store
 from ifc_bench.sweep import worker as module
 from ifc_bench.sweep.plan import Job, make_plan
+from ifc_bench.tracking import ClipTracker
 from ifc_bench.training.checkpoint import trained_model
 
 
@@ -47,7 +49,7 @@ def test_one_pass_gives_the_records_of_several(trained, tmp_path):
         alone = predict(model, valid, record.work)
         scores = module.score_videos(valid.instances, alone.tracks)
         again = module.as_result(scores, valid.instances, alone.count, 0.0)
-        assert record.result.model_copy(update={"wall_seconds": 0.0}) == again
+        assert record.result.model_copy(update={"wall_seconds": 0.0, "settings": {}}) == again
 
 
 def test_a_window_that_fails_takes_no_other_along(trained, tmp_path, monkeypatch):
@@ -75,3 +77,32 @@ def test_ways_that_see_other_frames_have_passes_of_their_own(trained):
 
     ways = [way(window=5), way(window=10, size=32), way(window=20), way(isolated=True)]
     assert one_pass(ways) == [[ways[0], ways[2]], [ways[1]], [ways[3]]]
+
+
+def test_ways_that_run_the_network_in_another_way_have_passes_of_their_own(trained):
+    _, job = trained
+    halves = [e.model_copy(update={"precision": "bf16"}) for e in job.evaluations]
+    fast = halves[0].model_copy(update={"compiled": True})
+    ways = [job.evaluations[0], halves[0], fast, *job.evaluations[1:], *halves[1:]]
+    assert one_pass(ways) == [list(job.evaluations), halves, [fast]]
+
+
+def test_a_record_says_what_it_was_tested_in(trained, tmp_path, tf32, monkeypatch):
+    _, job = trained
+    types, update = [], ClipTracker.update
+    monkeypatch.setattr(
+        ClipTracker,
+        "update",
+        lambda self, *given: types.append(given[-1].dtype) or update(self, *given),
+    )
+    half = job.evaluations[0].model_copy(update={"precision": "bf16"})
+    assert half.id != job.evaluations[0].id
+    worker, store, _ = fresh(trained, tmp_path)
+    _, whole, found = worker.job(Job(job.training, (job.evaluations[0], half)))
+    assert (found.status, found.work.precision, whole.work.precision) == ("ok", "bf16", "fp32")
+    for record in (whole, store.load(half), store.load(job.training)):
+        settings = record.result.settings
+        assert (settings["matmul_tf32"], settings["cudnn_tf32"]) == (False, False)
+        assert settings["threads"] == 1
+    assert store.load(job.training).result.settings["deterministic"] is True
+    assert list(dict.fromkeys(types)) == [torch.float32, torch.bfloat16]

@@ -6,7 +6,8 @@ import sys
 import pytest
 
 from ablations import PRESETS, TABLES
-from ifc_bench.records import Device
+from ifc_bench.provenance import provenance
+from ifc_bench.records import Device, Record
 from ifc_bench.store import Store
 from ifc_bench.sweep.plan import make_plan
 from tests.conftest import ROOT, one_line_error, run_cli
@@ -67,6 +68,18 @@ def test_all_of_it_is_left_in_an_empty_store(store):
     assert len(plan.counts_left(store)) == 16
     assert len(plan.profiles_left(store)) == 16
     assert plan.seconds(store, 2) > 60
+
+
+def test_precisions_are_those_of_the_work_that_is_left(store):
+    """A table whose tests were done on a GPU may be completed on a device without their TF32."""
+    preset = PRESETS["smoke"].with_options(testing={"precision": "tf32"})
+    device = Device(kind="cpu", name="a CPU", threads=1)
+    table = TABLES["table3d"](preset)  # without FPS
+    plan = make_plan([table], preset, device)
+    assert plan.precisions_left(store) == ["tf32"]
+    for work in (*plan.trainings, *plan.evaluations):
+        store.save(Record.of(work, provenance("cpu", 1), status="out_of_memory"))
+    assert plan.precisions_left(store) == []
 
 
 def test_every_committed_run_is_needed_by_a_table():

@@ -147,6 +147,14 @@ def test_rates_follow_the_schedule(data, tmp_path):
         assert backbone == pytest.approx(rate / 2)
 
 
+def test_training_in_float32_uses_no_tf32(data, tmp_path, tf32):
+    """torch has it on in cuDNN, and a test in tf32 before it in this process may leave it on."""
+    seen = []
+    train(work(iterations=1), data, tmp_path / "a.pt", start=lambda model: seen.append(tf32()),
+          progress=lambda *_: seen.append(tf32()))  # fmt: skip
+    assert seen == [(False, False)] * 2
+
+
 def test_curve_points_are_taken_on_schedule(data, tmp_path):
     curves = train(work(curve_every=2), data, tmp_path / "x.pt", score=lambda model: 0.25)
     assert curves.accuracy == [(2, 0.25), (4, 0.25), (6, 0.25)]
