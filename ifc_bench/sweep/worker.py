@@ -18,7 +18,7 @@ from ifc_bench.config import (
     Profile,
     Testing,
     Training,
-    spoken,
+    variant_name,
 )
 from ifc_bench.data.splits import Splits
 from ifc_bench.errors import NO_SPACE, Stopped, UserError
@@ -125,9 +125,7 @@ class Worker:
             if work is None:
                 return self.progress("wait for another measurement on this machine", done, total)
             self.begin(work)
-            self.progress(
-                f"profile {spoken(work.model.communication)} T={work.window}", done, total
-            )
+            self.progress(f"profile {variant_name(work.model)} T={work.window}", done, total)
 
         return list(measure_profiles(profiles, self.store, self.device, progress))
 
