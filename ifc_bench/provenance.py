@@ -12,7 +12,16 @@ from pathlib import Path
 from ifc_bench.hardware.device import describe_device
 from ifc_bench.records import Provenance
 
-_PACKAGES = ("torch", "torchvision", "numpy", "scipy", "pillow", "pycocotools", "ifc-bench")
+_PACKAGES = (
+    "torch",
+    "torchvision",
+    "numpy",
+    "scipy",
+    "pillow",
+    "pycocotools",
+    "transformers",  # of networks that users bring
+    "ifc-bench",
+)
 
 
 def provenance(device: str, threads: int) -> Provenance:

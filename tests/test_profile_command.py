@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -68,6 +69,108 @@ def test_rows_of_another_torch_are_told_and_kept(tmp_path):
     assert again.returncode == 0
     assert f"note: 1 rows were measured before with torch 1.9 (now {here})" in again.stderr
     assert json.loads(path.read_text()) == content
+
+
+@pytest.fixture
+def own_networks(tmp_path, monkeypatch) -> Iterator[Path]:
+    """A directory on the path with a module of two networks, the second of wrong shapes."""
+    text = (ROOT / "docs" / "your_network.md").read_text(encoding="utf-8")
+    code = text.partition("```python\n")[2].partition("```")[0]
+    wrong = "class Wrong(Tiny):\n    def forward(self, clip):\n        return clip, clip\n"
+    folder = tmp_path / "code"
+    folder.mkdir()
+    (folder / "own_networks_of_a_test.py").write_text(f"{code}\n\n{wrong}")
+    monkeypatch.syspath_prepend(str(folder))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(folder), str(ROOT)]))
+    yield folder
+    for name in ("own_networks_of_a_test", "uncounted_of_a_test"):
+        sys.modules.pop(name, None)
+
+
+def test_profile_of_an_own_network_beside_ifc(tmp_path, own_networks):
+    where = ["--results", str(tmp_path / "r"), "--runs", str(tmp_path / "runs")]
+    options = ["--window", "2", "--device", "cpu", *SMALL, *where]
+    own = ["--model", "own_networks_of_a_test:Tiny"]
+    done = run_cli("profile", "--communication", "ifc", *own, *options, "--format", "json")
+    assert done.returncode == 0, done.stderr
+    table = json.loads(done.stdout)
+    ifc, tiny = table["values"]
+    assert (ifc["variant"], tiny["variant"]) == ("ifc M=8", "Tiny")
+    for row in (ifc, tiny):
+        for number in ("network_fps", "masks_fps", "results_fps", "peak_bytes", "clip_macs"):
+            assert row[number] > 0, number
+    head = "\n".join(table["head"])
+    assert "equal work" in head
+    assert "warning: unequal work" not in head
+    assert "own networks (own_networks_of_a_test:Tiny): the whole clip" in head
+    assert "MACs of Tiny, clip of 2 frames of 32x48: 0.00 G" in head
+    printed = (tmp_path / "r" / "tables" / "profile.md").read_text()
+    assert "fp32 whole clip" in printed
+    alone = run_cli("profile", *own, *options)
+    assert alone.returncode == 0, alone.stderr
+    assert "| Tiny" in alone.stdout
+    assert "ifc" not in alone.stdout.partition("| device")[2], "--model alone is measured alone"
+    assert "processes" not in alone.stderr, "what has a record is not measured again"
+
+
+def test_an_own_network_of_wrong_shapes_is_told_in_one_line(tmp_path, own_networks):
+    where = ["--results", str(tmp_path / "r"), "--runs", str(tmp_path / "runs")]
+    done = run_cli(
+        "profile", "--model", "own_networks_of_a_test:Wrong", "--window", "2", "--device", "cpu",
+        *SMALL, *where,
+    )  # fmt: skip
+    assert done.returncode == 2
+    errors = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    assert errors == [done.stderr.splitlines()[-1]]
+    assert (
+        "own_networks_of_a_test:Wrong: forward returns class_probabilities [2, 3, 32" in errors[0]
+    )
+    assert not list((tmp_path / "r").glob("profiles/*"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--model", "own_networks_of_a_test:Tin"], "has no factory Tin; it has: Tiny, Wrong"),
+        (["--model", "no_such_module_here:Tiny"], "--model: Python finds no module 'no_such"),
+        (
+            ["--model", "own_networks_of_a_test:Tiny", "--ladder"],
+            "--ladder: its rungs are of the built-in networks; leave --model out",
+        ),
+        (
+            ["--model", "own_networks_of_a_test:Tiny", "--attention", "flash"],
+            "--attention: is of the built-in networks; leave it out, or add --communication",
+        ),
+        (
+            ["--model", "own_networks_of_a_test:Tiny", "--form", "shared"],
+            "--form: is of the built-in networks",
+        ),
+    ],
+)
+def test_what_own_networks_have_no_use_for(tmp_path, own_networks, arguments, message):
+    where = ["--results", str(tmp_path), "--runs", str(tmp_path / "runs"), "--device", "cpu"]
+    assert message in one_line_error(run_cli("profile", *arguments, *where))
+
+
+def test_flops_of_an_own_network(own_networks):
+    place = ["--model", "own_networks_of_a_test:Tiny", "--window", "2", "--frame-size", "32x48"]
+    done = run_cli("flops", "--scopes", *place, "--format", "json")
+    assert done.returncode == 0, done.stderr
+    rows = {row["scope"]: row for row in json.loads(done.stdout)}
+    assert rows["all"]["communication"] == "Tiny"
+    assert rows["all"]["macs"] == 48 * 16 * 3 * 64 + 48 * 16 * 5 + 16 * 5 * 41
+    assert "add --scopes" in one_line_error(run_cli("flops", *place))
+
+
+def test_flops_of_a_network_that_cannot_be_counted(own_networks):
+    path = own_networks / "uncounted_of_a_test.py"
+    code = (own_networks / "own_networks_of_a_test.py").read_text()
+    path.write_text(code.replace("scores =", "torch.erf(maps)\n        scores ="))
+    place = ["--model", "uncounted_of_a_test:Tiny", "--window", "2", "--frame-size", "32x48"]
+    done = run_cli("flops", "--scopes", *place)
+    assert done.returncode == 0, done.stderr
+    assert "MACs of Tiny are not counted: no MACs are defined for aten::erf" in done.stderr
+    assert done.stdout.splitlines()[-1].count("–") >= 3
 
 
 def test_profile_of_real_clips(tmp_path, data_folder):

@@ -15,9 +15,11 @@ from ifc_bench.config import (
     Communication,
     InterFrame,
     ModelConfig,
+    OwnNetwork,
 )
 from ifc_bench.errors import UserError
 from ifc_bench.models.own import own_module
+from ifc_bench.models.own_network import own_network
 
 DEFAULT_WINDOWS = (5, 10, 15, 20, 36)
 
@@ -27,6 +29,14 @@ Kinds = Annotated[
         "--communication",
         help="none, full, decomposed, ifc, or your module as package.module:Class. Default: the "
         "first four.",
+    ),
+]
+Networks = Annotated[
+    list[str] | None,
+    Parameter(
+        "--model",
+        help="A network of yours as package.module:factory (docs/your_network.md), beside those of "
+        "--communication, or alone.",
     ),
 ]
 Tokens = Annotated[
@@ -64,6 +74,15 @@ def models(
                 talk = communication_of(kind, count)
                 found.append(ModelConfig(communication=talk, attention=attention))
     return list(dict.fromkeys(found))
+
+
+def networks(sources: Sequence[str] | None, instances: int = 10) -> list[OwnNetwork]:
+    """Return the user's own networks, each once; the tracker is given `instances` of them.
+
+    Raises:
+        UserError: if Python finds no such module, or the module has no such factory.
+    """
+    return [own_network(source, instances) for source in dict.fromkeys(sources or [])]
 
 
 def communication_of(kind: str, tokens: int) -> Communication:

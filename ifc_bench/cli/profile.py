@@ -15,10 +15,12 @@ from ifc_bench.cli.models import (
     Attentions,
     FrameSizes,
     Kinds,
+    Networks,
     Precisions,
     Tokens,
     Windows,
     models,
+    networks,
     parse_size,
 )
 from ifc_bench.cli.older_rows import tell_of_older
@@ -32,7 +34,13 @@ from ifc_bench.cli.options import (
     refuse_other_gpu,
     results_for,
 )
-from ifc_bench.cli.passes import DEFAULT, Passes
+from ifc_bench.cli.passes import Passes
+from ifc_bench.cli.profile_refusals import (
+    refuse_contradictions,
+    refuse_own,
+    refuse_rungs,
+    refuse_short,
+)
 from ifc_bench.cli.progress import bar
 from ifc_bench.config import (
     Arithmetic,
@@ -40,11 +48,12 @@ from ifc_bench.config import (
     InferenceForm,
     ModelConfig,
     NoiseFrames,
+    OwnNetwork,
     Profile,
     Protocol,
     RandomWeights,
     ladder,
-    spoken,
+    variant_name,
 )
 from ifc_bench.data.catalogue import adopt_clips
 from ifc_bench.errors import UserError
@@ -52,6 +61,7 @@ from ifc_bench.file_io import write_text
 from ifc_bench.hardware.device import describe_device, resolve_device
 from ifc_bench.records import Device
 from ifc_bench.report.ladder import render_ladder
+from ifc_bench.report.own_networks import counted_in
 from ifc_bench.report.paper import PaperNumbers
 from ifc_bench.report.profiles import render_profiles
 from ifc_bench.store import Store
@@ -110,6 +120,7 @@ _SUBJECTS, _EXECUTION, _PASSES = Subjects(), Execution(), Passes()
 def command(
     *,
     communication: Kinds = None,
+    model: Networks = None,
     tokens: Tokens = None,
     subjects: Subjects = _SUBJECTS,
     attention: Attentions = None,
@@ -148,15 +159,28 @@ def command(
     results = results_for(results, described)
     store = Store(results, runs)
     real = adopt_clips(subjects.data, store) if subjects.data else None
-    chosen = models(communication, tokens, attention or ["materialised"])
+    own = networks(model, subjects.instances)
+    built_in = models(communication, tokens, attention or ["materialised"])
+    chosen: list[ModelConfig | OwnNetwork] = [*own]
+    if communication or not own:
+        chosen = [*built_in, *own]
     types: list[Arithmetic] = precision or ["fp32"]
     protocol = Protocol(**asdict(passes))
+    given = {
+        "--attention": attention is not None,
+        "--precision": precision is not None,
+        "--compile": execution.compiled,
+        "--no-channels-last": not execution.channels_last,
+        "--form": execution.form != "release",
+    }
+    if own:
+        refuse_own(given, communication is None, climb)
     works = _works(chosen, types, subjects, real, described, execution, protocol)
     if climb:
-        _refuse_rungs(attention, precision, execution)
+        refuse_rungs(given)
         works = [rung for work in works for rung in ladder(work, described.kind == "cuda")]
-    _refuse_short(works, real, subjects.video_length)
-    _refuse_contradictions(works, subjects.instances, protocol)
+    refuse_short(works, real, subjects.video_length)
+    refuse_contradictions(works, subjects.instances, protocol)
     tell_of_older(works, store, described)
     _measure(works, store, resolve_device(device))
     records = [record for one in works if (record := store.load(one)) is not None]
@@ -164,8 +188,9 @@ def command(
         print(render_ladder(records, style))
         write_text(store.table_path("ladder"), render_ladder(store.records("profile")))
     else:
-        print(render_profiles(records, style, PaperNumbers()))
-        everything = render_profiles(store.records("profile"), paper=PaperNumbers())
+        counts = counted_in(store)
+        print(render_profiles(records, style, PaperNumbers(), counts))
+        everything = render_profiles(store.records("profile"), "github", PaperNumbers(), counts)
         write_text(store.table_path("profile"), everything)
     failed = [record for record in records if record.status == "failed"]
     if failed:
@@ -174,7 +199,7 @@ def command(
 
 
 def _works(
-    chosen: list[ModelConfig],
+    chosen: list[ModelConfig | OwnNetwork],
     types: list[Arithmetic],
     subjects: Subjects,
     real: FolderData | None,
@@ -184,11 +209,19 @@ def _works(
 ) -> list[Profile]:
     """Create one profile for each model, frame size, window and precision, without duplicates."""
 
-    def work(model: ModelConfig, place: str, window: int | None, precision: Arithmetic) -> Profile:
+    def work(
+        model: ModelConfig | OwnNetwork, place: str, window: int | None, precision: Arithmetic
+    ) -> Profile:
         height, width = parse_size(place)
         short = min(height, width) if real and subjects.frame_size else None
+        settings = asdict(execution)
+        weights: RandomWeights | OwnNetwork
+        if isinstance(model, OwnNetwork):
+            weights, settings["form"] = model, "release"  # it has no other
+        else:
+            weights = RandomWeights(model=model, instances=subjects.instances)
         return Profile(
-            weights=RandomWeights(model=model, instances=subjects.instances),
+            weights=weights,
             footage=real or NoiseFrames(frames=subjects.video_length, height=height, width=width),
             videos=subjects.videos if real else 1,
             window=window,
@@ -198,7 +231,7 @@ def _works(
             threads=device.threads or 1,
             precision=precision,
             protocol=protocol,
-            **asdict(execution),
+            **settings,
         )
 
     grid = product(chosen, subjects.frame_size or ["360x640"], subjects.windows, types)
@@ -226,46 +259,8 @@ def _measure(works: list[Profile], store: Store, device: str) -> None:
             tell(done, total)
             if not console.is_terminal and done % 10 == 0:
                 window = work.window or "video"
-                console.print(f"[{done}/{total}] {spoken(work.model.communication)} T={window}")
+                console.print(f"[{done}/{total}] {variant_name(work.model)} T={window}")
 
         for _ in measure_profiles(left, store, device, show):
             pass
     count_all([clip for work in works if (clip := work.clip_count)], store)
-
-
-def _refuse_rungs(attention: Attentions, precision: Precisions, execution: Execution) -> None:
-    """Refuse options that the rungs of a ladder decide."""
-    given = {
-        "--attention": attention is not None,
-        "--precision": precision is not None,
-        "--compile": execution.compiled,
-        "--no-channels-last": not execution.channels_last,
-        "--form": execution.form != "release",
-    }
-    for option in (name for name, is_given in given.items() if is_given):
-        raise UserError(f"--ladder: decides {option} for each rung; leave {option} out")
-
-
-def _refuse_short(works: list[Profile], real: FolderData | None, length: int) -> None:
-    """Refuse a window longer than the synthetic video: the measured window would be shorter."""
-    longest = max((work.window or 0 for work in works), default=0)
-    if real is None and longest > length:
-        raise UserError(
-            f"--window: T = {longest} is longer than the video of --video-length {length} frames; "
-            f"use --video-length {longest}"
-        )
-
-
-def _refuse_contradictions(works: list[Profile], instances: int, protocol: Protocol) -> None:
-    """Refuse more instances than queries, and a minimum time above the maximum."""
-    most = min(work.model.queries for work in works) - 1
-    if instances > most:
-        raise UserError(
-            f"--instances: {instances} is more than random weights can find, {most} with "
-            f"{most + 1} queries; use at most {most}"
-        )
-    least, longest = protocol.min_seconds, protocol.max_seconds
-    if least > longest and least != DEFAULT.min_seconds:
-        raise UserError(
-            f"--min-seconds: {least:g} is more than the {longest:g} of --max-seconds; use less"
-        )

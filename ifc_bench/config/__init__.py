@@ -21,6 +21,7 @@ from ifc_bench.config.model import (
     SmallBackbone,
     spoken,
 )
+from ifc_bench.config.own_network import OwnNetwork, variant_kind, variant_name
 from ifc_bench.config.scopes import COUNTED, EVERY_WINDOW, ROOFED, SCOPES, TIMED
 from ifc_bench.config.strict import (
     Strict,
@@ -83,6 +84,7 @@ __all__ = [
     "NoiseFrames",
     "Optimisation",
     "OwnModule",
+    "OwnNetwork",
     "Precision",
     "Profile",
     "Protocol",
@@ -100,4 +102,6 @@ __all__ = [
     "paper_label",
     "paper_order",
     "spoken",
+    "variant_kind",
+    "variant_name",
 ]

@@ -10,6 +10,7 @@ from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 
 from ifc_bench.config.data import Data, FolderData, SyntheticData
 from ifc_bench.config.model import ModelConfig
+from ifc_bench.config.own_network import OwnNetwork
 from ifc_bench.config.strict import Strict
 from ifc_bench.config.training import ImageNet, Optimisation, WeightsFile
 
@@ -163,7 +164,7 @@ class Profile(Work):
     """
 
     kind: Literal["profile"] = "profile"
-    weights: Annotated[Training | RandomWeights, Field(discriminator="kind")]
+    weights: Annotated[Training | RandomWeights | OwnNetwork, Field(discriminator="kind")]
     footage: (
         Annotated[NoiseFrames | SyntheticData | FolderData, Field(discriminator="kind")] | None
     ) = None
@@ -184,6 +185,8 @@ class Profile(Work):
     @property
     def equal_work(self) -> bool:
         """Whether tracker and output are given the same instances for every network."""
+        if isinstance(self.weights, OwnNetwork):
+            return True
         return isinstance(self.weights, RandomWeights) and self.protocol.edition > 1
 
     @property
@@ -198,17 +201,18 @@ class Profile(Work):
         return self.model_copy(update={"protocol": self.protocol.model_copy(update=first)})
 
     @property
-    def model(self) -> ModelConfig:
+    def model(self) -> ModelConfig | OwnNetwork:
         """The network that is measured."""
-        return self.weights.model
+        return self.weights if isinstance(self.weights, OwnNetwork) else self.weights.model
 
     @property
     def clip_count(self) -> Count | None:
         """The count of one of its clips, scope by scope; None for real clips, whose sizes vary."""
         if not isinstance(self.footage, NoiseFrames):
             return None
+        model = self.model
         return Count(
-            model=self.model,
+            model=model.network if isinstance(model, OwnNetwork) else model,
             frames=min(self.window or self.footage.frames, self.footage.frames),
             height=self.footage.height,
             width=self.footage.width,
@@ -246,11 +250,12 @@ class Footprint(Work):
 class Count(Work):
     """MACs of the encoder (the communication module) for one clip; paper, Table 1.
 
-    With `scopes`, MACs and bytes moved of every part of the network.
+    With `scopes`, MACs and bytes moved of every part of the network; a user's own network has no
+    other count.
     """
 
     kind: Literal["count"] = "count"
-    model: ModelConfig
+    model: ModelConfig | OwnNetwork
     frames: PositiveInt
     height: PositiveInt
     width: PositiveInt

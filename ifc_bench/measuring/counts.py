@@ -18,14 +18,20 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves
 
-from ifc_bench.config import COUNTED, Count, ModelConfig
-from ifc_bench.measuring.macs import MacCounter, attention_macs, encoder_macs, probed
+from ifc_bench.config import COUNTED, Count, ModelConfig, OwnNetwork
+from ifc_bench.measuring.macs import (
+    MacCounter,
+    UnknownOperationError,
+    attention_macs,
+    encoder_macs,
+    probed,
+)
+from ifc_bench.measuring.own_network import build_own, first_line
+from ifc_bench.measuring.scopes import scope_modules, watching
 from ifc_bench.models.build import build_model
-from ifc_bench.models.ifc import IFC
 from ifc_bench.provenance import provenance
 from ifc_bench.records import CountResult, Record, ScopeCost
 from ifc_bench.store import Store
-from ifc_bench.tracking.watch import Watch
 
 _ALLOCATIONS = frozenset({"aten::empty", "aten::empty_like", "aten::new_empty"})
 
@@ -40,12 +46,12 @@ class Running:
 
 
 class ScopeCounter(MacCounter):
-    """Adds costs to the open scope; outside all scopes, to "projection"."""
+    """Adds costs to the open scope; outside all scopes, to `rest`."""
 
-    def __init__(self) -> None:
+    def __init__(self, rest: str = "projection", scopes: Sequence[str] = COUNTED) -> None:
         super().__init__()
-        self.scope = "projection"
-        self.costs = {scope: Running() for scope in COUNTED}
+        self.scope = rest
+        self.costs = {scope: Running() for scope in scopes}
 
     def __torch_dispatch__(
         self,
@@ -118,33 +124,6 @@ def model_costs(model: ModelConfig, frames: int, height: int, width: int) -> dic
     return {scope: ScopeCost(**asdict(cost)) for scope, cost in counter.costs.items()}
 
 
-@contextmanager
-def watching(network: IFC, watch: Watch) -> Iterator[None]:
-    """Open each part's scope while it runs."""
-    hooks: list[Any] = []
-    opened: list[Any] = []
-
-    def enter(scope: str) -> Any:
-        def hook(*_: Any) -> None:
-            opened.append(watch(scope))
-            opened[-1].__enter__()
-
-        return hook
-
-    def leave(*_: Any) -> None:
-        opened.pop().__exit__(None, None, None)
-
-    for scope, modules in network.scope_modules().items():
-        for module in modules:
-            hooks.append(module.register_forward_pre_hook(enter(scope)))
-            hooks.append(module.register_forward_hook(leave))
-    try:
-        yield
-    finally:
-        for hook in hooks:
-            hook.remove()
-
-
 def _size(value: Any) -> int:
     """Return the bytes of a tensor, expanded elements once; 0 for any other value."""
     if not isinstance(value, Tensor):
@@ -154,11 +133,48 @@ def _size(value: Any) -> int:
 
 def counted(work: Count) -> CountResult:
     """Count the encoder's MACs, or the cost of every scope."""
+    if isinstance(work.model, OwnNetwork):
+        return _counted_own(work.model, work.frames, work.height, work.width)
     clip = work.model, work.frames, work.height, work.width
     if not work.scopes:
         return CountResult(encoder_macs=encoder_macs(*clip))
     costs = model_costs(*clip)
     return CountResult(encoder_macs=costs["encoder"].macs, scopes=costs)
+
+
+def _counted_own(own: OwnNetwork, frames: int, height: int, width: int) -> CountResult:
+    """Count a user's own network, what no scope of its holds as "other".
+
+    It is built in memory and then moved to the meta device. What needs the values of tensors
+    (suppression of boxes, for one) cannot run there: the result then says which operation.
+    """
+    network = build_own(own, height, width).to("meta")
+    parts = {scope: list(modules) for scope, modules in scope_modules(network).items()}
+    clip = torch.empty(frames, 3, height, width, dtype=torch.uint8, device="meta")
+    counter = ScopeCounter("other", (*parts, "other"))
+    try:
+        with torch.no_grad(), counter, FusedAttention(counter), watching(network, counter.within):
+            network(clip)
+    except Exception as error:  # of the user's code, or of an operation on the meta device
+        return CountResult(encoder_macs=None, not_counted=_reason(counter, error))
+    rest = set(network.parameters())
+    for scope, modules in parts.items():
+        held = {p for module in modules for p in module.parameters()}
+        counter.costs[scope].parameters = sum(p.numel() for p in held)
+        rest -= held
+    counter.costs["other"].parameters = sum(p.numel() for p in rest)
+    scopes = {scope: ScopeCost(**asdict(cost)) for scope, cost in counter.costs.items()}
+    return CountResult(
+        encoder_macs=scopes["encoder"].macs if "encoder" in scopes else None, scopes=scopes
+    )
+
+
+def _reason(counter: ScopeCounter, error: Exception) -> str:
+    if isinstance(error, UnknownOperationError):
+        return f"no MACs are defined for {error.operation}"
+    if counter.running:
+        return f"{counter.running} cannot run without the values of its tensors"
+    return first_line(error)
 
 
 def count_all(works: Sequence[Count], store: Store) -> None:

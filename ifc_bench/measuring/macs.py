@@ -35,6 +35,8 @@ def _mm(inputs: tuple[Any, ...], output: Tensor) -> int:
 
 
 def _convolution(inputs: tuple[Any, ...], output: Tensor) -> int:
+    if inputs[6]:  # transposed: every input element meets the whole kernel
+        return inputs[0].numel() * prod(inputs[1].shape[1:])
     return output.numel() * prod(inputs[1].shape[1:])
 
 
@@ -72,31 +74,50 @@ _COUNTED: dict[str, Counter] = {
 }
 
 _SHAPE_AND_MEMORY = """
-    _reshape_alias _to_copy _unsafe_view alias arange as_strided cat clone copy_ detach detach_
-    empty empty_like expand full lift_fresh linspace new_empty new_zeros ones permute select slice
-    split split_with_sizes squeeze stack t transpose unbind unsqueeze view zeros zeros_like
+    _reshape_alias _to_copy _unsafe_view alias arange as_strided cat clone constant_pad_nd copy_
+    detach detach_ embedding empty empty_like expand fill_ flip full full_like gather index
+    index_select lift_fresh linspace new_empty new_full new_ones new_zeros ones ones_like permute
+    repeat roll scalar_tensor select slice split split_with_sizes squeeze stack t transpose tril
+    triu unbind unfold unsqueeze view zero_ zeros zeros_like
 """
-# Elementwise operations, softmax and pooling count 0 in the paper's unit.
+# Elementwise operations, softmax, reductions, sorting and pooling count 0 in the paper's unit.
 _ELEMENTWISE = """
-    _safe_softmax _softmax add add_ bitwise_not bitwise_or cos cumsum div div_ dropout ge
-    masked_fill max_pool2d_with_indices mean mul mul_ native_dropout pow relu relu_ rsqrt sigmoid
-    sin sub sum upsample_bilinear2d upsample_nearest2d
+    _adaptive_avg_pool2d _log_softmax _safe_softmax _softmax abs add add_ addcmul amax amin argmax
+    avg_pool2d bitwise_and bitwise_not bitwise_or ceil clamp clamp_ clamp_max clamp_min cos cumsum
+    div div_ dropout elu eq exp floor ge gelu gt hardsigmoid hardswish hardtanh hardtanh_ le
+    leaky_relu log logical_and logical_not logical_or lt masked_fill max_pool2d_with_indices
+    maximum mean minimum mul mul_ native_dropout ne neg pow reciprocal relu relu_ round rsqrt
+    rsub sigmoid sigmoid_ sign silu silu_ sin softplus sort sqrt square sub sub_ sum tanh topk
+    upsample_bicubic2d upsample_bilinear2d upsample_nearest2d where
 """
 _FREE = frozenset(f"aten::{name}" for name in (_SHAPE_AND_MEMORY + _ELEMENTWISE).split())
+
+
+class UnknownOperationError(NotImplementedError):
+    """An operation whose MACs are not defined; `operation` is its name."""
+
+    def __init__(self, operation: str) -> None:
+        super().__init__(
+            f"{operation}: no MACs are defined for this operation; add it to _COUNTED, or to the "
+            "operations that count 0, in ifc_bench/measuring/macs.py"
+        )
+        self.operation = operation
 
 
 class MacCounter(TorchDispatchMode):
     """Counts the MACs of all operations that run inside it.
 
-    `total` is the sum; `by_operation` splits it by operator.
+    `total` is the sum; `by_operation` splits it by operator. `running` is the operator that runs,
+    or that has failed; empty between two.
 
     Raises:
-        NotImplementedError: from the model's own call, for an operator in neither list.
+        UnknownOperationError: from the model's own call, for an operator in neither list.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.by_operation: dict[str, int] = {}
+        self.running = ""
 
     @property
     def total(self) -> int:
@@ -109,16 +130,14 @@ class MacCounter(TorchDispatchMode):
         args: tuple[Any, ...] = (),
         kwargs: dict[str, Any] | None = None,
     ) -> Any:
+        name = self.running = func._schema.name
         output = func(*args, **(kwargs or {}))
-        name = func._schema.name
+        self.running = ""
         if name in _COUNTED:
             macs = _COUNTED[name](args, output)
             self.by_operation[name] = self.by_operation.get(name, 0) + macs
         elif name not in _FREE:
-            raise NotImplementedError(
-                f"{name}: no MACs are defined for this operation; add it to _COUNTED, or to the "
-                "operations that count 0, in ifc_bench/measuring/macs.py"
-            )
+            raise UnknownOperationError(name)
         return output
 
 

@@ -22,8 +22,8 @@ import torch
 from torch.autograd.profiler import profile, record_function  # torch.profiler imports a compiler
 
 from ifc_bench.hardware.nvml import Gpu
-from ifc_bench.measuring.counts import watching
 from ifc_bench.measuring.ends import ToMasks
+from ifc_bench.measuring.scopes import watching
 from ifc_bench.measuring.speed import Subject
 from ifc_bench.records import Memory
 from ifc_bench.tracking.watch import Watch

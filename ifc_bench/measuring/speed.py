@@ -14,15 +14,14 @@ from statistics import median
 from typing import Any, Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ifc_bench.config import Protocol
 from ifc_bench.measuring.clocks import Tape, clock_for
-from ifc_bench.measuring.counts import watching
 from ifc_bench.measuring.ends import Fingerprint, ToMasks, ToResults
 from ifc_bench.measuring.interval import median_interval
+from ifc_bench.measuring.scopes import watching
 from ifc_bench.measuring.throttling import judge
-from ifc_bench.models.ifc import IFC
 from ifc_bench.records import Timed
 from ifc_bench.tracking.watch import Watch, unwatched
 
@@ -46,7 +45,7 @@ class Subject:
     """A network and its videos, to be measured.
 
     Attributes:
-        network: the model; scopes of a compiled one cannot be watched.
+        network: the model, which may name its scopes (`watching`); not where it is compiled.
         frames: the number of frames of each video.
         clip: frames [T, 3, H, W] of the first window of the first video, on the host.
         device: the device that `run` works on.
@@ -57,7 +56,7 @@ class Subject:
         watchable: whether scopes of the network open while it runs.
     """
 
-    network: IFC
+    network: nn.Module
     frames: list[int]
     clip: Tensor
     device: torch.device

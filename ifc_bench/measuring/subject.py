@@ -8,11 +8,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from ifc_bench.config import NoiseFrames, Profile, RandomWeights, Training, ladder
+from ifc_bench.config import NoiseFrames, OwnNetwork, Profile, RandomWeights, Training, ladder
 from ifc_bench.data.loading import VideoDataset
 from ifc_bench.data.splits import Splits
 from ifc_bench.measuring.ends import MeasuredTracker, ToMasks
 from ifc_bench.measuring.equal_work import RecordedInstances
+from ifc_bench.measuring.own_network import build_own, check_answer, lay_out
 from ifc_bench.measuring.settings import settle
 from ifc_bench.measuring.speed import DTYPES, Subject
 from ifc_bench.models.arithmetic import arithmetic
@@ -21,11 +22,22 @@ from ifc_bench.models.compilation import compile_parts
 from ifc_bench.models.ifc import IFC
 from ifc_bench.models.inference_form import inference_form
 from ifc_bench.store import Store
-from ifc_bench.tracking.video import predict_clip, track_video
+from ifc_bench.structures import Track
+from ifc_bench.tracking.video import Tracking, predict_clip, track_video
 from ifc_bench.tracking.watch import Watch
+from ifc_bench.tracking.whole_clips import track_whole_clips
 from ifc_bench.training.checkpoint import trained_model
 
 Reader = Callable[[list[int]], Tensor]
+
+
+@dataclass(frozen=True)
+class _Runner:
+    """A network on its device, a clip through it, and a video through it in windows."""
+
+    network: nn.Module
+    predict: Callable[[Tensor], object]
+    track: Callable[[Reader, int, MeasuredTracker, Watch], list[Track]]
 
 
 @dataclass(frozen=True)
@@ -42,7 +54,8 @@ def make_subject(work: Profile, store: Store, device: str) -> Subject:
     """Build the network of `work` on `device`, and load its input videos.
 
     Raises:
-        UserError: if its checkpoint or its data is missing.
+        UserError: if its checkpoint or its data is missing, or a user's own network does not keep
+            to the protocol.
     """
     torch_device = torch.device(device)
     if torch_device.type == "cuda":
@@ -50,12 +63,14 @@ def make_subject(work: Profile, store: Store, device: str) -> Subject:
     videos = _videos(work, store, pinned=torch_device.type == "cuda")
     first = videos.lengths[0]
     clip = videos.from_memory[0](list(range(min(work.window or first, first))))
-    network = _network(work, store, torch_device, clip.to(torch_device))
-    if work.compiled:
-        compile_parts(network)
+    there = clip.to(torch_device)
+    if isinstance(work.weights, OwnNetwork):
+        runner = _own_runner(work, work.weights, there)
+    else:
+        runner = _runner(work, _network(work, store, torch_device, there))
     recorded = None
     if work.equal_work:
-        assert isinstance(work.weights, RandomWeights)
+        assert isinstance(work.weights, RandomWeights | OwnNetwork)
         dtype = DTYPES[work.precision]
         recorded = RecordedInstances(work.weights.instances, work.model.classes, dtype)
 
@@ -63,18 +78,18 @@ def make_subject(work: Profile, store: Store, device: str) -> Subject:
         length = videos.lengths[video]
         tracker = MeasuredTracker(videos.sizes[video], length, end, recorded, watch)
         with arithmetic(torch_device, work.precision):
-            tracks = track_video(network, read, length, tracker, work.window, work.stride, watch)
+            tracks = runner.track(read, length, tracker, watch)
         end.finish(tracks, watch)
 
     def predict(clip: Tensor) -> object:
         with arithmetic(torch_device, work.precision):
-            return predict_clip(network, clip)
+            return runner.predict(clip)
 
     def read_and_run(video: int, end: ToMasks, watch: Watch) -> None:
         run(videos.from_files[video], video, end, watch)
 
     return Subject(
-        network=network,
+        network=runner.network,
         frames=videos.lengths,
         clip=clip,
         device=torch_device,
@@ -84,6 +99,38 @@ def make_subject(work: Profile, store: Store, device: str) -> Subject:
         given_bytes=lambda: recorded.bytes_on(torch_device) if recorded else 0,
         watchable=not work.compiled,
     )
+
+
+def _runner(work: Profile, network: IFC) -> _Runner:
+    """The network of this package, which shares the features of a frame between windows."""
+    if work.compiled:
+        compile_parts(network)
+
+    def track(read: Reader, length: int, tracker: MeasuredTracker, watch: Watch) -> list[Track]:
+        return track_video(network, read, length, tracker, work.window, work.stride, watch)
+
+    return _Runner(network, lambda clip: predict_clip(network, clip), track)
+
+
+def _own_runner(work: Profile, own: OwnNetwork, clip: Tensor) -> _Runner:
+    """A network of the user's own, which takes the whole clip [T, 3, H, W] of every window."""
+    height, width = clip.shape[-2:]
+    network = lay_out(build_own(own, height, width).to(clip.device), work.channels_last)
+    if work.compiled:
+        network.compile()
+    with arithmetic(clip.device, work.precision):
+        check_answer(own, network, clip)
+
+    @torch.inference_mode()
+    def predict(frames: Tensor) -> tuple[Tensor, Tensor]:
+        found: tuple[Tensor, Tensor] = network(frames.to(clip.device, non_blocking=True))
+        return found
+
+    def track(read: Reader, length: int, tracker: MeasuredTracker, watch: Watch) -> list[Track]:
+        way = Tracking(tracker, work.window, work.stride)
+        return track_whole_clips(predict, read, length, way, watch)
+
+    return _Runner(network, predict, track)
 
 
 def random_network(weights: RandomWeights, device: torch.device, clip: Tensor) -> IFC:
@@ -107,9 +154,11 @@ def logit_distance(work: Profile, subject: Subject, store: Store) -> float:
 
     `subject` is that of `work`.
     """
+    assert isinstance(subject.network, IFC)
     clip = subject.clip.to(subject.device)
     bottom = ladder(work, subject.device.type == "cuda")[0]
     found = []
+    network: IFC
     for rung in (work, bottom):
         settle(rung)
         measured = rung is work
@@ -126,6 +175,7 @@ def _network(work: Profile, store: Store, device: torch.device, clip: Tensor) ->
         path = store.checkpoint_path(work.weights)
         network = trained_model(path, work.weights, str(device), work.form)
     else:
+        assert isinstance(work.weights, RandomWeights)
         network = inference_form(random_network(work.weights, device, clip), work.form)
     layout = torch.channels_last if work.channels_last else torch.contiguous_format
     return network.to(memory_format=layout)

@@ -1,8 +1,9 @@
 """Communication modules of the user, resolved by name, without a change to this package.
 
-Resolving a name does not import the module (only the `__init__` of its parent packages); building a
-network does. Only modules named by the user are imported, never those named in a record, because a
-record may come from anyone.
+Networks of the user (`own_network.py`) are found and imported by the same rules. Resolving a name
+does not import the module (only the `__init__` of its parent packages); building a network does.
+Only modules named by the user are imported, never those named in a record, because a record may
+come from anyone.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from ifc_bench.errors import UserError
 if TYPE_CHECKING:
     from ifc_bench.models.communication import Communication
 
+FIELD = "communication"
 _LOADED: dict[str, str] = {}  # the digest of each module's file when it was imported
 _NAMED: set[str] = set()
 
@@ -40,13 +42,14 @@ def own_module(source: str, memory_tokens: int = 0) -> OwnModule:
             has no such class.
     """
     try:
-        own = OwnModule(source=source, sha256=_digest(source), memory_tokens=memory_tokens)
+        digest = digest_of(source, FIELD)
+        own = OwnModule(source=source, sha256=digest, memory_tokens=memory_tokens)
     except ValidationError as error:
         raise UserError(
             f"communication: {source[:60]!r} is not a package.module:Class, or memory tokens are "
             "negative"
         ) from error
-    _refuse_missing(source)
+    refuse_missing(source, FIELD)
     let_import([source])
     return own
 
@@ -54,6 +57,11 @@ def own_module(source: str, memory_tokens: int = 0) -> OwnModule:
 def named() -> tuple[str, ...]:
     """Return the modules named in this process, to pass them on to spawned processes."""
     return tuple(sorted(_NAMED))
+
+
+def is_named(source: str) -> bool:
+    """Return whether the user named this module in this process, or in the one that started it."""
+    return source in _NAMED
 
 
 def let_import(sources: Iterable[str]) -> None:
@@ -68,7 +76,7 @@ def load_own(own: OwnModule) -> type[Communication]:
         UserError: if the user did not name it in this process, it does not exist, it is not a
             subclass of `Communication`, or its code has changed since.
     """
-    if own.source not in _NAMED:
+    if not is_named(own.source):
         raise UserError(
             f"communication: this work uses your module {own.source!r}, which is imported only if "
             f"you name it: --own {own.source} (--communication if the command has that, own_module "
@@ -76,13 +84,13 @@ def load_own(own: OwnModule) -> type[Communication]:
         )
     from ifc_bench.models.communication import Communication
 
-    if _digest(own.source) != own.sha256:
+    if digest_of(own.source, FIELD) != own.sha256:
         raise UserError(
             f"communication: the code of {own.source!r} has changed since this work was defined; "
             "define it again with own_module, which gives new work"
         )
     name, _, wanted = own.source.partition(":")
-    found = getattr(_imported(name, own.sha256), wanted, None)
+    found = getattr(imported(name, own.sha256), wanted, None)
     if not (isinstance(found, type) and issubclass(found, Communication)):
         raise UserError(
             f"communication: {own.source!r} is not a subclass of "
@@ -91,7 +99,7 @@ def load_own(own: OwnModule) -> type[Communication]:
     return found
 
 
-def _imported(name: str, digest: str) -> ModuleType:
+def imported(name: str, digest: str) -> ModuleType:
     """Import the module, or reload it if its file changed since (in a notebook)."""
     if name not in sys.modules:
         module = importlib.import_module(name)
@@ -105,13 +113,17 @@ def _imported(name: str, digest: str) -> ModuleType:
     return module
 
 
-def _digest(source: str) -> str:
-    """Return the SHA-256 of the file that defines a class; the file is not run."""
-    return hashlib.sha256(_file(source).read_bytes()).hexdigest()
+def digest_of(source: str, field: str) -> str:
+    """Return the SHA-256 of the file of "package.module:name"; the file is not run.
+
+    Raises:
+        UserError: if Python finds no such module; the message names `field`.
+    """
+    return hashlib.sha256(_file(source, field).read_bytes()).hexdigest()
 
 
-def _file(source: str) -> Path:
-    """Find the file that defines a class."""
+def _file(source: str, field: str) -> Path:
+    """Find the file of "package.module:name"."""
     module = source.partition(":")[0]
     try:
         importlib.invalidate_caches()  # the file may be newer than the caches
@@ -124,21 +136,26 @@ def _file(source: str) -> Path:
         if isinstance(error, SyntaxError):
             place = f"{error.filename}:{error.lineno}"
         raise UserError(
-            f"communication: {module[:60]!r} cannot be imported: {place}: "
-            f"{type(error).__name__}: {error}"
+            f"{field}: {module[:60]!r} cannot be imported: {place}: {type(error).__name__}: {error}"
         ) from None
     if spec is None or spec.origin is None or not Path(spec.origin).is_file():
         raise UserError(
-            f"communication: Python finds no module {module[:60]!r} for {source[:60]!r}; put its "
+            f"{field}: Python finds no module {module[:60]!r} for {source[:60]!r}; put its "
             "directory on sys.path, or on PYTHONPATH"
         )
     return Path(spec.origin)
 
 
-def _refuse_missing(source: str) -> None:
-    """Search the source text for the class, to refuse a wrong name before training starts."""
+def refuse_missing(source: str, field: str, noun: str = "class") -> None:
+    """Search the source text for the name, to refuse a wrong one before long work starts.
+
+    `noun` is "class", or "factory" for a function or a class.
+
+    Raises:
+        UserError: if the module has no such name, or is not valid Python.
+    """
     module, _, wanted = source.partition(":")
-    file = _file(source)
+    file = _file(source, field)
     if file.suffix not in SOURCE_SUFFIXES:
         return  # compiled: only an import would show the names
     try:
@@ -148,14 +165,15 @@ def _refuse_missing(source: str) -> None:
         where = f":{line}" if line else ""
         message = error.msg if isinstance(error, SyntaxError) else str(error)
         raise UserError(
-            f"communication: {file}{where}: {type(error).__name__}: {message}; the module {module} "
+            f"{field}: {file}{where}: {type(error).__name__}: {message}; the module {module} "
             "is not valid Python"
         ) from None
     if set(_bound(tree)).isdisjoint((wanted, "*", "__getattr__")):  # these two may define any name
-        classes = [node.name for node in tree.body if isinstance(node, ast.ClassDef)]
+        kinds = (ast.ClassDef,) if noun == "class" else (ast.ClassDef, ast.FunctionDef)
+        known = [node.name for node in tree.body if isinstance(node, kinds)]
         raise UserError(
-            f"communication: the module {module} has no class {wanted}; it has: "
-            f"{', '.join(classes[:5]) or 'none'}"
+            f"{field}: the module {module} has no {noun} {wanted}; it has: "
+            f"{', '.join(known[:5]) or 'none'}"
         )
 
 

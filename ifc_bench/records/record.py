@@ -187,12 +187,20 @@ class ScopeCost(Kept):
 class CountResult(Kept):
     """Exact MACs, with 5 for each element of a normalisation.
 
-    `scopes` has every part of the network if requested.
+    `scopes` has every part of the network if requested. A user's own network has `encoder_macs`
+    None where it names no encoder; if it cannot be counted, `not_counted` says why.
     """
 
     kind: Literal["count"] = "count"
-    encoder_macs: int
+    encoder_macs: int | None
     scopes: dict[str, ScopeCost] | None = None
+    not_counted: str | None = None
+
+    @model_validator(mode="after")
+    def _agrees(self) -> Self:
+        if self.encoder_macs is None and self.scopes is None and self.not_counted is None:
+            raise ValueError("encoder_macs: is null; then scopes or not_counted must be given")
+        return self
 
 
 Result = Annotated[

@@ -7,12 +7,14 @@ from typing import Any
 
 from ifc_bench.config import (
     TIMED,
+    OwnNetwork,
     Profile,
     paper_order,
 )
 from ifc_bench.records import ProfileResult, Record
 from ifc_bench.report.layout import ABSENT, Caution, Format, Grid, explain_mark, span, write
 from ifc_bench.report.origins import origin_lines, origin_of
+from ifc_bench.report.own_networks import CountOf, macs_of, own_lines
 from ifc_bench.report.paper import PaperNumbers
 from ifc_bench.report.published import published
 from ifc_bench.report.quantities import (
@@ -28,16 +30,24 @@ from ifc_bench.report.window_counts import reading_line, reading_of
 
 
 def render_profiles(
-    records: Iterable[Record], style: Format = "github", paper: PaperNumbers | None = None
+    records: Iterable[Record],
+    style: Format = "github",
+    paper: PaperNumbers | None = None,
+    count_of: CountOf | None = None,
 ) -> str:
     """`profile_grid`, written down."""
-    return write(profile_grid(records, paper), style)
+    return write(profile_grid(records, paper, count_of), style)
 
 
-def profile_grid(records: Iterable[Record], paper: PaperNumbers | None = None) -> Grid:
+def profile_grid(
+    records: Iterable[Record],
+    paper: PaperNumbers | None = None,
+    count_of: CountOf | None = None,
+) -> Grid:
     """All `records` that are profiles, by device, size, precision, T and variant; no ladders.
 
-    `paper` adds the published FPS, for rows measured on the same GPU.
+    `paper` adds the published FPS, for rows measured on the same GPU. `count_of` adds the MACs of a
+    clip to the values, `clip_macs`, and to the head those of own networks.
     """
     profiles = [
         record
@@ -46,6 +56,7 @@ def profile_grid(records: Iterable[Record], paper: PaperNumbers | None = None) -
     ]
     pairs = sorted(((row_of(record), record) for record in profiles), key=lambda p: _order(p[0]))
     grid = Grid("Speed and memory", _head(pairs), [])
+    grid.head += own_lines((record for _, record in pairs), count_of)
     printed = [published(record, paper) if paper else ABSENT for _, record in pairs]
     for (row, record), found in zip(pairs, printed, strict=True):
         line = _line(row, record)
@@ -53,6 +64,8 @@ def profile_grid(records: Iterable[Record], paper: PaperNumbers | None = None) -
             line["paper FPS"] = found
         grid.columns = list(line)
         grid.rows.append(list(line.values()))
+        if count_of is not None:
+            row["clip_macs"] = macs_of(record, count_of)
         grid.values.append(row)
     return explain_mark(grid)
 
@@ -103,9 +116,12 @@ def _work_lines(pairs: list[tuple[dict[str, Any], Record]]) -> list[str]:
             continue
         older += row["end"] != ENDS["masks"]
         if record.work.equal_work and row["content"]:
-            instances = record.work.weights.model_dump()["instances"]
+            weights = record.work.weights
+            instances = weights.model_dump()["instances"]
             key = (row["device"], row["size"], row["frames"], row["T"], row["S"], row["precision"])
-            groups.setdefault((*key, instances), set()).add(row["content"])
+            # Masks of an own network are on a grid of its own.
+            own = weights if isinstance(weights, OwnNetwork) else None
+            groups.setdefault((*key, instances, own), set()).add(row["content"])
     lines = []
     if groups and all(len(found) == 1 for found in groups.values()):
         lines.append(

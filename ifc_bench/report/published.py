@@ -6,7 +6,15 @@ materialised attention, float32, frames of 360 pixels on the short edge, S = 1.
 
 from __future__ import annotations
 
-from ifc_bench.config import InterFrame, NoiseFrames, Profile, ResNetBackbone, paper_label
+from ifc_bench.config import (
+    InterFrame,
+    ModelConfig,
+    NoiseFrames,
+    Profile,
+    ResNetBackbone,
+    paper_label,
+    variant_kind,
+)
 from ifc_bench.hardware.catalogue import same_gpu
 from ifc_bench.records import ProfileResult, Record
 from ifc_bench.report.layout import ABSENT
@@ -25,6 +33,8 @@ def like_the_papers(record: Record) -> bool:
     if not isinstance(work, Profile) or not isinstance(result, ProfileResult):
         return False
     model, frames = work.model, work.footage
+    if not isinstance(model, ModelConfig):
+        return False
     if isinstance(frames, NoiseFrames):
         size = (frames.height, frames.width) == _FRAME
     else:
@@ -51,6 +61,6 @@ def published(record: Record, paper: PaperNumbers) -> str:
     if not (like_the_papers(record) and gpu and same_gpu(gpu, record.provenance.device.name)):
         return ABSENT
     assert isinstance(work, Profile)
-    row = paper_label(work.model.communication.kind)
+    row = paper_label(variant_kind(work.model))
     found = paper.find("3a", row, work.window, "FPS") if row else None
     return ABSENT if found is None else FPS.number(found[0])

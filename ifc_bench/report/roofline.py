@@ -13,7 +13,7 @@ from typing import Any
 
 import pandas as pd
 
-from ifc_bench.config import NUMBER_BYTES, ROOFED, SCOPES, Count, Profile
+from ifc_bench.config import NUMBER_BYTES, ROOFED, SCOPES, Count, ModelConfig, Profile
 from ifc_bench.records import CountResult, ProfileResult, Rates, Record, ScopeCost
 from ifc_bench.report.speeds import row_of
 from ifc_bench.report.three_numbers import end_of, process_seconds
@@ -68,11 +68,13 @@ def counts_in(*stores: Store) -> CountOf:
 def has_scope_times(record: Record) -> bool:
     """Whether a record is a profile of noise with times of scopes, each for all that is counted.
 
-    With shared windows a part of every scope runs once a frame.
+    With shared windows a part of every scope runs once a frame. A user's own network names other
+    scopes, and its backbone runs for every window.
     """
     work, result = record.work, record.result
     return (
         isinstance(work, Profile)
+        and isinstance(work.model, ModelConfig)
         and work.form == "release"
         and not work.protocol.logits
         and work.clip_count is not None

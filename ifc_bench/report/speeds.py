@@ -13,7 +13,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ifc_bench.config import SCOPES, Arithmetic, NoiseFrames, Profile, spoken
+from ifc_bench.config import (
+    SCOPES,
+    Arithmetic,
+    NoiseFrames,
+    OwnNetwork,
+    Profile,
+    variant_kind,
+    variant_name,
+)
 from ifc_bench.records import ProcessSamples, ProfileResult, Record
 from ifc_bench.report.gpu_logs import doubts, joules, remarks
 from ifc_bench.report.layout import flagged
@@ -31,6 +39,8 @@ from ifc_bench.report.three_numbers import (
 )
 from ifc_bench.report.window_counts import Reading, reading_of
 from ifc_bench.store import Store
+
+WHOLE_CLIP = "whole clip"  # the form of a user's own network: windows share nothing
 
 
 @dataclass(frozen=True)
@@ -134,8 +144,8 @@ def row_of(record: Record) -> dict[str, Any]:
     row: dict[str, Any] = {
         "id": record.id,
         "device": device_of(record),
-        "communication": work.model.communication.kind,
-        "variant": spoken(work.model.communication),
+        "communication": variant_kind(work.model),
+        "variant": variant_name(work.model),
         "attention": record.attention,
         "T": work.window,
         "S": work.stride,
@@ -144,7 +154,7 @@ def row_of(record: Record) -> dict[str, Any]:
         "precision": work.precision,
         "compiled": work.compiled,
         "channels_last": work.channels_last,
-        "form": work.form,
+        "form": WHOLE_CLIP if isinstance(work.model, OwnNetwork) else work.form,
         "ladder": work.protocol.logits,
         "weights": work.weights.kind,
         "commit": record.provenance.git_revision,

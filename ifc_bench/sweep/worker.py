@@ -7,6 +7,8 @@ import traceback
 from collections.abc import Callable
 from itertools import chain
 
+import torch
+
 from ifc_bench.config import (
     AnyWork,
     Count,
@@ -15,7 +17,7 @@ from ifc_bench.config import (
     Profile,
     Testing,
     Training,
-    spoken,
+    variant_name,
 )
 from ifc_bench.data.splits import Splits
 from ifc_bench.errors import NO_SPACE, Stopped, UserError
@@ -117,9 +119,7 @@ class Worker:
             if work is None:
                 return self.progress("wait for another measurement on this machine", done, total)
             self.begin(work)
-            self.progress(
-                f"profile {spoken(work.model.communication)} T={work.window}", done, total
-            )
+            self.progress(f"profile {variant_name(work.model)} T={work.window}", done, total)
 
         return list(measure_profiles(profiles, self.store, self.device, progress))
 

@@ -80,7 +80,7 @@ def track_video(  # noqa: PLR0913 - public, older than the limit
         for first in range(0, len(fresh), together):
             features.add(fresh[first : first + together])
         _decode(model, features, frames, tracker, watch)
-    return [_of_length(track, length) for track in tracker.tracks()]
+    return [of_length(track, length) for track in tracker.tracks()]
 
 
 @torch.inference_mode()
@@ -116,7 +116,7 @@ def track_in_one_pass(
                 start = index - index % together
                 features.add(list(range(start, min(start + together, length))))
         _decode(model, features, frames, ways[number].tracker, unwatched)
-    return [[_of_length(track, length) for track in way.tracker.tracks()] for way in ways]
+    return [[of_length(track, length) for track in way.tracker.tracks()] for way in ways]
 
 
 @torch.inference_mode()
@@ -139,7 +139,7 @@ def _decode(
         tracker.update(frames, prediction.class_logits[0].softmax(-1), prediction.mask_logits[0])
 
 
-def _of_length(track: Track, length: int) -> Track:
+def of_length(track: Track, length: int) -> Track:
     """Pad with None for frames after the last window, which a stride longer than T can leave."""
     unseen = [None] * (length - len(track.segmentations))
     return Track(track.class_probabilities, [*track.segmentations, *unseen])

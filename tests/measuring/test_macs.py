@@ -67,6 +67,14 @@ def test_convolutions_count_their_groups():
     assert counter.total == 8 * 25 * 9
 
 
+def test_a_transposed_convolution_counts_its_inputs():
+    """Every one of 8 x 25 inputs meets 4 channels of a 2x2 kernel."""
+    x, weight = torch.zeros(1, 8, 5, 5, device="meta"), torch.zeros(8, 4, 2, 2, device="meta")
+    with MacCounter() as counter:
+        F.conv_transpose2d(x, weight, stride=2)
+    assert counter.total == 8 * 25 * 4 * 4
+
+
 def test_an_unknown_operation_is_an_error():
     x = torch.zeros(3, 3, device="meta")
     with MacCounter(), pytest.raises(NotImplementedError, match="aten::erf"):

@@ -16,7 +16,7 @@ from ifc_bench.config import (
     ResNetBackbone,
     SmallBackbone,
 )
-from ifc_bench.measuring.counts import watching
+from ifc_bench.measuring.scopes import watching
 from ifc_bench.models import communication as modules
 from ifc_bench.models.build import build_communication, build_model
 from ifc_bench.models.ifc import IFC
