@@ -253,7 +253,7 @@ def check_all(
     Raises:
         UserError: if a measurement failed for a reason other than lack of memory.
     """
-    here = _on_this_allocator(works, described)
+    here = on_this_allocator(works, described)
     predicted = predict_all(here, store, lambda done, total: None)
     pairs = []
     for done, (work, prediction) in enumerate(zip(here, predicted, strict=True)):
@@ -270,7 +270,7 @@ def check_all(
     return pairs
 
 
-def _on_this_allocator(works: Sequence[Footprint], device: Device) -> list[Footprint]:
+def on_this_allocator(works: Sequence[Footprint], device: Device) -> list[Footprint]:
     """Adapt the works to the allocator of `device`.
 
     The CPU's only fused kernel is called flash. It has no dropout, so it cannot train.
