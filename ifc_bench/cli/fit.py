@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import product
 from pathlib import Path
 from typing import Annotated, Literal
@@ -26,13 +27,17 @@ from ifc_bench.errors import UserError
 from ifc_bench.file_io import write_text
 from ifc_bench.hardware.catalogue import GpuModel, gpu_model
 from ifc_bench.hardware.device import describe_device, resolve_device
-from ifc_bench.report.footprints import render_check, render_fits
+from ifc_bench.records import Device, Record
+from ifc_bench.report.calibration import LEAST, calibrated_grid, calibrations
+from ifc_bench.report.footprints import footprint_of, render_check, render_fits
 from ifc_bench.report.forecast import forecast_grid, forecast_profile
 from ifc_bench.report.layout import Format, write
 from ifc_bench.report.roofline import counts_in, has_scope_times
 from ifc_bench.store import Store
 
+_VERSION = 2  # of footprints (config.Footprint)
 _MOST_CLIPS = 1024
+_PREDICTED = {"measured_on": None, "emulated": None}  # what a measurement is compared with
 _GPUS = ["rtx-2080ti", "v100-16gb", "v100-32gb"]
 
 
@@ -53,6 +58,9 @@ def command(
     clips: Annotated[int, number("Clips of a training batch.", 1, _MOST_CLIPS)] = 2,
     check: Annotated[
         bool, Parameter(help="Also measure each on --device, and print the prediction's error.")
+    ] = False,
+    calibrate: Annotated[
+        bool, Parameter(help="Also correct predictions by the measurements of --check there are.")
     ] = False,
     forecast: Annotated[
         Path | None, Parameter(help="Also predict FPS from the profiles in this directory.")
@@ -85,14 +93,18 @@ def command(
             width=size[1],
             clips=clips if purpose == "training" else 1,
             precision=kind,
+            version=_VERSION,
         )
 
     grid = product(chosen, sizes, window or DEFAULT_WINDOWS, types)
     works = list(dict.fromkeys(work(*cell) for cell in grid))
     described = describe_device(resolve_device(device), threads)
+    of_kind: Literal["cpu", "cuda"] = "cpu" if device == "cpu" else "cuda"
     learned_from = _learned_from(results_for(forecast, described)) if forecast else None
     results = results_for(results, described)
     store = Store(results, results)  # nothing is kept under runs, so no such directory is made
+    if calibrate and not check:
+        _measured(store, purpose, of_kind)
     store.prepare()
     from ifc_bench.measuring import footprints  # torch: only where it is needed
 
@@ -104,10 +116,59 @@ def command(
         with bar("measure") as tell:
             pairs = footprints.check_all(works, store, resolve_device(device), described, tell)
         shown.append(render_check(pairs, f"{described.name}'s allocator", style))
+    if calibrate:
+        measured = _measured(store, purpose, of_kind)
+        shown += _calibrated(works, measured, described, store, style)
     text = "\n".join(shown)
     print(text)
     if style == "github":
         write_text(store.table_path(f"fit-{purpose}"), text)
+
+
+def _measured(store: Store, purpose: str, kind: Literal["cpu", "cuda"]) -> list[Record]:
+    """The measurements of `fit --check` that `--calibrate` is fitted to, of devices with enough.
+
+    Raises:
+        UserError: if no device of that kind has enough.
+    """
+    by_device: dict[str, list[Record]] = {}
+    for record in store.records("footprint"):
+        work, peak = footprint_of(record)
+        device = record.provenance.device
+        alike = work.purpose == purpose and work.version == _VERSION and device.kind == kind
+        if alike and peak is not None and work.measured_on is not None:
+            by_device.setdefault(device.name, []).append(record)
+    enough = [record for some in by_device.values() if len(some) >= LEAST for record in some]
+    if not enough:
+        most = max(map(len, by_device.values()), default=0)
+        what, there = ("CPU", "") if kind == "cpu" else ("GPU", " on the GPU")
+        raise UserError(
+            f"--calibrate: {store.results}: has {most} measurements of one {what} for {purpose}, "
+            f"{LEAST} are needed; run fit --check{there} with several of --window or --frame-size"
+            + ("" if kind == "cpu" else ", or add --device cpu for this CPU")
+        )
+    return enough
+
+
+def _calibrated(
+    works: list[Footprint],
+    measured: list[Record],
+    described: Device,
+    store: Store,
+    style: Format,
+) -> list[str]:
+    """A table for each device: its predictions as they are, and corrected."""
+    from ifc_bench.measuring import footprints
+
+    def predicted(some: Sequence[Footprint]) -> list[Record]:
+        return footprints.predict_all(some, store, lambda done, total: None)
+
+    needed = [footprint_of(record)[0].model_copy(update=_PREDICTED) for record in measured]
+    pairs = list(zip(predicted(needed), measured, strict=True))
+    on_cpu = measured[0].provenance.device.kind == "cpu"
+    there = footprints.on_this_allocator(works, described) if on_cpu else works
+    grids = [calibrated_grid(predicted(there), learned) for learned in calibrations(pairs)]
+    return [write(grid, style) for grid in grids]
 
 
 def _learned_from(folder: Path) -> Store:

@@ -224,7 +224,9 @@ class Footprint(Work):
     """Peak memory of one clip of a network: predicted from its modules, or measured.
 
     "inference" takes a video of T + `stride` frames through windows of T; "training" takes one
-    step with `clips` clips and `instances` instances in each.
+    step with `clips` clips and `instances` instances in each. `version` 1 is of older records:
+    without the tracker's state, and half precision by the CPU's list of autocast. Version 2 has
+    the tracker's state within a long video, and half precision by the list of the `allocator`.
 
     `allocator` is the device whose memory is meant; "cpu" takes `threads` threads. `measured_on`
     None is a prediction; a device's name is a measurement. `emulated` is of older records, measured
@@ -245,6 +247,7 @@ class Footprint(Work):
     threads: PositiveInt = 1
     measured_on: str | None = None
     emulated: str | None = None
+    version: PositiveInt = 1
 
 
 class Count(Work):

@@ -11,9 +11,13 @@ import weakref
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
+
+_PARTS = torch._C.DispatchKey.CompositeImplicitAutograd
+_has_kernel = torch._C._dispatch_has_kernel_for_dispatch_key
 
 
 @dataclass
@@ -53,11 +57,11 @@ class LiveBytes(TorchDispatchMode):
         args: tuple[Any, ...] = (),
         kwargs: dict[str, Any] | None = None,
     ) -> Any:
-        if func.namespace == "aten":
+        if func.namespace == "aten" and _has_kernel(func.name(), _PARTS.name):
             with self:  # count the parts of a composite operation
-                parts = func.decompose(*args, **(kwargs or {}))
-            if parts is not NotImplemented:
-                return parts
+                # not func.decompose: it prefers Python's decompositions, such as one of resizing
+                # with a dozen intermediate tensors, which no kernel allocates
+                return func._op_dk(_PARTS, *args, **(kwargs or {}))
         output = func(*args, **(kwargs or {}))
         for value in tree_leaves(output):
             if isinstance(value, Tensor):

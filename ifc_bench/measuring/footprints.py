@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 
 import torch
 from torch import Tensor, nn
@@ -15,9 +16,12 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 from ifc_bench.config import Footprint, LossConfig, ModelConfig, RandomWeights
 from ifc_bench.errors import UserError
+from ifc_bench.measuring.cuda_autocast import cuda_autocast
 from ifc_bench.measuring.fake_tensors import LiveBytes
 from ifc_bench.measuring.isolation import Died, in_process, measuring
 from ifc_bench.measuring.memory import asked_bytes, cpu_peaks, network_bytes, out_of_memory
+from ifc_bench.measuring.speed import DTYPES
+from ifc_bench.measuring.steady_tracker import FakeTracker, SteadyTracker
 from ifc_bench.measuring.subject import random_network
 from ifc_bench.models.arithmetic import arithmetic
 from ifc_bench.models.attention import MultiHeadAttention
@@ -36,7 +40,7 @@ _LOSS = LossConfig()
 
 
 class _NoTracker(ClipTracker):
-    """Discards the windows: a tracker's state is small and depends on the content."""
+    """Discards the windows, as the predictions of version 1 did."""
 
     def update(
         self, frame_indices: object, class_probabilities: Tensor, mask_logits: Tensor
@@ -60,10 +64,10 @@ def predict_footprint(work: Footprint) -> FootprintResult:
         if work.purpose == "inference":
             clip = torch.empty(*_video_shape(work), dtype=torch.uint8)
             with live:
-                _infer(network.eval(), clip, work, _NoTracker((work.height, work.width)))
+                _infer(network.eval(), clip, work, _fake_tracker(work), _fake_arithmetic(work))
         else:
             with live:
-                _train_twice(network.train(), work, _CPU, _moments)
+                _train_twice(network.train(), work, _CPU, _fake_arithmetic(work), _moments)
     return FootprintResult(weights_bytes=weights, peak_bytes=live.peak.bytes, at=live.peak.at)
 
 
@@ -89,13 +93,32 @@ def _real_action(work: Footprint, device: torch.device) -> tuple[Callable[[], No
     """Return the function to measure, and the size of the network in bytes."""
     if work.purpose == "training":
         network = build_model(work.model).to(device).to(memory_format=torch.channels_last).train()
-        return lambda: _train_twice(network, work, device, None), network_bytes(network)
+        return (
+            lambda: _train_twice(network, work, device, arithmetic(device, work.precision), None),
+            network_bytes(network),
+        )
     clip = torch.randint(0, 256, _video_shape(work), dtype=torch.uint8)
     weights = RandomWeights(model=work.model, instances=work.instances)
     network = random_network(weights, device, clip[: work.frames].to(device))
     network = network.to(memory_format=torch.channels_last)
-    tracker = ClipTracker((work.height, work.width))
-    return lambda: _infer(network, clip, work, tracker), network_bytes(network)
+    size = (work.height, work.width)
+    tracker = ClipTracker(size) if work.version == 1 else SteadyTracker(size, work.stride)
+    context = arithmetic(device, work.precision)
+    return lambda: _infer(network, clip, work, tracker, context), network_bytes(network)
+
+
+def _fake_arithmetic(work: Footprint) -> AbstractContextManager[object]:
+    """Automatic mixed precision on fake tensors, which are on the CPU, by the allocator's list."""
+    if work.allocator == "cpu" or work.precision in ("fp32", "tf32"):
+        return arithmetic(_CPU, work.precision)
+    return cuda_autocast(DTYPES[work.precision])
+
+
+def _fake_tracker(work: Footprint) -> ClipTracker:
+    size = (work.height, work.width)
+    if work.version == 1:
+        return _NoTracker(size)
+    return FakeTracker(size, work.stride, work.instances, on_gpu=work.allocator == "cuda")
 
 
 def _peak(device: torch.device, action: Callable[[], None], weights: int) -> int:
@@ -109,9 +132,14 @@ def _peak(device: torch.device, action: Callable[[], None], weights: int) -> int
     return weights + max(peaks.values())
 
 
-def _infer(network: IFC, clip: Tensor, work: Footprint, tracker: ClipTracker) -> None:
-    device = next(network.parameters()).device
-    with arithmetic(device, work.precision):
+def _infer(
+    network: IFC,
+    clip: Tensor,
+    work: Footprint,
+    tracker: ClipTracker,
+    context: AbstractContextManager[object],
+) -> None:
+    with context:
         track_video(
             network,
             lambda i: clip[i],
@@ -127,12 +155,16 @@ def _train_twice(
     network: IFC,
     work: Footprint,
     device: torch.device,
+    precision: AbstractContextManager[object],
     update: Callable[[list[nn.Parameter]], Callable[[], None]] | None,
 ) -> None:
-    """Run two steps, because the optimiser's moments exist only from the second one on."""
+    """Run two steps, because the optimiser's moments exist only from the second one on.
+
+    As in the trainer, the forward pass alone is in mixed precision; the loss is in float32.
+    """
     parameters = [p for p in network.parameters() if p.requires_grad]
     if update is None:
-        optimiser = torch.optim.AdamW(parameters)
+        optimiser = torch.optim.AdamW(parameters, fused=True)  # as the trainer
         step = optimiser.step
     else:
         step = update(parameters)  # type: ignore[assignment]
@@ -222,7 +254,7 @@ def check_all(
     Raises:
         UserError: if a measurement failed for a reason other than lack of memory.
     """
-    here = _on_this_allocator(works, described)
+    here = on_this_allocator(works, described)
     predicted = predict_all(here, store, lambda done, total: None)
     pairs = []
     for done, (work, prediction) in enumerate(zip(here, predicted, strict=True)):
@@ -239,7 +271,7 @@ def check_all(
     return pairs
 
 
-def _on_this_allocator(works: Sequence[Footprint], device: Device) -> list[Footprint]:
+def on_this_allocator(works: Sequence[Footprint], device: Device) -> list[Footprint]:
     """Adapt the works to the allocator of `device`.
 
     The CPU's only fused kernel is called flash. It has no dropout, so it cannot train.

@@ -7,7 +7,8 @@ from statistics import median
 
 from ifc_bench.config import Footprint, paper_order, spoken
 from ifc_bench.hardware.catalogue import CONTEXT_BYTES, DRIVER_SHARE, TIGHT_SHARE, GpuModel
-from ifc_bench.records import FootprintResult, Record
+from ifc_bench.hardware.cublas import workspace_bytes
+from ifc_bench.records import Device, FootprintResult, Record
 from ifc_bench.report.layout import ABSENT, Format, Grid, write
 from ifc_bench.report.quantities import EXACT_MEMORY, GPU_MEMORY
 
@@ -28,46 +29,70 @@ def render_fits(records: Iterable[Record], gpus: Sequence[GpuModel], style: Form
 
 def fit_grid(records: Iterable[Record], gpus: Sequence[GpuModel]) -> Grid:
     """One line for each predicted footprint, one column for each GPU."""
+    kept = newest(records)
     head = [
         "predicted from the real modules on fake tensors: peak of torch's allocations, weights "
-        "included; cuDNN's and cuBLAS's workspaces are not in it",
+        "included; cuDNN's workspaces are not in it, cuBLAS's is in each GPU's verdict",
         f"usable memory (an estimate): {1 - DRIVER_SHARE:.0%} of the GPU's memory less "
         f"{CONTEXT_BYTES >> 20} MiB; tight: over {TIGHT_SHARE:.0%} of that",
     ]
-    columns = [*_PLACE, "peak GB", *(gpu.key for gpu in gpus)]
+    columns = [*PLACE, "peak GB", *(gpu.key for gpu in gpus)]
     grid = Grid("Memory: which GPUs have enough (predicted)", head, columns)
-    for record in sorted(records, key=_order):
-        work, peak = _of(record)
+    if any(work.purpose == "inference" and work.version > 1 for work, _ in map(footprint_of, kept)):
+        grid.head.append(_TRACKER)
+    for record in sorted(kept, key=_order):
+        work, peak = footprint_of(record)
         shown = [GPU_MEMORY.number(peak or None)]
         verdicts = [
-            verdict(peak, gpu)
+            verdict(None if peak is None else peak + _workspace(work, gpu.compute_capability), gpu)
             if work.model.attention in gpu.kernels
             else f"no {work.model.attention}"
             for gpu in gpus
         ]
-        grid.rows.append([*_place(work), *shown, *verdicts])
+        grid.rows.append([*place(work), *shown, *verdicts])
         fits = dict(zip((gpu.key for gpu in gpus), verdicts, strict=True))
-        grid.values.append({**_values(work), "peak_bytes": peak, **fits})
+        grid.values.append({**values(work), "peak_bytes": peak, **fits})
     return grid
+
+
+def newest(records: Iterable[Record]) -> list[Record]:
+    """Leave out each footprint that a later version of the same work replaces."""
+    latest: dict[str, Record] = {}
+    for record in sorted(records, key=lambda record: footprint_of(record)[0].version):
+        work, _ = footprint_of(record)
+        latest[work.model_copy(update={"version": 1}).id] = record
+    return list(latest.values())
+
+
+def expected_peak(predicted: Record, device: Device) -> int | None:
+    """Return a predicted peak with cuBLAS's workspace, as torch's allocator on `device` counts."""
+    work, peak = footprint_of(predicted)
+    return None if peak is None else peak + _workspace(work, device.compute_capability)
+
+
+def _workspace(work: Footprint, compute_capability: str | None) -> int:
+    if work.allocator == "cpu":
+        return 0
+    return workspace_bytes(compute_capability, threads=2 if work.purpose == "training" else 1)
 
 
 def render_check(pairs: Sequence[tuple[Record, Record]], device: str, style: Format) -> str:
     """Predicted against measured peaks: (prediction, measurement) of the same work."""
     grid = Grid(
-        f"Prediction against {device}", [], [*_PLACE, "predicted MB", "measured MB", "error"]
+        f"Prediction against {device}", [], [*PLACE, "predicted MB", "measured MB", "error"]
     )
     errors = []
     for predicted, measured in pairs:
-        work, expected = _of(predicted)
-        _, found = _of(measured)
+        work, found = footprint_of(measured)
+        expected = expected_peak(predicted, measured.provenance.device)
         shown = [
             EXACT_MEMORY.number(peak) if peak else "out of memory" for peak in (expected, found)
         ]
         error = expected / found - 1 if expected and found else None
         errors += [] if error is None else [error]
-        grid.rows.append([*_place(work), *shown, ABSENT if error is None else f"{error:+.2%}"])
+        grid.rows.append([*place(work), *shown, ABSENT if error is None else f"{error:+.2%}"])
         grid.values.append(
-            {**_values(work), "predicted_bytes": expected, "measured_bytes": found, "error": error}
+            {**values(work), "predicted_bytes": expected, "measured_bytes": found, "error": error}
         )
     if errors:
         worst = max(errors, key=abs)
@@ -76,30 +101,36 @@ def render_check(pairs: Sequence[tuple[Record, Record]], device: str, style: For
     return write(grid, style)
 
 
-_PLACE = ["variant", "attention", "purpose", "precision", "size", "T"]
+_TRACKER = (
+    "a long video, with T / S windows of the tracker alive, and 10 instances that keep their tracks"
+)
+PLACE = ["variant", "attention", "purpose", "precision", "size", "T"]
 
 
-def _place(work: Footprint) -> list[str]:
+def place(work: Footprint) -> list[str]:
+    """Return the cells of `PLACE`."""
     purpose = work.purpose if work.purpose == "inference" else f"training, {work.clips} clips"
     size = f"{work.height}x{work.width}"
     named = spoken(work.model.communication)
     return [named, work.model.attention, purpose, work.precision, size, str(work.frames)]
 
 
-def _values(work: Footprint) -> dict[str, object]:
+def values(work: Footprint) -> dict[str, object]:
+    """Return the fields that differ between footprints, by name."""
     keys = ("purpose", "precision", "height", "width", "frames", "clips", "allocator")
     named = {"variant": spoken(work.model.communication), "attention": work.model.attention}
     return {**named, **{key: getattr(work, key) for key in keys}}
 
 
-def _of(record: Record) -> tuple[Footprint, int | None]:
+def footprint_of(record: Record) -> tuple[Footprint, int | None]:
+    """Return the work of a record, and its peak in bytes; None where memory ran out."""
     assert isinstance(record.work, Footprint)
     result = record.result
     return record.work, result.peak_bytes if isinstance(result, FootprintResult) else None
 
 
 def _order(record: Record) -> tuple[object, ...]:
-    work, _ = _of(record)
+    work, _ = footprint_of(record)
     place = (work.height, work.frames, work.precision, work.model.attention)
     communication = work.model.communication
     return (*place, paper_order(communication.kind), spoken(communication), record.id)

@@ -269,7 +269,7 @@ def measured(talk, window: int, device: str, slower: float = 2) -> Record:
     rates = Rates(macs_per_second=1e12, bytes_per_second=1e12)
     costs = pass_costs(made.work, counted(made.work.clip_count), 20)
     scopes = {scope: [slower * least_seconds(cost, rates)] for scope, cost in costs.items()}
-    scopes |= {"tracker": [0.01 * (20 - window + 1)]}
+    scopes |= {"other": [0.01 * (20 - window + 1)]}
     whole = sum(seconds[0] for seconds in scopes.values())
     result = ProfileResult(frames=[20], processes=[process(whole, scope_seconds=scopes)])
     return made.model_copy(update={"result": result})
@@ -281,8 +281,8 @@ def test_the_roofline_learns_efficiency_and_predicts_other_windows():
     ]
     efficiency = learn(records, counted)
     assert efficiency is not None
-    assert efficiency.share == pytest.approx(dict.fromkeys(ROOFED, 0.5))
-    assert efficiency.host_seconds == pytest.approx(0.01)
+    assert efficiency.share["fp32"] == pytest.approx(dict.fromkeys(ROOFED, 0.5))
+    assert efficiency.host.each_window == pytest.approx(0.01)
     assert efficiency.error == pytest.approx([0.0] * 4, abs=1e-9)
     assert learn([record([process(1.0, scope_seconds=None)])], counted) is None
     assert learn(records, lambda work: None) is None, "nothing is counted"
