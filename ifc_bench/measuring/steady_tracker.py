@@ -16,7 +16,13 @@ from torch import Tensor
 
 from ifc_bench.masks import Rle
 from ifc_bench.tracking.clip_tracker import _TINY, ClipTracker, _Window
-from ifc_bench.tracking.full_size import _AT_ONCE, _exact_in_parts, _resized
+from ifc_bench.tracking.full_size import (
+    _AT_ONCE,
+    _COPIED_AT_ONCE,
+    _exact_in_parts,
+    _resized,
+    drawn_on_gpu,
+)
 
 
 class SteadyTracker(ClipTracker):
@@ -61,13 +67,17 @@ class FakeTracker(SteadyTracker):
         self, frame_indices: Sequence[int], class_probabilities: Tensor, mask_logits: Tensor
     ) -> list[int]:
         frames = list(frame_indices)
-        class_probabilities.isfinite().all()
         chosen = torch.arange(min(self.instances, len(class_probabilities)))
-        class_probabilities, mask_logits = class_probabilities[chosen], mask_logits[chosen]
-        probabilities = F.threshold(mask_logits.sigmoid(), _TINY, 0.0).flatten(2)
-        self._advance(frames, mask_logits)
-        rows = self._assign(self._similarity(frames, probabilities))
-        self._add(rows, frames, class_probabilities, mask_logits)
+        with torch.autocast("cpu", enabled=False):
+            found = class_probabilities.float()[chosen]
+            mask_logits = mask_logits.index_select(0, chosen).float()
+            probabilities = F.threshold(mask_logits.sigmoid(), _TINY, 0.0).flatten(2)
+            self._advance(frames, mask_logits)
+            ious, _ = self._overlaps(frames, probabilities)
+            if ious:
+                torch.cat(ious)
+            rows = self._continued(len(chosen))
+            self._add(rows, frames, found, mask_logits)
         self._windows.append(_Window(frames, rows, probabilities))
         self._remember()
         return rows
@@ -80,16 +90,15 @@ class FakeTracker(SteadyTracker):
         old = (empty if self._sums is None else self._sums)[:, len(past) :]
         kept = self._frames[len(past) :]
         self._frames = sorted({*kept, *frames})
-        columns = [self._frames.index(frame) for frame in kept]
         self._sums = old.new_zeros(len(self._rows), len(self._frames), *old.shape[2:])
-        self._sums[:, columns] = old[torch.arange(len(self._rows))]
+        for column, frame in enumerate(kept):
+            self._sums[:, self._frames.index(frame)] = old[:, column]
         self._counts = self._counts.new_zeros(len(self._rows), len(self._frames))
         while self._windows and self._windows[0].frames[-1] < frames[0]:
             self._windows.popleft()
 
-    def _assign(self, similarity: Tensor) -> list[int]:
+    def _continued(self, count: int) -> list[int]:
         """Give each instance the track of its number; the first window begins the tracks."""
-        count = similarity.shape[1]
         for track in range(len(self._rows), count):
             self._rows.append(track)
             self._class_sums.append(torch.zeros(()))
@@ -98,13 +107,16 @@ class FakeTracker(SteadyTracker):
         return list(range(count))
 
     def _write(self, frames: list[int], finished: list[dict[int, Rle]]) -> None:
-        """Average and resize the masks of `frames`, as many at a time as `full_size_masks` does."""
+        """Average and draw the masks of `frames`, as many at a time as `drawn_masks` does."""
         if self._sums is None:
             return
         for frame in frames:
-            rows = torch.arange(len(self._rows))
             counts = self._sums.new_ones(len(self._rows))
-            mean = self._sums[rows, self._frames.index(frame)] / counts[:, None, None]
-            alone = not self.on_gpu and _exact_in_parts(mean.shape[1:], self.image_size)
+            mean = self._sums[:, self._frames.index(frame)] / counts[:, None, None]
+            if self.on_gpu:
+                for some in mean.split(_COPIED_AT_ONCE):
+                    drawn_on_gpu(some, self.image_size)
+                continue
+            alone = _exact_in_parts(mean.shape[1:], self.image_size)
             for some in mean.split(1 if alone else _AT_ONCE):
                 _resized(some, self.image_size).gt(0)

@@ -177,6 +177,20 @@ class ClipTracker:
         """
         total = np.zeros((len(self._rows), probabilities.shape[0]), np.float32)
         seen = np.zeros((len(self._rows), 1), np.float32)
+        ious, rows = self._overlaps(frames, probabilities)
+        if not ious:
+            return total
+        together = torch.cat(ious).cpu().numpy()  # one copy, for it waits for the device
+        ends = np.cumsum([len(some) for some in rows])[:-1]
+        for some, iou in zip(rows, np.split(together, ends), strict=True):
+            total[some] += iou
+            seen[some] += 1
+        return total / (seen + np.float32(1e-6))
+
+    def _overlaps(
+        self, frames: list[int], probabilities: Tensor
+    ) -> tuple[list[Tensor], list[list[int]]]:
+        """Compute the soft IoU of each past window's instances with these, and their rows."""
         row_of = {track: row for row, track in enumerate(self._rows)}
         ious: list[Tensor] = []
         rows: list[list[int]] = []
@@ -190,14 +204,7 @@ class ClipTracker:
             union = then.sum(1)[:, None] + now.sum(1)[None] - overlap
             ious.append(overlap / (union + 1e-6))
             rows.append([row_of[track] for track in window.tracks])
-        if not ious:
-            return total
-        together = torch.cat(ious).cpu().numpy()  # one copy, for it waits for the device
-        ends = np.cumsum([len(some) for some in rows])[:-1]
-        for some, iou in zip(rows, np.split(together, ends), strict=True):
-            total[some] += iou
-            seen[some] += 1
-        return total / (seen + np.float32(1e-6))
+        return ious, rows
 
     def _assign(self, similarity: NDArray[np.float32]) -> list[int]:
         """Assign a row to each instance by Hungarian matching; below the threshold, a new track."""

@@ -41,8 +41,7 @@ def drawn_masks(logits: Tensor, size: tuple[int, int]) -> Iterator[NDArray[np.ui
     on_gpu = logits.device.type != "cpu"
     for some in logits.split(_COPIED_AT_ONCE if on_gpu else _AT_ONCE):
         if on_gpu:
-            parts = [(_resized(part, size) > 0).transpose(1, 2) for part in some.split(_AT_ONCE)]
-            yield torch.cat(parts).to(torch.uint8).cpu().numpy()
+            yield drawn_on_gpu(some, size).cpu().numpy()
             continue
         columns = np.zeros((len(some), size[1], size[0]), np.uint8)
         if _exact_in_parts(some.shape[1:], size):
@@ -51,6 +50,12 @@ def drawn_masks(logits: Tensor, size: tuple[int, int]) -> Iterator[NDArray[np.ui
         else:
             columns[:] = (_resized(some, size) > 0).transpose(1, 2).numpy()
         yield columns
+
+
+def drawn_on_gpu(logits: Tensor, size: tuple[int, int]) -> Tensor:
+    """Resize and threshold as `drawn_masks`, on the device of `logits`; uint8 [n, W, H]."""
+    parts = [(_resized(part, size) > 0).transpose(1, 2) for part in logits.split(_AT_ONCE)]
+    return torch.cat(parts).to(torch.uint8)
 
 
 def _draw(logits: Tensor, columns: NDArray[np.uint8]) -> None:
