@@ -216,6 +216,21 @@ def test_a_network_is_tested_in_mixed_precision(precision, finds, data_folder, m
     assert results_json(again) == results_json(whole), "fp32 is as before, to the bit"
 
 
+def test_predict_runs_as_its_options_say(finds, data_folder, tmp_path, monkeypatch):
+    hows = []
+
+    def watched(model, data, how, *rest):
+        hows.append(how)
+        return Predictions([], 0, 0.0)
+
+    monkeypatch.setattr("ifc_bench.inference.load_model", lambda *_, **__: finds)
+    monkeypatch.setattr("ifc_bench.inference.predict", watched)
+    given = [f"--data={data_folder / 'valid'}", f"--out={tmp_path / 'r.json'}", "--training=x"]
+    for options in ([], ["--precision=bf16", "--compile"]):
+        assert run_cli("predict", *given, "--device=cpu", *options).returncode == 0
+    assert [(how.precision, how.compiled) for how in hows] == [("fp32", False), ("bf16", True)]
+
+
 @pytest.mark.parametrize(("precision", "on"), [("fp32", False), ("bf16", False), ("tf32", True)])
 def test_tf32_is_on_for_tf32_alone(precision, on, finds, data_folder, tf32):
     seen = set()
