@@ -77,7 +77,7 @@ def models(
 
 
 def networks(sources: Sequence[str] | None, instances: int = 10) -> list[OwnNetwork]:
-    """Return the user's own networks, each once; the tracker is given `instances` of them.
+    """Return the networks of `sources`, each once; the tracker is given `instances` of them.
 
     Raises:
         UserError: if Python finds no such module, or the module has no such factory.

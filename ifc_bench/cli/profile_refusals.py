@@ -1,4 +1,4 @@
-"""Refusals of `profile`: options that contradict each other, told before anything is measured."""
+"""Refusals of `profile`: options that contradict each other, before anything is measured."""
 
 from __future__ import annotations
 

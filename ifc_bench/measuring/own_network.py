@@ -1,7 +1,7 @@
-"""A network of the user's own: built, and held to the protocol of docs/your_network.md.
+"""A network that a user brings: built, and checked against the protocol of docs/your_network.md.
 
-Errors of the user's code become one line with the source, file and line, so that a profile says
-them as it says its own refusals.
+Errors of the user's code become one line with the source, file and line, as all refusals of a
+profile are.
 """
 
 from __future__ import annotations

@@ -113,7 +113,7 @@ def _runner(work: Profile, network: IFC) -> _Runner:
 
 
 def _own_runner(work: Profile, own: OwnNetwork, clip: Tensor) -> _Runner:
-    """A network of the user's own, which takes the whole clip [T, 3, H, W] of every window."""
+    """A network that a user brings, which takes the whole clip [T, 3, H, W] of every window."""
     height, width = clip.shape[-2:]
     network = lay_out(build_own(own, height, width).to(clip.device), work.channels_last)
     if work.compiled:

@@ -1,4 +1,4 @@
-"""Lines on the user's own networks, in the head of the table of profiles."""
+"""Lines on networks that users bring, in the head of the table of profiles."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def macs_of(record: Record, count_of: CountOf) -> int | None:
 
 
 def own_lines(records: Iterable[Record], count_of: CountOf | None) -> list[str]:
-    """How own networks are measured, and the MACs of a clip of each, or why they are not counted.
+    """Lines on the way that own networks are measured, and on the MACs of a clip of each.
 
     Empty where no record is of one.
     """
