@@ -2,7 +2,15 @@
 
 import pytest
 
-from ifc_bench.config import ROOFED, Footprint, InterFrame, ModelConfig, NoComm, NoiseFrames
+from ifc_bench.config import (
+    ROOFED,
+    Footprint,
+    InterFrame,
+    ModelConfig,
+    NoComm,
+    NoiseFrames,
+    Profile,
+)
 from ifc_bench.hardware.catalogue import gpu_model
 from ifc_bench.records import ProfileResult, Rates, Record
 from ifc_bench.report.forecast import FORECAST_FRAMES, forecast_grid, forecast_profile, learn
@@ -10,9 +18,17 @@ from ifc_bench.report.layout import Caution
 from ifc_bench.report.roofline import least_seconds, pass_costs
 from tests.report.test_profiles import V100, counted, measured, process, record
 
+BOUNDED = (*ROOFED, "projection")
 SMALL, LARGE = (96, 160), (192, 320)
 PIXELS = SMALL[0] * SMALL[1]
 OUTPUT, TRACKER, OTHER = 1e-7, 2e-8, 0.02  # seconds a pixel, a pixel of a window, a window
+
+
+def bound_of_projection(work: Profile, windows: int, rates: Rates) -> float:
+    """Once a window; half precision moves half of the bytes."""
+    one = counted(work.clip_count)["projection"]
+    moved = windows * one.bytes_moved / (2 if work.precision in ("fp16", "bf16") else 1)
+    return max(windows * one.macs / rates.macs_per_second, moved / rates.bytes_per_second)
 
 
 def profile(size=SMALL, window=5, precision="fp32", slower=2.0, device="a processor") -> Record:
@@ -27,8 +43,8 @@ def profile(size=SMALL, window=5, precision="fp32", slower=2.0, device="a proces
     scopes = {scope: [slower * least_seconds(cost, rates)] for scope, cost in costs.items()}
     scopes |= {
         "output": [OUTPUT * 20 * pixels],
-        "tracker": [TRACKER * windows * window * pixels / 2],
-        "projection": [TRACKER * windows * window * pixels / 2],
+        "tracker": [TRACKER * windows * window * pixels],
+        "projection": [slower * bound_of_projection(work, windows, rates)],
         "other": [OTHER * windows],
     }
     whole = sum(seconds[0] for seconds in scopes.values())
@@ -65,6 +81,7 @@ def test_a_forecast_at_another_size_scales_output_and_tracker(size):
     costs = pass_costs(planned, counted(planned.clip_count), FORECAST_FRAMES)
     pixels, windows = size[0] * size[1], 32
     seconds = sum(2 * least_seconds(costs[scope], rates) for scope in ROOFED)
+    seconds += 2 * bound_of_projection(planned, windows, rates)
     seconds += OUTPUT * 36 * pixels + windows * (5 * pixels * TRACKER + OTHER)
     assert predicted(work, [profile()]) == pytest.approx(FORECAST_FRAMES / seconds)
 
@@ -72,8 +89,8 @@ def test_a_forecast_at_another_size_scales_output_and_tracker(size):
 def test_a_precision_has_the_efficiency_of_its_own_profiles():
     slow = [profile(), profile(precision="fp16", slower=8.0)]
     learned = learn(slow, counted)
-    assert learned.of("fp16") == pytest.approx(dict.fromkeys(ROOFED, 1 / 8))
-    assert learned.of("fp32") == pytest.approx(dict.fromkeys(ROOFED, 1 / 2))
+    assert learned.of("fp16") == pytest.approx(dict.fromkeys(BOUNDED, 1 / 8))
+    assert learned.of("fp32") == pytest.approx(dict.fromkeys(BOUNDED, 1 / 2))
     assert learned.of("bf16") == learned.of_any
     half = footprint(LARGE, precision="fp16")
     assert predicted(half, slow) < predicted(half, [profile()])
