@@ -1,14 +1,13 @@
 """Stored results: one immutable record for each piece of work."""
 
+from ifc_bench.records.origin import Device, Provenance
 from ifc_bench.records.record import (
     SCHEMA_VERSION,
     CountResult,
     Detections,
-    Device,
     EvaluationResult,
     FootprintResult,
     ProfileResult,
-    Provenance,
     Record,
     Result,
     ScopeCost,

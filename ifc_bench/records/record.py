@@ -20,35 +20,12 @@ from ifc_bench.config import (
     Training,
 )
 from ifc_bench.records.consistency import Columns, Fraction, Kept, Scores, one_length
+from ifc_bench.records.origin import Provenance
 from ifc_bench.records.samples import GpuLog, ProcessSamples
 
 SCHEMA_VERSION: Literal[1] = 1
 
 Status = Literal["ok", "out_of_memory", "diverged", "failed"]
-
-
-class Device(Kept):
-    """Device that the work ran on. A property that could not be read is None, never guessed."""
-
-    kind: Literal["cpu", "cuda"]
-    name: str
-    memory_bytes: int | None = None
-    threads: int | None = None
-    uuid: str | None = None
-    driver: str | None = None
-    compute_capability: str | None = None
-
-
-class Provenance(Kept):
-    """Origin of a record: time, git revision, package versions, device."""
-
-    created: str
-    git_revision: str | None
-    git_dirty: bool | None
-    python: str
-    platform: str
-    packages: dict[str, str]
-    device: Device
 
 
 class TrainingResult(Kept):
