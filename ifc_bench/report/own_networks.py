@@ -55,12 +55,12 @@ def _counts(record: Record, count_of: CountOf) -> Iterator[str]:
     if found is None or not isinstance(work.footage, NoiseFrames):
         return
     frames = min(work.window or work.footage.frames, work.footage.frames)
-    clip = f"{variant_name(work.model)}, clip of {frames} frames of " + (
+    clip = f"{variant_name(work.model)}, clip of {frames} frame{'s'[: frames > 1]} of " + (
         f"{work.footage.height}x{work.footage.width}"
     )
     macs = macs_of(record, count_of)
     if macs is None:
-        yield f"MACs of {clip}: not counted, for {found.not_counted}"
+        yield f"MACs of {clip}: not counted: {found.not_counted}"
     else:
         yield f"MACs of {clip}: {GIGA_MACS.text(macs)}"
 

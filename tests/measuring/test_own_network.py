@@ -26,7 +26,8 @@ from ifc_bench.measuring.subject import make_subject
 from ifc_bench.models import own
 from ifc_bench.models.own_network import load_factory, own_network
 from ifc_bench.provenance import provenance
-from ifc_bench.records import ProfileResult, Record
+from ifc_bench.records import CountResult, ProfileResult, Record
+from ifc_bench.report.own_networks import own_lines
 from ifc_bench.report.published import like_the_papers
 from ifc_bench.report.roofline import has_scope_times
 from ifc_bench.report.speeds import row_of
@@ -343,3 +344,12 @@ def _rows(work: Profile, store: Store) -> object:
 
 def test_a_spawned_process_may_import_what_was_named_here(write, store):
     assert in_process(_rows, profile(write(TINY) + "Tiny"), store) == "Measured"
+
+
+def test_the_head_of_the_table_says_why_macs_are_missing(write, store):
+    work = profile(write(TINY) + "Tiny", window=1)
+    record = Record.of(work, provenance("cpu", 1), status="failed")
+    missing = CountResult(encoder_macs=None, not_counted="aten::nonzero cannot run")
+    _, line = own_lines([record], lambda _: missing)
+    assert line == "MACs of Tiny, clip of 1 frame of 32x48: not counted: aten::nonzero cannot run"
+    assert own_lines([], lambda _: missing) == []
