@@ -84,7 +84,7 @@ def test_tables_are_printed_and_written(finished):
     folder, printed = finished
     for heading in ("### Table 1", "### A module of one's own"):
         assert heading in printed
-    for part in ("n = 2 training runs", "preset: smoke", "split ", "FPS: end to end", "attention"):
+    for part in ("n = 2 training runs", "preset: smoke", "split ", "FPS: to masks", "attention"):
         assert part in printed
     assert "±" in printed
     assert (folder / "results" / "tables" / "own-smoke.md").read_text() in printed
