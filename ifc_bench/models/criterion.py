@@ -44,28 +44,23 @@ def losses(
     both normalisers are those of the whole batch, so that averaged gradients equal those of one
     process. (The released code normalises the class loss in each process alone.)
     `assign` returns pairs of queries and instances from their similarities; None is Hungarian
-    matching of all layers and clips together, for which the host waits for a GPU once.
+    matching of all clips together, for which the host waits for a GPU once a layer.
 
     Returns:
         Scalars by `loss_names`; their sum is the loss.
     """
     instances = sum(len(target.classes) for target in targets)
     count = average(prediction.class_logits.new_tensor(instances, dtype=torch.float32)).clamp(min=1)
-    layers = [
-        replace(
+    parts = []
+    for layer in (*prediction.auxiliary, prediction):  # one by one, for their masks are large
+        resized = replace(
             layer,
             class_logits=layer.class_logits.float(),
             mask_logits=_at_size(layer.mask_logits.float(), targets[0].masks.shape[-2:]),
         )
-        for layer in (*prediction.auxiliary, prediction)
-    ]
-    similarities = [one for layer in layers for one in _similarities(layer, targets, config)]
-    pairs = hungarian_all(similarities) if assign is None else [assign(one) for one in similarities]
-    clips = len(targets)
-    parts = [
-        _layer_losses(layer, targets, config, count, average, pairs[place : place + clips])
-        for place, layer in zip(range(0, len(pairs), clips), layers, strict=True)
-    ]
+        pairs = _pairs(resized, targets, config, assign)
+        parts.append(_layer_losses(resized, targets, config, count, average, pairs))
+        del resized
     return {name: torch.stack([part[name] for part in parts]).sum() for name in parts[0]}
 
 
@@ -94,6 +89,15 @@ def _layer_losses(
         parts["box_l1"] = config.box_l1 * distance.sum() / count
         parts["box_giou"] = config.box_giou * (1 - overlap).sum() / count
     return parts
+
+
+def _pairs(
+    prediction: Prediction, targets: list[Target], config: LossConfig, assign: Assign | None
+) -> list[Pairs]:
+    """Match queries with instances in every clip."""
+    if assign is not None:
+        return [assign(one) for one in _similarities(prediction, targets, config)]
+    return hungarian_all(_similarities(prediction, targets, config))
 
 
 @torch.no_grad()

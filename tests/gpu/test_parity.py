@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from ifc_bench.config import InterFrame, LossConfig
-from ifc_bench.measuring.settings import arithmetic
+from ifc_bench.models.arithmetic import arithmetic
 from ifc_bench.models.build import build_model
 from ifc_bench.models.checkpoint import load_released_checkpoint
 from ifc_bench.models.criterion import losses

@@ -271,13 +271,14 @@ def test_a_gpu_is_measured_by_its_allocator_and_by_events(monkeypatch):
         def __init__(self, enable_timing: bool) -> None:
             assert enable_timing
 
-        def record(self) -> None:
+        def record(self, stream: object = None) -> None:
             happened.append("mark")
 
         def elapsed_time(self, other: object) -> float:
             return 250.0
 
     monkeypatch.setattr(torch.cuda, "Event", Event)
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda device: None)
     fake = SimpleNamespace(
         device=torch.device("cuda:0"),
         optimiser=SimpleNamespace(zero_grad=lambda: None),
