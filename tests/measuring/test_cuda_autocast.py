@@ -94,7 +94,9 @@ def test_an_operation_gives_the_type_that_cuda_gives(name, dtype):
         with FakeTensorMode(), context:
             x = torch.zeros(8, 8, device=device, dtype=dtype)
             found.append(call(name, x, torch.zeros(8, 8, device=device)).dtype)
-    assert found[0] == found[1]
+    # Fake CUDA tensors resize by torch's Python code once another test has imported that, and then
+    # without autocast; CUDA's list has upsample_bilinear2d among those in float32.
+    assert found[0] == (torch.float32 if name == "bilinear" else found[1])
 
 
 def test_real_tensors_are_cast_alike_and_the_cpus_list_is_back_afterwards():
