@@ -48,9 +48,11 @@ MACHINES := results/machines/{device}
 ON_GPU := --device $(or $(DEVICE),cuda:0) --results '$(MACHINES)'
 GPU_ROWS := --frame-size 360x640 --video-length 36 --processes 3 --max-seconds 2 $(ON_GPU)
 NEEDED := import torch, torchvision, pydantic, cyclopts, rich, pycocotools, filelock, pandas, scipy, matplotlib, tabulate, jinja2, msgspec, psutil
+HAS_ALL = $(PYTHON) -c '$(NEEDED)' 2> /dev/null
+FIND = python="$$($(HAS_ALL) && echo $(PYTHON) || echo $(BIN)/python)"; set -e -x
 profile-gpu:
-	@$(PYTHON) -c '$(NEEDED)' 2> /dev/null || $(MAKE) $(READY)
-	@run="$$($(PYTHON) -c '$(NEEDED)' 2> /dev/null && echo $(PYTHON) || echo $(BIN)/python) run_ablations.py"; set -e -x; date; \
+	@$(HAS_ALL) || $(MAKE) $(READY)
+	@$(FIND); run="$$python run_ablations.py"; date; \
 	$$run doctor --self-test --seconds 20 $(ON_GPU); \
 	$$run profile --window 5 20 $(GPU_ROWS) $(if $(GPU),--expect-gpu "$(GPU)"); \
 	$$run profile --communication full ifc --window 20 --attention efficient $(GPU_ROWS); \
@@ -60,7 +62,8 @@ profile-gpu:
 
 # The tests that need a GPU; their outcomes are written beside its profiles.
 test-gpu:
-	$(PYTHON) -m pytest tests/gpu --record-gpu '$(MACHINES)/gpu_tests.json'
+	@$(HAS_ALL) || $(MAKE) $(READY)
+	@$(FIND); $$python -m pytest tests/gpu --record-gpu '$(MACHINES)/gpu_tests.json'
 
 # Measure the CPU, at a smaller size: about half an hour on two cores.
 CPU_ROWS := --frame-size 96x160 --video-length 20 --max-seconds 3 --device cpu

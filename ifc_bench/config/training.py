@@ -30,6 +30,9 @@ class LossConfig(Strict):
     box_giou: float = 2.0
 
 
+_CURVE_POINTS = 20_000  # so that the record of a long training run stays small
+
+
 class Optimisation(Strict):
     """Training schedule. The learning rate is multiplied by 0.1 at the iterations in `drop_at`.
 
@@ -62,6 +65,11 @@ class Optimisation(Strict):
     curve_stride: PositiveInt = 3
     precision: Precision = "float32"
     compiled: bool = False
+
+    @property
+    def curve_step(self) -> int:
+        """The iterations from one kept point of the loss to the next; 1 up to 20,000 of them."""
+        return max(1, self.iterations // _CURVE_POINTS)
 
     def of_length(self, iterations: int) -> Optimisation:
         """Scale the schedule to `iterations`: drops and curve points move in proportion."""

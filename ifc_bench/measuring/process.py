@@ -39,7 +39,10 @@ class Measured:
 def measure_once(
     work: Profile, store: Store, device: str, place: int, first: bool = False
 ) -> Measured | OutOfMemory:
-    """Measure one process's share of `work`, in this process; the `first` measures energy too."""
+    """Measure one process's share of `work`, in this process.
+
+    The `first` also hashes the work of tracker and output, and measures energy.
+    """
     sampler = None
     if device != "cpu":  # before CUDA starts: processes on the GPU by now are not ours
         sampler = Sampler(Gpu(int(device.partition(":")[2] or 0)))
@@ -77,7 +80,7 @@ class _Process:
         settle(work)
         subject = make_subject(work, self.store, self.device)
         self.frames.extend(subject.frames)
-        content = speed.fingerprint(subject)
+        content = speed.fingerprint(subject) if first else None
         warmup = speed.warm_up(subject, protocol)
         gpu = self.sampler.gpu if self.sampler else None
         clock = gpu.sm_clock_mhz if gpu else None

@@ -19,7 +19,7 @@ from collections.abc import Iterable, Iterator
 from importlib.machinery import SOURCE_SUFFIXES
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
@@ -59,11 +59,6 @@ def named() -> tuple[str, ...]:
     return tuple(sorted(_NAMED))
 
 
-def is_named(source: str) -> bool:
-    """Return whether the user named this module in this process, or in the one that started it."""
-    return source in _NAMED
-
-
 def let_import(sources: Iterable[str]) -> None:
     """Allow `load_own` to import these modules in this process, because the user named them."""
     _NAMED.update(sources)
@@ -76,21 +71,10 @@ def load_own(own: OwnModule) -> type[Communication]:
         UserError: if the user did not name it in this process, it does not exist, it is not a
             subclass of `Communication`, or its code has changed since.
     """
-    if not is_named(own.source):
-        raise UserError(
-            f"communication: this work uses your module {own.source!r}, which is imported only if "
-            f"you name it: --own {own.source} (--communication if the command has that, own_module "
-            "in Python)"
-        )
+    naming = f"--own {own.source} (--communication if the command has that, own_module in Python)"
+    found = load_named(own.source, own.sha256, FIELD, naming)
     from ifc_bench.models.communication import Communication
 
-    if digest_of(own.source, FIELD) != own.sha256:
-        raise UserError(
-            f"communication: the code of {own.source!r} has changed since this work was defined; "
-            "define it again with own_module, which gives new work"
-        )
-    name, _, wanted = own.source.partition(":")
-    found = getattr(imported(name, own.sha256), wanted, None)
     if not (isinstance(found, type) and issubclass(found, Communication)):
         raise UserError(
             f"communication: {own.source!r} is not a subclass of "
@@ -99,7 +83,30 @@ def load_own(own: OwnModule) -> type[Communication]:
     return found
 
 
-def imported(name: str, digest: str) -> ModuleType:
+def load_named(source: str, sha256: str, field: str, naming: str) -> Any:
+    """Import the module of "package.module:name" and return what the name stands for, or None.
+
+    `field` begins messages; `naming` says how the user names a source.
+
+    Raises:
+        UserError: if the user did not name it in this process, or its code has changed since.
+            Errors of the module itself are raised as they are.
+    """
+    if source not in _NAMED:
+        raise UserError(
+            f"{field}: this work uses your module {source!r}, which is imported only if you name "
+            f"it: {naming}"
+        )
+    if digest_of(source, field) != sha256:
+        raise UserError(
+            f"{field}: the code of {source!r} has changed since this work was defined; name it "
+            "again, which gives new work"
+        )
+    name, _, wanted = source.partition(":")
+    return getattr(_imported(name, sha256), wanted, None)
+
+
+def _imported(name: str, digest: str) -> ModuleType:
     """Import the module, or reload it if its file changed since (in a notebook)."""
     if name not in sys.modules:
         module = importlib.import_module(name)

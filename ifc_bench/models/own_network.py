@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from ifc_bench.config import OwnNetwork
 from ifc_bench.errors import UserError
-from ifc_bench.models.own import digest_of, imported, is_named, let_import, refuse_missing
+from ifc_bench.models.own import digest_of, let_import, load_named, refuse_missing
 
 FIELD = "--model"
 
@@ -43,20 +43,11 @@ def load_factory(own: OwnNetwork) -> Callable[..., Any]:
         UserError: if the user did not name it in this process, its code has changed since, or it
             cannot be called. Errors of the user's module itself are raised as they are.
     """
-    if not is_named(own.source):
-        raise UserError(
-            f"{FIELD}: this work measures your network {own.source!r}, which is imported only if "
-            f"you name it: {FIELD} {own.source} (own_network in Python)"
-        )
-    if digest_of(own.source, FIELD) != own.sha256:
-        raise UserError(
-            f"{FIELD}: the code of {own.source!r} has changed since this work was defined; define "
-            "it again with own_network, which gives new work"
-        )
-    name, _, wanted = own.source.partition(":")
-    factory = getattr(imported(name, own.sha256), wanted, None)
+    naming = f"{FIELD} {own.source} (own_network in Python)"
+    factory = load_named(own.source, own.sha256, FIELD, naming)
     if not callable(factory):
         raise UserError(
             f"{FIELD}: {own.source!r} is no function or class; name one that returns the network"
         )
-    return factory
+    made: Callable[..., Any] = factory
+    return made

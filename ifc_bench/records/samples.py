@@ -155,7 +155,7 @@ class ProcessSamples(Kept):
         scope_seconds: passes with timers for each scope; None for a compiled network.
         settings: other settings that affect speed, read back from torch.
         content: a hash of all that the tracker and the drawing of masks are given in one pass;
-            equal for variants that were measured on equal work.
+            equal for variants that were measured on equal work; None but in a first process.
         logit_distance: the largest difference of a logit of one clip from the first rung's of the
             speed ladder; None if it was not asked for.
     """

@@ -31,7 +31,7 @@ from ifc_bench.report.statistics import summarise
 from ifc_bench.report.three_numbers import (
     ENDS,
     End,
-    counted,
+    clip_frames,
     end_of,
     network_fps,
     process_fps,
@@ -199,14 +199,12 @@ def _three_numbers(record: Record, result: ProfileResult) -> dict[str, Any]:
         summary = summarise(values)
         row[f"{name}_fps"] = summary.mean if summary else None
         row[f"{name}_fps_std"] = summary.std if summary else None
+    frames = clip_frames(record)
     graphs = [median(p.network_graph.wall_seconds) for p in result.processes if p.network_graph]
-    eager = [median(counted(p, p.network)) for p in result.processes if p.network]
-    row["graph_fps"] = (
-        row["network_fps"] * fmean(eager) / fmean(graphs) if graphs and eager else None
-    )
+    row["graph_fps"] = fmean(frames / seconds for seconds in graphs) if graphs else None
     # mmdetection's protocol: a mean over clips that follow each other, the first ones left out.
-    means = [fmean(p.network.wall_seconds) for p in result.processes if p.network]
-    row["network_mean_fps"] = row["network_fps"] * fmean(eager) / fmean(means) if means else None
+    clips = [seconds for p in result.processes if p.network for seconds in p.network.wall_seconds]
+    row["network_mean_fps"] = frames / fmean(clips) if clips else None
     contents = sorted({p.content for p in result.processes if p.content})
     row["content"] = " ".join(contents) or None
     return row

@@ -88,8 +88,11 @@ def bootstrap_interval(values: Sequence[float]) -> tuple[float, float] | None:
     return float(low), float(high)
 
 
-def welch(a: Summary, b: Summary) -> Difference:
-    """B less A for independent runs of unequal variance (Welch's t-test)."""
+def welch(a: Summary, b: Summary, confidence: float = CONFIDENCE) -> Difference:
+    """B less A for independent runs of unequal variance (Welch's t-test).
+
+    `confidence` is the level of the interval.
+    """
     mean = b.mean - a.mean
     n = (a.n, b.n)
     if a.std is None or b.std is None:
@@ -99,7 +102,7 @@ def welch(a: Summary, b: Summary) -> Difference:
     if error == 0:
         return Difference(n, mean, (mean, mean), 1.0 if mean == 0 else 0.0, None)
     freedom = sum(parts) ** 2 / (parts[0] ** 2 / (a.n - 1) + parts[1] ** 2 / (b.n - 1))
-    half = float(stats.t.ppf((1 + CONFIDENCE) / 2, freedom)) * error
+    half = float(stats.t.ppf((1 + confidence) / 2, freedom)) * error
     p = float(2 * stats.t.sf(abs(mean) / error, freedom))
     return Difference(n, mean, (mean - half, mean + half), p, hedges(a, b))
 

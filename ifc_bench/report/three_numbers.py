@@ -35,12 +35,18 @@ def process_fps(result: ProfileResult, end: End | None = None) -> list[float]:
     return [sum(result.frames) / median(process_seconds(p, end)) for p in result.processes]
 
 
+def clip_frames(record: Record) -> int:
+    """Frames of the clip that the network is timed on: T, or the first video's if it is shorter."""
+    work, result = record.work, record.result
+    assert isinstance(work, Profile)
+    assert isinstance(result, ProfileResult)
+    return min(work.window or result.frames[0], result.frames[0])
+
+
 def network_fps(record: Record) -> list[float]:
     """Frames of a clip over the median time of the network, of each process that has it."""
-    result = record.result
-    assert isinstance(record.work, Profile)
+    result, frames = record.result, clip_frames(record)
     assert isinstance(result, ProfileResult)
-    frames = min(record.work.window or result.frames[0], result.frames[0])
     return [frames / median(counted(p, p.network)) for p in result.processes if p.network]
 
 

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from statistics import fmean, variance
+from dataclasses import dataclass, replace
 from typing import Literal
 
-from scipy import stats
+from ifc_bench.report.statistics import Summary, summarise, welch
 
 Place = Literal["below", "within", "above", "unknown"]
 Word = Literal["slower", "faster", "more", "less", "same", "cannot tell"]
@@ -119,12 +118,7 @@ def place(ratio: float, interval: tuple[float, float] | None, margin: float) -> 
 
 def ratio_of(a: Values, b: Values, alpha: float) -> Ratio:
     """B over A with the interval of level 1 - `alpha`: Welch's, on logarithms."""
-    left, right = _logs(a), _logs(b)
-    difference = fmean(right) - fmean(left)
-    if min(len(a), len(b)) < 2:
-        return Ratio(math.exp(difference), None)
-    half = _half_width((variance(left), variance(right)), (len(a), len(b)), alpha)
-    return Ratio(math.exp(difference), (math.exp(difference - half), math.exp(difference + half)))
+    return _ratio(_of_logs(a), _of_logs(b), alpha)
 
 
 def processes_to_tell(a: Values, b: Values, limits: Limits) -> int | None:
@@ -132,11 +126,10 @@ def processes_to_tell(a: Values, b: Values, limits: Limits) -> int | None:
 
     None where 100 do not. Each side needs two values.
     """
-    variances = variance(_logs(a)), variance(_logs(b))
-    middle = ratio_of(a, b, limits.alpha).value
+    left, right = _of_logs(a), _of_logs(b)
     for n in range(min(len(a), len(b)) + 1, _MOST_PROCESSES + 1):
-        factor = math.exp(_half_width(variances, (n, n), limits.alpha))
-        if place(middle, (middle / factor, middle * factor), limits.margin) != "unknown":
+        ratio = _ratio(replace(left, n=n), replace(right, n=n), limits.alpha)
+        if place(ratio.value, ratio.interval, limits.margin) != "unknown":
             return n
     return None
 
@@ -210,16 +203,17 @@ def _side(ratio: Ratio) -> Word:
     return "slower" if ratio.value < 1 else "faster"
 
 
-def _half_width(variances: tuple[float, float], counts: tuple[int, int], alpha: float) -> float:
-    """Half of Welch's interval of a difference of two means."""
-    parts = [one / count for one, count in zip(variances, counts, strict=True)]
-    if sum(parts) == 0:
-        return 0.0
-    freedom = sum(parts) ** 2 / sum(
-        part**2 / (count - 1) for part, count in zip(parts, counts, strict=True)
-    )
-    return min(_WIDEST, float(stats.t.ppf(1 - alpha / 2, freedom)) * math.sqrt(sum(parts)))
+def _ratio(a: Summary, b: Summary, alpha: float) -> Ratio:
+    """B over A from summaries of logarithms."""
+    difference = welch(a, b, 1 - alpha)
+    if difference.interval is None:
+        return Ratio(math.exp(difference.mean), None)
+    half = min(_WIDEST, difference.interval[1] - difference.mean)
+    ends = math.exp(difference.mean - half), math.exp(difference.mean + half)
+    return Ratio(math.exp(difference.mean), ends)
 
 
-def _logs(values: Values) -> list[float]:
-    return [math.log(value) for value in values]
+def _of_logs(values: Values) -> Summary:
+    summary = summarise([math.log(value) for value in values])
+    assert summary is not None, "a measured record has a process"
+    return summary

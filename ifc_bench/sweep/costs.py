@@ -12,7 +12,6 @@ from ifc_bench.recipe import Preset
 from ifc_bench.records.dry_run import DryRun, Steps
 from ifc_bench.sweep.plan import Plan, variant
 
-_CURVE_POINTS = 20_000  # of a long training run, as in the trainer
 # Mean bytes of the embedded benchmark's records in `results/baseline`.
 _POINT_BYTES, _EVALUATION_BYTES, _PROFILE_BYTES, _COUNT_BYTES = 50, 11_000, 7_000, 1_000
 
@@ -152,9 +151,9 @@ def sweep_space(plan: Plan, runs: Sequence[tuple[Kind, DryRun]]) -> list[Space]:
     known, predictions, points = plan.preset.checkpoint_bytes, 0.0, 0
     checkpoints = 0
     for kind, run in runs:
-        count, iterations = len(kind.trainings), kind.first.optimisation.iterations
+        count, schedule = len(kind.trainings), kind.first.optimisation
         checkpoints += count * (run.checkpoint_bytes or known)
-        points += count * (iterations // max(1, iterations // _CURVE_POINTS))
+        points += count * (schedule.iterations // schedule.curve_step)
         if run.tests is not None:
             predictions += count * run.tests.predictions_bytes / run.tests.share
     written = all(run.checkpoint_bytes for _, run in runs)

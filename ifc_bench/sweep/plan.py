@@ -132,8 +132,13 @@ class Plan:
         measured = min(
             max(protocol.min_passes * one_pass, protocol.min_seconds), protocol.max_seconds
         )
-        warm_up, memory = 2 * one_pass, one_pass / preset.profile_videos  # memory: one video
-        process = _PROCESS_START_SECONDS + warm_up + max(measured, 3 * one_pass) + memory
+        warm_up = max(2 * one_pass, protocol.warm_up_seconds)
+        # To masks; half as long to results.json, and for the network. Two passes more: one for the
+        # hash of the work, and one over a video for memory.
+        timed = 2 * max(measured, 3 * one_pass)
+        process = (
+            _PROCESS_START_SECONDS + warm_up + timed + one_pass + one_pass / preset.profile_videos
+        )
         return profiles * protocol.processes * process
 
 

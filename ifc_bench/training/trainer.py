@@ -29,7 +29,6 @@ from ifc_bench.training.checkpoint import read_checkpoint
 from ifc_bench.training.consistency import check
 from ifc_bench.training.processes import ALONE, Processes
 
-_CURVE_POINTS = 20_000  # so that the record of a long training run stays small
 _HALF = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
@@ -109,7 +108,7 @@ class Trainer:
         self.work, self.data, self.path, self.hooks = work, data, path, hooks
         self.device, self.processes = torch.device(device), processes
         model = build_model(work.model)
-        self.curves = Curves(every=max(1, work.optimisation.iterations // _CURVE_POINTS))
+        self.curves = Curves(every=work.optimisation.curve_step)
         self.iteration, self.loss, self.parts = 0, math.nan, dict[str, float]()
         if hooks.start and not path.exists():
             self.curves.new_parameters = hooks.start(model)

@@ -96,10 +96,11 @@ def test_the_network_can_be_captured_as_a_graph(tmp_path):
 def test_equal_work_on_a_gpu(tmp_path):
     store = Store(tmp_path / "r", tmp_path / "runs")
     found = [
-        in_process(measure_once, profile(kind), store, "cuda:0", 0).samples.content
+        in_process(measure_once, profile(kind), store, "cuda:0", 0, True).samples.content
         for kind in (NoComm(), FullTHW(), InterFrame())
     ]
     assert len(set(found)) == 1
+    assert None not in found
 
 
 def test_out_of_memory_is_told_with_evidence_and_the_next_row_is_measured(tmp_path):

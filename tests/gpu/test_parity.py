@@ -1,7 +1,5 @@
 """The same numbers on a GPU: the released network's, and those of the CPU."""
 
-import copy
-
 import pytest
 import torch
 
@@ -113,7 +111,7 @@ def test_a_window_waits_twice(gpu):
 
 def test_the_network_waits_nowhere(released, gpu):
     clip = inputs("T5")[0][0].to(gpu)
-    network = copy.copy(released[50])
+    network = released[50]
     with torch.inference_mode():
         network(clip[None])
         torch.cuda.synchronize(gpu)

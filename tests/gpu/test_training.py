@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from ifc_bench.config import Optimisation, SyntheticData, Training
+from ifc_bench.config import Training
 from ifc_bench.data.loading import VideoDataset
 from ifc_bench.training.trainer import Hooks, Trainer
 from tests.conftest import ROOT, tiny_model
+from tests.training.test_trainer import StoppedError, work
 
 _NCCL = """
 import json, sys
@@ -21,7 +22,7 @@ import torch.distributed as dist
 from torch.nn.parallel import DistributedDataParallel
 from ifc_bench.data.loading import VideoDataset
 from ifc_bench.training.trainer import Hooks, Trainer
-from tests.gpu.test_training import work
+from tests.training.test_trainer import work
 
 
 class Wrapped(Trainer):
@@ -38,19 +39,6 @@ curves = Wrapped(work(), VideoDataset(data), checkpoint, "cuda:0", Hooks()).run(
 out.write_text(json.dumps(curves.loss))
 dist.destroy_process_group()
 """
-
-
-class StoppedError(Exception):
-    pass
-
-
-def work(**changes: object) -> Training:
-    schedule = Optimisation(
-        iterations=6, clips=2, clip_frames=3, sampling_range=4, learning_rate=1e-3, clip_norm=1.0
-    ).model_copy(update=changes)
-    return Training(
-        model=tiny_model(dropout=0.1), optimisation=schedule, data=SyntheticData(), seed=0
-    )
 
 
 def losses_of(

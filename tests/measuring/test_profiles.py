@@ -238,7 +238,7 @@ def test_samples_of_other_code_are_not_mixed_in(store, turns):
 
 
 def test_one_process_for_real(store):
-    answer = in_process(measure_once, profile(2), store, "cpu", 4)
+    answer = in_process(measure_once, profile(2), store, "cpu", 4, True)
     assert isinstance(answer, Measured), answer
     found = answer.samples
     assert answer.frames == [6]

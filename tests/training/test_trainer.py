@@ -125,7 +125,7 @@ def test_a_loss_that_is_not_finite_is_noticed_and_kept(data, tmp_path):
 
 def test_long_trainings_keep_a_part_of_their_curves(data, tmp_path, monkeypatch):
     whole = train(work(), data, tmp_path / "a.pt")
-    monkeypatch.setattr("ifc_bench.training.trainer._CURVE_POINTS", 3)
+    monkeypatch.setattr("ifc_bench.config.training._CURVE_POINTS", 3)
     thin = train(work(), data, tmp_path / "b.pt")
     assert thin.every == 2
     assert thin.loss == whole.loss[::2]
