@@ -65,7 +65,7 @@ test-gpu:
 	@$(HAS_ALL) || $(MAKE) $(READY)
 	@$(FIND); $$python -m pytest tests/gpu --record-gpu '$(MACHINES)/gpu_tests.json'
 
-# Measure the CPU, at a smaller size: about half an hour on two cores.
+# Measure the CPU, at a smaller size: about an hour on two cores.
 CPU_ROWS := --frame-size 96x160 --video-length 20 --max-seconds 3 --device cpu
 profile-cpu: $(READY)
 	$(BIN)/python run_ablations.py doctor --device cpu --self-test --seconds 20 --results '$(MACHINES)'

@@ -14,15 +14,25 @@ from ifc_bench.cli.models import (
     Attentions,
     FrameSizes,
     Kinds,
+    Networks,
     Precisions,
     Tokens,
     Windows,
     models,
+    networks,
     parse_size,
 )
 from ifc_bench.cli.options import DeviceName, Style, Threads, number, results_for
+from ifc_bench.cli.profile_refusals import refuse_own
 from ifc_bench.cli.progress import bar
-from ifc_bench.config import Arithmetic, Footprint, ModelConfig, Profile
+from ifc_bench.config import (
+    Arithmetic,
+    AttentionKernel,
+    Footprint,
+    ModelConfig,
+    OwnNetwork,
+    Profile,
+)
 from ifc_bench.errors import UserError
 from ifc_bench.file_io import write_text
 from ifc_bench.hardware.catalogue import GpuModel, gpu_model
@@ -30,7 +40,7 @@ from ifc_bench.hardware.device import describe_device, resolve_device
 from ifc_bench.records import Device, Record
 from ifc_bench.report.calibration import LEAST, calibrated_grid, calibrations
 from ifc_bench.report.footprints import footprint_of, render_check, render_fits
-from ifc_bench.report.forecast import forecast_grid, forecast_profile
+from ifc_bench.report.forecast import forecast_grid, forecast_profile, forecasted
 from ifc_bench.report.layout import Format, write
 from ifc_bench.report.roofline import counts_in, has_scope_times
 from ifc_bench.store import Store
@@ -50,6 +60,7 @@ def command(
         Literal["inference", "training"], Parameter("--for", help="The work to predict.")
     ] = "inference",
     communication: Kinds = None,
+    model: Networks = None,
     tokens: Tokens = None,
     window: Windows = None,
     frame_size: FrameSizes = None,
@@ -74,19 +85,28 @@ def command(
 ) -> None:
     """Predict the peak memory of each variant, and which GPUs have enough.
 
-    The real modules run on fake tensors, without a GPU and almost without memory.
+    The real modules run on fake tensors, without a GPU and almost without memory; those of --model
+    as well.
 
     Example: python run_ablations.py fit --gpu v100-16gb v100-32gb --window 20 36
     --frame-size 720x1280
     """
     gpus = [gpu_model(key) for key in dict.fromkeys(gpu or _GPUS)]
-    chosen = models(communication, tokens, attention or ["materialised", "efficient"])
+    own = networks(model)
+    if own:
+        _refuse_with_own(purpose, attention, communication, forecast)
+    chosen: list[ModelConfig | OwnNetwork] = [*own]
+    if communication or not own:
+        built_in = models(communication, tokens, attention or ["materialised", "efficient"])
+        chosen = [*built_in, *own]
     types: list[Arithmetic] = precision or ["fp32"]
     sizes = [parse_size(text) for text in frame_size or ["360x640"]]
 
-    def work(model: ModelConfig, size: tuple[int, int], count: int, kind: Arithmetic) -> Footprint:
+    def work(
+        network: ModelConfig | OwnNetwork, size: tuple[int, int], count: int, kind: Arithmetic
+    ) -> Footprint:
         return Footprint(
-            model=model,
+            model=network,
             purpose=purpose,
             frames=count,
             height=size[0],
@@ -125,8 +145,30 @@ def command(
         write_text(store.table_path(f"fit-{purpose}"), text)
 
 
+def _refuse_with_own(
+    purpose: str,
+    attention: list[AttentionKernel] | None,
+    communication: list[str] | None,
+    forecast: Path | None,
+) -> None:
+    """Refuse what --model has not; beside --communication, options of the built-in networks stay.
+
+    Raises:
+        UserError: for training, and for an attention or a forecast of own networks alone.
+    """
+    if purpose == "training":
+        raise UserError(
+            "--for: a training step of --model is not predicted, its loss is not known; use "
+            "--for inference"
+        )
+    given = {"--attention": attention is not None, "--forecast": forecast is not None}
+    refuse_own(given, communication is None, climb=False)
+
+
 def _measured(store: Store, purpose: str, kind: Literal["cpu", "cuda"]) -> list[Record]:
-    """The measurements of `fit --check` that `--calibrate` is fitted to, of devices with enough.
+    """The measurements that `--calibrate` is fitted to, of devices with enough.
+
+    They are of built-in networks, by `fit --check`.
 
     Raises:
         UserError: if no device of that kind has enough.
@@ -136,6 +178,7 @@ def _measured(store: Store, purpose: str, kind: Literal["cpu", "cuda"]) -> list[
         work, peak = footprint_of(record)
         device = record.provenance.device
         alike = work.purpose == purpose and work.version == _VERSION and device.kind == kind
+        alike = alike and isinstance(work.model, ModelConfig)  # an own network's code may be gone
         if alike and peak is not None and work.measured_on is not None:
             by_device.setdefault(device.name, []).append(record)
     enough = [record for some in by_device.values() if len(some) >= LEAST for record in some]
@@ -195,7 +238,7 @@ def _forecast(
     profiles = [record for record in learned_from.records("profile") if has_scope_times(record)]
     count_of = counts_in(store, learned_from)
     measured = [record.work for record in profiles if isinstance(record.work, Profile)]
-    needed = [*measured, *map(forecast_profile, works)]
+    needed = [*measured, *map(forecast_profile, forecasted(works))]
     clips = dict.fromkeys(clip for work in needed if (clip := work.clip_count) is not None)
     count_all([clip for clip in clips if count_of(clip) is None], store)
     return write(forecast_grid(works, gpus, profiles, count_of), style)

@@ -15,10 +15,11 @@ def refuse_rungs(given: Mapping[str, bool]) -> None:
 
 
 def refuse_own(given: Mapping[str, bool], alone: bool, climb: bool) -> None:
-    """Refuse a ladder with --model; where that stands `alone`, attention and form as well."""
+    """Refuse a ladder with --model; where that stands `alone`, what only the built-in ones have."""
     if climb:
         raise UserError("--ladder: its rungs are of the built-in networks; leave --model out")
-    for option in (name for name in ("--attention", "--form") if given[name] and alone):
+    theirs = ("--attention", "--form", "--forecast")
+    for option in (name for name in theirs if given.get(name) and alone):
         raise UserError(
             f"{option}: is of the built-in networks; leave it out, or add --communication"
         )

@@ -224,7 +224,8 @@ class Footprint(Work):
     """Peak memory of one clip of a network: predicted from its modules, or measured.
 
     "inference" takes a video of T + `stride` frames through windows of T; "training" takes one
-    step with `clips` clips and `instances` instances in each. `version` 1 is of older records:
+    step with `clips` clips and `instances` instances in each, and is of the built-in networks
+    alone. `version` 1 is of older records:
     without the tracker's state, and half precision by the CPU's list of autocast. Version 2 has
     the tracker's state within a long video, and half precision by the list of the `allocator`.
 
@@ -234,7 +235,7 @@ class Footprint(Work):
     """
 
     kind: Literal["footprint"] = "footprint"
-    model: ModelConfig
+    model: ModelConfig | OwnNetwork
     purpose: Literal["inference", "training"] = "inference"
     frames: PositiveInt
     height: PositiveInt
@@ -248,6 +249,11 @@ class Footprint(Work):
     measured_on: str | None = None
     emulated: str | None = None
     version: PositiveInt = 1
+
+    @property
+    def video_shape(self) -> tuple[int, int, int, int]:
+        """Two windows [F, 3, H, W]: frames of the first are still in memory at the second."""
+        return (self.frames + self.stride, 3, self.height, self.width)
 
 
 class Count(Work):

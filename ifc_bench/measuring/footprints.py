@@ -9,34 +9,35 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from ifc_bench.config import Footprint, LossConfig, ModelConfig, RandomWeights
+from ifc_bench.config import Footprint, ModelConfig, OwnNetwork, RandomWeights
 from ifc_bench.errors import UserError
 from ifc_bench.measuring.cuda_autocast import cuda_autocast
 from ifc_bench.measuring.fake_tensors import LiveBytes
 from ifc_bench.measuring.isolation import Died, in_process, measuring
 from ifc_bench.measuring.memory import asked_bytes, cpu_peaks, network_bytes, out_of_memory
+from ifc_bench.measuring.own_footprints import own_action, predict_own
 from ifc_bench.measuring.speed import DTYPES
 from ifc_bench.measuring.steady_tracker import FakeTracker, SteadyTracker
 from ifc_bench.measuring.subject import random_network
+from ifc_bench.measuring.two_steps import moments, train_twice
 from ifc_bench.models.arithmetic import arithmetic
 from ifc_bench.models.attention import MultiHeadAttention
 from ifc_bench.models.build import build_model
-from ifc_bench.models.criterion import losses
 from ifc_bench.models.ifc import IFC
 from ifc_bench.provenance import provenance
 from ifc_bench.records import Device, FootprintResult, Record, Status
 from ifc_bench.store import Store
-from ifc_bench.structures import Target, Track
+from ifc_bench.structures import Track
 from ifc_bench.tracking import ClipTracker, track_video
 
 Progress = Callable[[int, int], None]  # done, total
 _CPU = torch.device("cpu")
-_LOSS = LossConfig()
 
 
 class _NoTracker(ClipTracker):
@@ -55,6 +56,8 @@ def predict_footprint(work: Footprint) -> FootprintResult:
     """Predict the peak of an allocator, without allocating memory."""
     # It raises its errors, and logs a traceback of each as well.
     logging.getLogger("torch._subclasses.fake_tensor").setLevel(logging.CRITICAL)
+    if isinstance(work.model, OwnNetwork):
+        return predict_own(work, work.model, partial(fake_arithmetic, work))
     with FakeTensorMode():
         network = _fake_network(work.model)
         live = LiveBytes()
@@ -62,12 +65,12 @@ def predict_footprint(work: Footprint) -> FootprintResult:
             live.hold(tensor)
         weights = live.live
         if work.purpose == "inference":
-            clip = torch.empty(*_video_shape(work), dtype=torch.uint8)
+            clip = torch.empty(work.video_shape, dtype=torch.uint8)
             with live:
-                _infer(network.eval(), clip, work, _fake_tracker(work), _fake_arithmetic(work))
+                _infer(network.eval(), clip, work, _fake_tracker(work), fake_arithmetic(work))
         else:
             with live:
-                _train_twice(network.train(), work, _CPU, _fake_arithmetic(work), _moments)
+                train_twice(network.train(), work, _CPU, partial(fake_arithmetic, work), moments)
     return FootprintResult(weights_bytes=weights, peak_bytes=live.peak.bytes, at=live.peak.at)
 
 
@@ -77,10 +80,9 @@ def measure_footprint(work: Footprint, device: str) -> FootprintResult:
     torch.set_num_threads(work.threads)
     weights = 0
     try:
-        action, weights = _real_action(work, torch_device)
-        return FootprintResult(
-            weights_bytes=weights, peak_bytes=_peak(torch_device, action, weights)
-        )
+        action, weights, given = _real_action(work, torch_device)
+        peak = _peak(torch_device, action, weights, given)
+        return FootprintResult(weights_bytes=weights, peak_bytes=peak)
     except Exception as error:
         if not out_of_memory(error):
             raise
@@ -89,25 +91,26 @@ def measure_footprint(work: Footprint, device: str) -> FootprintResult:
         )
 
 
-def _real_action(work: Footprint, device: torch.device) -> tuple[Callable[[], None], int]:
-    """Return the function to measure, and the size of the network in bytes."""
+def _real_action(work: Footprint, device: torch.device) -> tuple[Callable[[], None], int, int]:
+    """Return the function to measure, and the bytes of the network and of what it is given."""
+    if isinstance(work.model, OwnNetwork):
+        return own_action(work, work.model, device)
     if work.purpose == "training":
         network = build_model(work.model).to(device).to(memory_format=torch.channels_last).train()
-        return (
-            lambda: _train_twice(network, work, device, arithmetic(device, work.precision), None),
-            network_bytes(network),
-        )
-    clip = torch.randint(0, 256, _video_shape(work), dtype=torch.uint8)
+        precision = partial(arithmetic, device, work.precision)
+        action = partial(train_twice, network, work, device, precision, None)
+        return action, network_bytes(network), 0
+    clip = torch.randint(0, 256, work.video_shape, dtype=torch.uint8)
     weights = RandomWeights(model=work.model, instances=work.instances)
     network = random_network(weights, device, clip[: work.frames].to(device))
     network = network.to(memory_format=torch.channels_last)
     size = (work.height, work.width)
     tracker = ClipTracker(size) if work.version == 1 else SteadyTracker(size, work.stride)
-    context = arithmetic(device, work.precision)
-    return lambda: _infer(network, clip, work, tracker, context), network_bytes(network)
+    action = partial(_infer, network, clip, work, tracker, arithmetic(device, work.precision))
+    return action, network_bytes(network), 0
 
 
-def _fake_arithmetic(work: Footprint) -> AbstractContextManager[object]:
+def fake_arithmetic(work: Footprint) -> AbstractContextManager[object]:
     """Automatic mixed precision on fake tensors, which are on the CPU, by the allocator's list."""
     if work.allocator == "cpu" or work.precision in ("fp32", "tf32"):
         return arithmetic(_CPU, work.precision)
@@ -121,13 +124,13 @@ def _fake_tracker(work: Footprint) -> ClipTracker:
     return FakeTracker(size, work.stride, work.instances, on_gpu=work.allocator == "cuda")
 
 
-def _peak(device: torch.device, action: Callable[[], None], weights: int) -> int:
-    """Run `action` and return torch's peak allocation in bytes, `weights` included."""
+def _peak(device: torch.device, action: Callable[[], None], weights: int, given: int) -> int:
+    """Run `action` and return torch's peak allocation in bytes: with `weights`, without `given`."""
     if device.type == "cuda":
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats(device)
         action()
-        return int(torch.cuda.max_memory_allocated(device))
+        return int(torch.cuda.max_memory_allocated(device)) - given
     _, peaks = cpu_peaks(device, lambda watch: action())
     return weights + max(peaks.values())
 
@@ -149,68 +152,6 @@ def _infer(
             work.stride,
             together=work.frames if work.allocator == "cuda" else None,
         )
-
-
-def _train_twice(
-    network: IFC,
-    work: Footprint,
-    device: torch.device,
-    precision: AbstractContextManager[object],
-    update: Callable[[list[nn.Parameter]], Callable[[], None]] | None,
-) -> None:
-    """Run two steps, because the optimiser's moments exist only from the second one on.
-
-    As in the trainer, the forward pass alone is in mixed precision; the loss is in float32.
-    """
-    parameters = [p for p in network.parameters() if p.requires_grad]
-    if update is None:
-        optimiser = torch.optim.AdamW(parameters, fused=True)  # as the trainer
-        step = optimiser.step
-    else:
-        step = update(parameters)  # type: ignore[assignment]
-    shape = (work.clips, work.frames, 3, work.height, work.width)
-    stride = _LOSS.supervision_stride
-    masks = (work.instances, work.frames, -(-work.height // stride), -(-work.width // stride))
-    for _ in range(2):
-        clips = torch.zeros(shape, dtype=torch.uint8, device=device)
-        targets = [
-            Target(
-                torch.zeros(work.instances, dtype=torch.int64, device=device),
-                torch.zeros(masks, device=device),
-            )
-            for _ in range(work.clips)
-        ]
-        with arithmetic(device, work.precision):
-            prediction = network(clips)
-        parts = losses(prediction, targets, _LOSS, assign=_in_order)
-        for parameter in parameters:
-            parameter.grad = None
-        torch.stack(list(parts.values())).sum().backward()
-        del prediction, parts
-        nn.utils.clip_grad_norm_(parameters, 0.01)
-        step()
-
-
-def _moments(parameters: list[nn.Parameter]) -> Callable[[], None]:
-    """Allocate AdamW's two moments; AdamW itself would read its step count from a fake tensor."""
-    held: list[Tensor] = []
-
-    def step() -> None:
-        if not held:
-            held.extend(torch.zeros_like(p) for p in parameters for _ in range(2))
-
-    return step
-
-
-def _in_order(similarity: Tensor) -> tuple[Tensor, Tensor]:
-    """Match the first queries to the instances: the choice of queries does not affect memory."""
-    pairs = torch.arange(min(similarity.shape), device=similarity.device)
-    return pairs, pairs
-
-
-def _video_shape(work: Footprint) -> tuple[int, int, int, int]:
-    """Return the shape of two windows: frames of the first are still in memory at the second."""
-    return (work.frames + work.stride, 3, work.height, work.width)
 
 
 def _fake_network(model: ModelConfig) -> IFC:
@@ -281,7 +222,7 @@ def on_this_allocator(works: Sequence[Footprint], device: Device) -> list[Footpr
     adapted = []
     for work in works:
         model = work.model
-        if model.attention == "efficient":
+        if isinstance(model, ModelConfig) and model.attention == "efficient":
             model = model.model_copy(update={"attention": "flash"})
         if model.attention == "flash" and work.purpose == "training":
             continue
@@ -291,7 +232,8 @@ def on_this_allocator(works: Sequence[Footprint], device: Device) -> list[Footpr
 
 
 def _save(work: Footprint, result: FootprintResult, device: str, store: Store) -> Record:
-    status: Status = "ok" if result.peak_bytes is not None else "out_of_memory"
+    known = result.peak_bytes is not None or result.not_predicted is not None
+    status: Status = "ok" if known else "out_of_memory"
     record = Record.of(work, provenance(device, work.threads), result, status=status)
     store.save(record)
     return record

@@ -56,14 +56,24 @@ def lay_out(network: nn.Module, channels_last: bool) -> nn.Module:
 
 
 @torch.inference_mode()
-def check_answer(own: OwnNetwork, network: nn.Module, clip: Tensor) -> None:
-    """Run the network on `clip` [T, 3, H, W], uint8 on its device, and check what it answers.
+def answer_of(own: OwnNetwork, network: nn.Module, clip: Tensor) -> tuple[Tensor, Tensor]:
+    """Run the network on `clip` [T, 3, H, W], uint8 on its device: class probabilities, masks.
 
     Raises:
         UserError: if it raises, or answers in other shapes or types, or on another device.
     """
     with told(own):
-        answer = network(clip)
+        answer: tuple[Tensor, Tensor] = network(clip)
+    refuse_fault(own, answer, clip)
+    return answer
+
+
+def refuse_fault(own: OwnNetwork, answer: object, clip: Tensor) -> None:
+    """Refuse an answer in another form than that of the protocol.
+
+    Raises:
+        UserError: on other shapes or types, or another device than that of `clip`.
+    """
     fault = _fault(answer, clip)
     if fault:
         raise UserError(f"{FIELD}: {own.source}: {fault}; {_WANTED}")

@@ -13,7 +13,7 @@ from ifc_bench.data.loading import VideoDataset
 from ifc_bench.data.splits import Splits
 from ifc_bench.measuring.ends import MeasuredTracker, ToMasks
 from ifc_bench.measuring.equal_work import RecordedInstances
-from ifc_bench.measuring.own_network import build_own, check_answer, lay_out
+from ifc_bench.measuring.own_network import answer_of, build_own, lay_out
 from ifc_bench.measuring.settings import settle
 from ifc_bench.measuring.speed import DTYPES, Subject
 from ifc_bench.models.arithmetic import arithmetic
@@ -119,7 +119,7 @@ def _own_runner(work: Profile, own: OwnNetwork, clip: Tensor) -> _Runner:
     if work.compiled:
         network.compile()
     with arithmetic(clip.device, work.precision):
-        check_answer(own, network, clip)
+        answer_of(own, network, clip)
 
     @torch.inference_mode()
     def predict(frames: Tensor) -> tuple[Tensor, Tensor]:

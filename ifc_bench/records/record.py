@@ -143,7 +143,8 @@ class ProfileResult(Kept):
 class FootprintResult(Kept):
     """Peak allocated bytes, weights included; None if the GPU ran out of memory.
 
-    `at` is the operation at the predicted peak.
+    `at` is the operation at the predicted peak. `not_predicted` says why a network of a user's own
+    has no prediction.
     """
 
     kind: Literal["footprint"] = "footprint"
@@ -151,6 +152,7 @@ class FootprintResult(Kept):
     peak_bytes: int | None
     at: str | None = None
     asked_bytes: int | None = None
+    not_predicted: str | None = None
 
 
 class ScopeCost(Kept):
@@ -277,5 +279,9 @@ def _measured(result: Result) -> None:
         for field in ("frames", "processes"):
             if not getattr(result, field):
                 raise ValueError(f"result: {field}: is empty, and status is ok")
-    if isinstance(result, FootprintResult) and result.peak_bytes is None:
+    if (
+        isinstance(result, FootprintResult)
+        and result.peak_bytes is None
+        and result.not_predicted is None
+    ):
         raise ValueError("result: peak_bytes: is null, and status is ok")

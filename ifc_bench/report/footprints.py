@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from statistics import median
 
-from ifc_bench.config import Footprint, paper_order, spoken
+from ifc_bench.config import Footprint, OwnNetwork, paper_order, variant_kind, variant_name
 from ifc_bench.hardware.catalogue import CONTEXT_BYTES, DRIVER_SHARE, TIGHT_SHARE, GpuModel
 from ifc_bench.hardware.cublas import workspace_bytes
 from ifc_bench.records import Device, FootprintResult, Record
@@ -40,12 +40,13 @@ def fit_grid(records: Iterable[Record], gpus: Sequence[GpuModel]) -> Grid:
     grid = Grid("Memory: which GPUs have enough (predicted)", head, columns)
     if any(work.purpose == "inference" and work.version > 1 for work, _ in map(footprint_of, kept)):
         grid.head.append(_TRACKER)
+    grid.head += dict.fromkeys(map(_not_predicted, filter(_is_unpredicted, kept)))
     for record in sorted(kept, key=_order):
         work, peak = footprint_of(record)
         shown = [GPU_MEMORY.number(peak or None)]
         verdicts = [
             verdict(None if peak is None else peak + _workspace(work, gpu.compute_capability), gpu)
-            if work.model.attention in gpu.kernels
+            if runs_on(work, gpu)
             else f"no {work.model.attention}"
             for gpu in gpus
         ]
@@ -53,6 +54,21 @@ def fit_grid(records: Iterable[Record], gpus: Sequence[GpuModel]) -> Grid:
         fits = dict(zip((gpu.key for gpu in gpus), verdicts, strict=True))
         grid.values.append({**values(work), "peak_bytes": peak, **fits})
     return grid
+
+
+def runs_on(work: Footprint, gpu: GpuModel) -> bool:
+    """Whether a GPU has the attention implementation; a user's own network chooses its own."""
+    return isinstance(work.model, OwnNetwork) or work.model.attention in gpu.kernels
+
+
+def _is_unpredicted(record: Record) -> bool:
+    return isinstance(record.result, FootprintResult) and record.result.not_predicted is not None
+
+
+def _not_predicted(record: Record) -> str:
+    work, _ = footprint_of(record)
+    assert isinstance(record.result, FootprintResult)
+    return f"{variant_name(work.model)}: not predicted: {record.result.not_predicted}"
 
 
 def newest(records: Iterable[Record]) -> list[Record]:
@@ -85,8 +101,11 @@ def render_check(pairs: Sequence[tuple[Record, Record]], device: str, style: For
     for predicted, measured in pairs:
         work, found = footprint_of(measured)
         expected = expected_peak(predicted, measured.provenance.device)
+        if _is_unpredicted(predicted):
+            grid.head += [line for line in [_not_predicted(predicted)] if line not in grid.head]
         shown = [
-            EXACT_MEMORY.number(peak) if peak else "out of memory" for peak in (expected, found)
+            EXACT_MEMORY.number(expected),
+            EXACT_MEMORY.number(found) if found else "out of memory",
         ]
         error = expected / found - 1 if expected and found else None
         errors += [] if error is None else [error]
@@ -111,14 +130,14 @@ def place(work: Footprint) -> list[str]:
     """Return the cells of `PLACE`."""
     purpose = work.purpose if work.purpose == "inference" else f"training, {work.clips} clips"
     size = f"{work.height}x{work.width}"
-    named = spoken(work.model.communication)
+    named = variant_name(work.model)
     return [named, work.model.attention, purpose, work.precision, size, str(work.frames)]
 
 
 def values(work: Footprint) -> dict[str, object]:
     """Return the fields that differ between footprints, by name."""
     keys = ("purpose", "precision", "height", "width", "frames", "clips", "allocator")
-    named = {"variant": spoken(work.model.communication), "attention": work.model.attention}
+    named = {"variant": variant_name(work.model), "attention": work.model.attention}
     return {**named, **{key: getattr(work, key) for key in keys}}
 
 
@@ -132,5 +151,5 @@ def footprint_of(record: Record) -> tuple[Footprint, int | None]:
 def _order(record: Record) -> tuple[object, ...]:
     work, _ = footprint_of(record)
     place = (work.height, work.frames, work.precision, work.model.attention)
-    communication = work.model.communication
-    return (*place, paper_order(communication.kind), spoken(communication), record.id)
+    kind, name = variant_kind(work.model), variant_name(work.model)
+    return (*place, paper_order(kind), name, record.id)

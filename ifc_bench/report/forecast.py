@@ -12,15 +12,17 @@ from statistics import median
 from ifc_bench.config import (
     Arithmetic,
     Footprint,
+    ModelConfig,
     NoiseFrames,
     Profile,
     RandomWeights,
-    spoken,
+    variant_name,
 )
 from ifc_bench.errors import UserError
 from ifc_bench.hardware.catalogue import GpuModel
 from ifc_bench.records import Rates, Record
 from ifc_bench.report.efficiency import Efficiency, costs, footage_of, learn, least_of
+from ifc_bench.report.footprints import runs_on
 from ifc_bench.report.layout import Caution, Grid, listed
 from ifc_bench.report.quantities import FPS
 from ifc_bench.report.roofline import CountOf
@@ -47,13 +49,13 @@ def forecast_grid(
     if efficiency is None:
         raise UserError("--forecast: that directory has no profiles with scopes; run profile first")
     columns = ["variant", "attention", "precision", "size", "T"]
-    works = [work for work in works if work.purpose == "inference"]
+    works = forecasted(works)
     grid = Grid("Predicted frames per second", _head(efficiency, works), columns)
     grid.columns = [*columns, *(f"{gpu.key} (predicted)" for gpu in gpus)]
     for work in works:
         size = f"{work.height}x{work.width}"
         named = (
-            spoken(work.model.communication), work.model.attention, work.precision, size,
+            variant_name(work.model), work.model.attention, work.precision, size,
             str(work.frames),
         )  # fmt: skip
         values = [_on(gpu, work, efficiency, count_of) for gpu in gpus]
@@ -64,8 +66,18 @@ def forecast_grid(
     return grid
 
 
+def forecasted(works: Sequence[Footprint]) -> list[Footprint]:
+    """Those that have a forecast: inference of the built-in networks."""
+    return [
+        work
+        for work in works
+        if work.purpose == "inference" and isinstance(work.model, ModelConfig)
+    ]
+
+
 def forecast_profile(work: Footprint) -> Profile:
     """The profile that a forecast of `work` predicts; its `clip_count` has to be counted."""
+    assert isinstance(work.model, ModelConfig)
     length = max(FORECAST_FRAMES, work.frames)
     return Profile(
         weights=RandomWeights(model=work.model),
@@ -80,7 +92,7 @@ def forecast_profile(work: Footprint) -> Profile:
 def _on(gpu: GpuModel, work: Footprint, efficiency: Efficiency, count_of: CountOf) -> float | None:
     """FPS; None where the GPU has no such arithmetic or attention."""
     rate = gpu.macs_per_second(work.precision)
-    if rate is None or work.model.attention not in gpu.kernels:
+    if rate is None or not runs_on(work, gpu):
         return None
     rates = Rates(macs_per_second=rate, bytes_per_second=gpu.bytes_per_second)
     profile = forecast_profile(work)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from ifc_bench.config import Footprint, spoken
+from ifc_bench.config import Footprint, variant_kind, variant_name
 from ifc_bench.records import FootprintResult
 from ifc_bench.report.results import Results
 from ifc_bench.report.statistics import bootstrap_interval, summarise
@@ -146,18 +146,18 @@ def errors_frame(results: Results) -> pd.DataFrame:
 def footprints_frame(store: Store) -> pd.DataFrame:
     """Peak memory, predicted and measured: one row for each footprint.
 
-    `communication` (its kind), `variant`, `attention`, `purpose`, `precision`, `height`, `width`,
-    `frames`, `allocator` (whose rules), `measured_on` (missing: predicted), `peak_bytes`.
+    `communication` (its kind, or the source of a user's own network), `variant`, `attention`,
+    `purpose`, `precision`, `height`, `width`, `frames`, `allocator` (whose rules), `measured_on`
+    (missing: predicted), `peak_bytes`.
     """
     keys = ("purpose", "precision", "height", "width", "frames", "allocator", "measured_on")
     found = []
     for record in store.records("footprint"):
         work, result = record.work, record.result
         if isinstance(work, Footprint) and isinstance(result, FootprintResult):
-            communication = work.model.communication
             named = {
-                "communication": communication.kind,
-                "variant": spoken(communication),
+                "communication": variant_kind(work.model),
+                "variant": variant_name(work.model),
                 "attention": record.attention,
             }
             fields = {key: getattr(work, key) for key in keys}

@@ -53,3 +53,19 @@ def test_views_hold_nothing_of_their_own_and_inputs_count_once():
         assert live.live == 400
         assert live.peak.bytes == 760
         assert live.peak.at == "aten::add"
+
+
+def convolved(image, weight):
+    return torch.nn.functional.conv2d(image, weight, stride=8)
+
+
+def convolved_channels_last(image, weight):
+    return convolved(image, weight.to(memory_format=torch.channels_last))
+
+
+def test_a_convolution_copies_an_image_in_another_order_than_its_weights():
+    shapes, image = ((2, 3, 512, 512), (16, 3, 8, 8)), 2 * 3 * 512 * 512 * 4
+    peak = live_peak(convolved_channels_last, *shapes)
+    assert peak > image
+    assert peak == pytest.approx(real_peak(convolved_channels_last, *shapes), rel=0.02)
+    assert live_peak(convolved, *shapes) < image

@@ -14,7 +14,7 @@ from ifc_bench.config import (
     RandomWeights,
 )
 from ifc_bench.hardware.catalogue import gpu_model
-from ifc_bench.measuring import footprints
+from ifc_bench.measuring import footprints, two_steps
 from ifc_bench.measuring.cuda_autocast import cuda_autocast
 from ifc_bench.measuring.fake_tensors import LiveBytes
 from ifc_bench.measuring.footprints import measure_footprint, predict_footprint
@@ -176,10 +176,22 @@ def test_the_loss_is_outside_mixed_precision(monkeypatch):
         seen.append((prediction.mask_logits.dtype, torch.is_autocast_enabled("cpu")))
         return real(prediction, *others, **named)
 
-    real = footprints.losses
-    monkeypatch.setattr(footprints, "losses", losses)
+    real = two_steps.losses
+    monkeypatch.setattr(two_steps, "losses", losses)
     predict_footprint(clip(tiny_model(), 2, purpose="training", precision="fp16", allocator="cuda"))
     assert seen == [(torch.float16, False)] * 2, "two steps"
+
+
+def test_a_training_step_in_half_precision_goes_by_the_gpus_list():
+    """By hand: softmax in float32 is kept for the backward pass, with its copy for the product."""
+    model = ModelConfig(communication=FullTHW())
+    work = clip(model, 6, height=192, width=288, precision="fp16", purpose="training", version=2)
+    gpu, cpu = (
+        predict_footprint(work.model_copy(update={"allocator": kind})).peak_bytes
+        for kind in ("cuda", "cpu")
+    )
+    weights = 8 * (6 * 6 * 9) ** 2
+    assert gpu - cpu > 3 * 2 * weights, "in each of three layers"
 
 
 def test_half_precision_takes_less():

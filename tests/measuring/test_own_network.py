@@ -1,7 +1,6 @@
 """A network of the user's own: measured like the others, counted, and refused in one line."""
 
 import re
-import sys
 
 import pytest
 import torch
@@ -48,22 +47,6 @@ SCOPED = (
 QUICK = Protocol(
     processes=1, min_passes=1, min_seconds=0.01, max_seconds=0.01, warm_up_seconds=0.01
 )
-
-
-@pytest.fixture
-def write(tmp_path, monkeypatch):
-    """Write a module where Python finds it; gives its name with a colon."""
-    monkeypatch.syspath_prepend(str(tmp_path))
-    before = set(sys.modules)
-
-    def written(code: str, name: str = "a_network") -> str:
-        (tmp_path / f"{name}.py").write_text(code)
-        return f"{name}:"
-
-    yield written
-    for name in set(sys.modules) - before:
-        if name.startswith("a_network"):
-            del sys.modules[name]
 
 
 @pytest.fixture
