@@ -7,7 +7,8 @@ import numpy as np
 from PIL import Image
 
 from ifc_bench.config import SyntheticData
-from ifc_bench.data.scenes import SITUATIONS, render
+from ifc_bench.data.scenes import render
+from ifc_bench.data.situations import SITUATIONS
 
 SHOWN = range(6, 18, 2)
 COLOURS = ("#ffffff", "#f0e442", "#56b4e9")
@@ -18,7 +19,7 @@ def main() -> None:
     figure, axes = plt.subplots(len(SITUATIONS), len(SHOWN), figsize=(9.6, 6.7), squeeze=False)
     for row, situation in enumerate(SITUATIONS):
         generator = np.random.default_rng([0, 1, row])
-        frames, masks, _ = render(SyntheticData(), SITUATIONS[situation], generator)
+        frames, masks, *_ = render(SyntheticData(), SITUATIONS[situation], generator)
         for axis, index in zip(axes[row], SHOWN, strict=True):
             axis.imshow(frames[index])
             for mask, colour in zip(masks[:, index], COLOURS, strict=False):

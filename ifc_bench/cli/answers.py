@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ifc_bench.cli.recipes import Recipes
 from ifc_bench.config import SyntheticData
+from ifc_bench.data.situations import names as situations_of
 from ifc_bench.errors import UserError
 from ifc_bench.file_io import write_text
 from ifc_bench.recipe import AnyTable, Preset
@@ -60,10 +61,9 @@ class Answers:
             names = ", ".join(one.table.name for one in found)
             raise UserError(f"--situation: {names}: has no accuracies by situation")
         there = [name for one in plain for name in one.situations]
-        if not there and isinstance(self.preset.video.data, SyntheticData):
-            from ifc_bench.data.scenes import SITUATIONS
-
-            there = list(SITUATIONS)
+        data = self.preset.video.data
+        if not there and isinstance(data, SyntheticData):
+            there = list(situations_of(data.generator))
         if there and situation not in there:
             names = ", ".join(dict.fromkeys(there))
             raise UserError(f"--situation: {situation[:60]!r} is none of {names}")

@@ -13,10 +13,11 @@ class SyntheticData(Strict):
     """Parameters of the embedded benchmark; `ifc_bench.data.synthetic` generates the files.
 
     `generator` is the version of the scene rules: raise it when the same seed gives other scenes.
+    Version 3 has controls among the situations, and marks the frames that hide the scene.
     """
 
     kind: Literal["synthetic"] = "synthetic"
-    generator: Literal[2] = 2
+    generator: Literal[2, 3] = 2
     seed: NonNegativeInt = 0
     train_videos: PositiveInt = 240
     validation_videos: PositiveInt = 60

@@ -49,6 +49,7 @@ _Whole = Annotated[int, BeforeValidator(_whole)]
 Id = Annotated[_Whole, Field(ge=-(2**63), lt=2**63)]
 PositiveId = Annotated[_Whole, Field(gt=0, lt=2**63)]
 Length = Annotated[_Whole, Field(gt=0, lt=2**63)]
+FrameNumber = Annotated[_Whole, Field(ge=0, lt=2**63)]
 Side = Annotated[_Whole, Field(gt=0, le=MAX_SIDE)]
 Area = Annotated[  # the API ignores larger ones
     float, BeforeValidator(_number), Field(ge=0, le=1e10, allow_inf_nan=False)

@@ -1,7 +1,4 @@
-"""Scenes of the embedded benchmark: moving instances, their situations, and exact masks.
-
-Videos show situations in equal shares (`SITUATIONS`): plain ones, the paper's four (its Figures
-4-8), and lost frames, whose content can be inferred only from other frames.
+"""Scenes of the embedded benchmark: moving instances and exact masks, for each situation.
 
 Some instances leave the frame and come back (never identical ones), and some videos have a pole in
 front of everything. Masks are the visible pixels, exact under occlusion; in a lost frame, they are
@@ -11,50 +8,43 @@ the pixels that would be visible. Everything is numpy.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import groupby
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ifc_bench.config import SyntheticData
+from ifc_bench.data.situations import Situation
 
 Floats = NDArray[np.float64]
 
 CLASSES = ("disc", "box", "triangle")
 LOST_GREY = 127.0
+COLOURLESS = np.full(3, 220.0)
+_LONGEST_GREY = 3  # frames in a row, so that every window of 5 has a frame that shows the scene
+_HARMONICS = np.arange(2, 6)  # of the outline of a blob
 
 
-@dataclass(frozen=True)
-class Situation:
-    """Parameters of a situation. Ranges are inclusive.
+class Scene(NamedTuple):
+    """One video: frames [L, H, W, 3], visible masks [I, L, H, W] and the I classes.
 
-    `speed` is in pixels per frame. `meet`: all paths meet in the middle of the video. `alike`: all
-    instances have the same class, size and colour, and differ only in position and motion.
-    `moments` is the number of subframes averaged into a frame: 8 for a shutter that is always open;
-    masks are those of the middle moment. `lost` is the probability of each frame but the first to
-    be grey.
+    `marked` are the frames in which the scene is hidden: grey ones, or the foggiest third.
     """
 
-    speed: tuple[float, float]
-    instances: tuple[int, int] = (1, 2)
-    meet: bool = False
-    alike: bool = False
-    moments: int = 1
-    lost: float = 0.0
-
-
-SITUATIONS = {
-    "plain": Situation(speed=(0.5, 2.0)),
-    "fast_motion": Situation(speed=(5.0, 10.0)),
-    "overlap": Situation(speed=(1.0, 2.5), instances=(2, 3), meet=True),
-    "similar_appearance": Situation(speed=(2.0, 5.0), instances=(2, 2), alike=True),
-    "motion_blur": Situation(speed=(3.0, 7.0), moments=8),
-    "lost_frames": Situation(speed=(1.0, 4.0), lost=0.2),
-}
+    frames: NDArray[np.uint8]
+    masks: NDArray[np.bool_]
+    categories: list[int]
+    marked: list[int]
 
 
 @dataclass(frozen=True)
 class Sprite:
-    """One instance: shape, look and motion, all in pixels and frames."""
+    """One instance: shape, look and motion, all in pixels and frames.
+
+    `outline` has an amplitude and a phase for each of the harmonics of a blob [2, 4]; without it
+    the shape is that of the class.
+    """
 
     category: int
     radius: float
@@ -65,6 +55,7 @@ class Sprite:
     high: Floats
     angle: float
     spin: float
+    outline: Floats | None = None
 
     def centre(self, times: Floats) -> Floats:
         """Return positions (x, y) at `times`: straight motion, reflected at `low` and `high`."""
@@ -80,6 +71,8 @@ class Sprite:
         turn = (self.angle + self.spin * times)[:, None, None]
         x = dx * np.cos(turn) + dy * np.sin(turn)
         y = dy * np.cos(turn) - dx * np.sin(turn)
+        if self.outline is not None:
+            return np.hypot(x, y) - self._blob_radius(np.arctan2(y, x))
         match CLASSES[self.category]:
             case "disc":
                 return np.hypot(x, y) - self.radius
@@ -88,14 +81,15 @@ class Sprite:
             case _:  # triangle
                 return np.maximum(np.abs(x) * 3**0.5 / 2 + y / 2, -y) - 0.75 * self.radius
 
+    def _blob_radius(self, angle: Floats) -> Floats:
+        assert self.outline is not None
+        amplitudes, phases = self.outline
+        waves = amplitudes * np.cos(_HARMONICS * angle[..., None] + phases)
+        return self.radius * np.clip(1 + waves.sum(-1), 0.35, None)
 
-def render(
-    config: SyntheticData, situation: Situation, rng: np.random.Generator
-) -> tuple[NDArray[np.uint8], NDArray[np.bool_], list[int]]:
-    """Render one video: frames [L, H, W, 3], visible masks [I, L, H, W] and the I classes.
 
-    Instances that are never visible are omitted.
-    """
+def render(config: SyntheticData, situation: Situation, rng: np.random.Generator) -> Scene:
+    """Render one video; instances that are never visible are omitted."""
     size = (config.height, config.width)
     sprites = _sprites(config, situation, rng)
     background = _background(size, rng)
@@ -111,12 +105,30 @@ def render(
     frames = picture.reshape(config.frames, moments, *size, 3).mean(1)
     lost = rng.random(config.frames) < situation.lost
     lost[0] = False  # a lost first frame has no earlier frame to infer it from
+    if situation.grey:
+        lost = _grey(config.frames, situation.grey, rng)
     frames[lost] = LOST_GREY
+    marked = np.flatnonzero(lost)
+    if situation.fog is not None:
+        contrast = np.exp(rng.uniform(np.log(situation.fog), 0, config.frames))
+        frames = LOST_GREY + contrast[:, None, None, None] * (frames - LOST_GREY)
+        marked = np.sort(np.argsort(contrast)[: config.frames // 3])
     noise = rng.normal(0, 3, frames.shape)
     masks = _visible(sprites, pole, np.arange(config.frames, dtype=float), size)
     seen = [index for index, tube in enumerate(masks) if tube.any()]
     categories = [sprites[index].category for index in seen]
-    return np.clip(frames + noise, 0, 255).astype(np.uint8), masks[seen], categories
+    noisy = np.clip(frames + noise, 0, 255).astype(np.uint8)
+    return Scene(noisy, masks[seen], categories, marked.tolist())
+
+
+def _grey(length: int, share: float, rng: np.random.Generator) -> NDArray[np.bool_]:
+    """Draw which frames are grey: a fixed share, never the first, never many in a row."""
+    while True:
+        grey = np.zeros(length, bool)
+        grey[1 + rng.permutation(length - 1)[: round(share * length)]] = True
+        runs = [len(list(run)) for is_grey, run in groupby(grey) if is_grey]
+        if max(runs, default=0) <= _LONGEST_GREY:
+            return grey
 
 
 def _visible(
@@ -135,6 +147,8 @@ def _visible(
 def _sprites(config: SyntheticData, situation: Situation, rng: np.random.Generator) -> list[Sprite]:
     few, many = situation.instances
     count = int(rng.integers(few, many + 1))
+    if situation.by_direction:
+        return [_passing(config, situation, rng) for _ in range(count)]
     looks = [_look(rng)] * count if situation.alike else [_look(rng) for _ in range(count)]
     return [_moving(look, config, situation, rng) for look in looks]
 
@@ -157,7 +171,8 @@ def _moving(
     field = np.array([config.width, config.height], float)
     # A sixth of the instances turn round beyond the border: they leave the frame and come back.
     # Identical instances never do, because they could not be re-identified.
-    leaves = rng.random() < 1 / 6 and not situation.alike
+    still = situation.speed[1] == 0
+    leaves = rng.random() < 1 / 6 and not situation.alike and not still
     margin = -1.5 * radius if leaves else 0.5 * radius
     low, high = np.full(2, margin), field - margin
     heading = rng.uniform(0, 2 * np.pi)
@@ -175,7 +190,41 @@ def _moving(
         low=low,
         high=high,
         angle=float(rng.uniform(0, 2 * np.pi)),
-        spin=float(rng.uniform(-0.1, 0.1)),
+        spin=float(rng.uniform(-0.1, 0.1)) * (not still),
+        outline=_outline(rng) if situation.blobs else None,
+    )
+
+
+def _outline(rng: np.random.Generator) -> Floats:
+    """Draw amplitudes and phases of a blob, as `Sprite.outline`."""
+    return np.array([rng.normal(0, 0.5 / _HARMONICS), rng.uniform(0, 2 * np.pi, 4)])
+
+
+def _passing(config: SyntheticData, situation: Situation, rng: np.random.Generator) -> Sprite:
+    """Draw a disc on a straight, level way; its class is the direction.
+
+    Both directions have the same places and the same sets of frames, so no single frame tells the
+    class, nor do several without their order.
+    """
+    field, radius = np.array([config.width, config.height], float), float(rng.uniform(9, 15))
+    low, high = np.full(2, 0.5 * radius), field - 0.5 * radius
+    steps = max(config.frames - 1, 1)
+    speed = min(float(rng.uniform(*situation.speed)), 0.6 * (high[0] - low[0]) / steps)
+    start = np.array([rng.uniform(low[0], high[0] - speed * steps), rng.uniform(low[1], high[1])])
+    rightwards = bool(rng.random() < 0.5)
+    if not rightwards:
+        start[0] += speed * steps
+    return Sprite(
+        category=int(rightwards),
+        radius=radius,
+        colour=COLOURLESS,
+        start=start,
+        velocity=np.array([speed if rightwards else -speed, 0.0]),
+        low=low,
+        high=high,
+        angle=0.0,
+        spin=0.0,
+        outline=np.zeros((2, 4)),  # a disc, whatever the class
     )
 
 

@@ -20,7 +20,8 @@ from PIL import Image
 
 from ifc_bench.config import SyntheticData
 from ifc_bench.data.files import split_digest
-from ifc_bench.data.scenes import CLASSES, SITUATIONS, render
+from ifc_bench.data.scenes import CLASSES, Scene, render
+from ifc_bench.data.situations import parameters, situation_of
 from ifc_bench.data.youtube_vis import written_annotation
 from ifc_bench.file_io import write_bytes, write_text
 
@@ -84,12 +85,12 @@ def _write_split(
     annotations: list[dict[str, Any]] = []
     for index in range(count):
         rng = np.random.default_rng([config.seed, split, index])
-        situation = tuple(SITUATIONS)[index % len(SITUATIONS)]
-        frames, masks, categories = render(config, SITUATIONS[situation], rng)
+        situation = situation_of(config.generator, index)
+        scene = render(config, parameters(situation), rng)
         name = f"{index:05d}"
         images = folder / "JPEGImages" / name
         images.mkdir(parents=True)
-        for number, frame in enumerate(frames):
+        for number, frame in enumerate(scene.frames):
             write_bytes(images / f"{number:05d}.jpg", _jpeg(frame))
         videos.append(
             {
@@ -99,9 +100,10 @@ def _write_split(
                 "length": config.frames,
                 "file_names": [f"{name}/{number:05d}.jpg" for number in range(config.frames)],
                 "situation": situation,
+                **_marks(config, scene),
             }
         )
-        for category, tube in zip(categories, masks, strict=True):
+        for category, tube in zip(scene.categories, scene.masks, strict=True):
             annotations.append(
                 written_annotation(len(annotations) + 1, index + 1, category + 1, tube)
             )
@@ -113,6 +115,11 @@ def _write_split(
         "annotations": annotations,
     }
     write_text(folder / "instances.json", json.dumps(content))
+
+
+def _marks(config: SyntheticData, scene: Scene) -> dict[str, list[int]]:
+    """The frames in which the scene is hidden; videos of version 2 do not say them."""
+    return {"marked": scene.marked} if config.generator > 2 and scene.marked else {}
 
 
 def _jpeg(frame: NDArray[np.uint8]) -> bytes:

@@ -1,7 +1,8 @@
 """The YouTube-VIS annotation format, and checks of it. No torch.
 
 One JSON object with `videos`, `categories` and `annotations`; an annotation has one segmentation
-(an RLE, or null) for each frame of its video. Optional extra: a video's `situation`.
+(an RLE, or null) for each frame of its video. Optional extras: a video's `situation`, and `marked`,
+its frames that hide the scene.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from pydantic import BaseModel, ValidationError
 from ifc_bench.data.fields import (
     Area,
     FileName,
+    FrameNumber,
     Id,
     Length,
     Lenient,
@@ -51,6 +53,7 @@ class Video(Sized):
     length: Length
     file_names: list[FileName]
     situation: Situation | None = None
+    marked: list[FrameNumber] | None = None
 
 
 class RawRle(Lenient):
@@ -148,6 +151,11 @@ def faults(instances: VideoInstances) -> Iterator[str]:
             yield (
                 f"video {video.id}: file_names has {len(video.file_names)} entries, length says "
                 f"{video.length}; they must agree"
+            )
+        if outside := [frame for frame in video.marked or () if frame >= video.length]:
+            yield (
+                f"video {video.id}: marked has frame {outside[0]}, the last of {video.length} is "
+                f"{video.length - 1}"
             )
     for annotation in instances.annotations:
         if annotation.category_id not in categories:

@@ -11,15 +11,16 @@ from numpy.typing import NDArray
 from ifc_bench.data.youtube_vis import VideoInstances
 from ifc_bench.evaluation.errors import classify_errors
 from ifc_bench.evaluation.image_ap import ImageScores
+from ifc_bench.evaluation.marked import marked_truths
 from ifc_bench.evaluation.video_ap import IOU_THRESHOLDS, VideoScores
-from ifc_bench.records import Detections, EvaluationResult, StratumResult, Truths
+from ifc_bench.records import Detections, EvaluationResult, MarkedTruths, StratumResult, Truths
 
 
 def as_result(
     scores: VideoScores | ImageScores, truth: VideoInstances, tracks: int, seconds: float
 ) -> EvaluationResult:
     """Convert all views of `scores`; None for a score without ground truth (-1 in the API)."""
-    details = _details(scores) if isinstance(scores, VideoScores) else {}
+    details = _details(scores, truth) if isinstance(scores, VideoScores) else {}
     return EvaluationResult(
         metrics=_defined(scores.summary()),
         by_class=_defined(scores.by_class()),
@@ -32,7 +33,7 @@ def as_result(
     )
 
 
-def _details(scores: VideoScores) -> dict[str, Any]:
+def _details(scores: VideoScores, truth: VideoInstances) -> dict[str, Any]:
     """Strata, detections and annotations, from which accuracies can be computed again."""
     strata = [
         StratumResult(
@@ -49,6 +50,7 @@ def _details(scores: VideoScores) -> dict[str, Any]:
         "by_stratum": strata,
         "detections": _detections(scores),
         "truths": _truths(scores),
+        "marked": _marked(scores, truth),
     }
 
 
@@ -81,6 +83,18 @@ def _truths(scores: VideoScores) -> Truths:
         category=matches.true_cells[:, 1].tolist(),
         crowd=[bool(a.iscrowd) for a in matches.annotations],
         hits=pack_thresholds(matches.found),
+    )
+
+
+def _marked(scores: VideoScores, truth: VideoInstances) -> MarkedTruths | None:
+    found = marked_truths(truth, scores.matches.tracks)
+    if not found:
+        return None
+    return MarkedTruths(
+        id=[one.id for one in found],
+        iou=[one.iou for one in found],
+        clear_iou=[one.clear_iou for one in found],
+        category=[one.category for one in found],
     )
 
 

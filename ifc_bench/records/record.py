@@ -94,6 +94,19 @@ class Truths(Columns):
     hits: list[NonNegativeInt]
 
 
+class MarkedTruths(Columns):
+    """Every annotation that is no crowd, in columns, where the data marks frames.
+
+    `iou` is that of its track over the marked frames (None where it has no mask in any), and
+    `clear_iou` over the others; `category` is its track's (`ifc_bench.evaluation.marked`).
+    """
+
+    id: list[int]
+    iou: list[Fraction | None]
+    clear_iou: list[Fraction]
+    category: list[int | None]
+
+
 class EvaluationResult(Kept):
     """Accuracies as fractions; None without any ground truth.
 
@@ -115,6 +128,7 @@ class EvaluationResult(Kept):
     by_stratum: list[StratumResult] = Field(default_factory=list)
     detections: Detections | None = None
     truths: Truths | None = None
+    marked: MarkedTruths | None = None
     predicted_videos: int | None = None
     settings: dict[str, str | int | bool] = Field(default_factory=dict)
 

@@ -11,7 +11,8 @@ import pytest
 from ifc_bench.config import SyntheticData
 from ifc_bench.data.annotations import read_instances
 from ifc_bench.data.loading import VideoDataset
-from ifc_bench.data.scenes import CLASSES, LOST_GREY, SITUATIONS, Situation, render
+from ifc_bench.data.scenes import CLASSES, LOST_GREY, render
+from ifc_bench.data.situations import SITUATIONS, Situation
 from ifc_bench.data.synthetic import synthesize
 from ifc_bench.masks import decode
 
@@ -65,7 +66,7 @@ def scenes(situation: str, count: int = 30):
 
 
 def test_identical_instances_share_class_size_and_colour():
-    for _, masks, categories in scenes("similar_appearance"):
+    for _, masks, categories, _ in scenes("similar_appearance"):
         assert len(set(categories)) <= 1
         largest = masks.sum((2, 3)).max(1)
         assert largest.max() < 1.6 * largest.min() + 20
@@ -89,7 +90,7 @@ def mean_step(masks: np.ndarray) -> list[float]:
     [("plain", 0, 2.5), ("fast_motion", 3, 11), ("similar_appearance", 1.5, 5.5)],
 )
 def test_speeds_are_those_of_the_situation(situation, low, high):
-    steps = [s for _, masks, _ in scenes(situation) for s in mean_step(masks)]
+    steps = [s for _, masks, *_ in scenes(situation) for s in mean_step(masks)]
     assert len(steps) > 10
     inside = [low <= s <= high for s in steps]
     assert np.mean(inside) > 0.9
@@ -98,7 +99,7 @@ def test_speeds_are_those_of_the_situation(situation, low, high):
 def test_overlap_scenes_occlude():
     def occluded(situation: str) -> float:
         losses = []
-        for _, masks, _ in scenes(situation):
+        for _, masks, *_ in scenes(situation):
             sizes = masks.sum((2, 3))
             middle = sizes[:, 9:15].min(1) / np.maximum(sizes.max(1), 1)
             losses.append((middle < 0.8).mean())
@@ -114,8 +115,8 @@ def test_blur_averages_moments_and_leaves_masks_sharp():
     def scene(situation: Situation):
         return render(config, situation, np.random.default_rng([7, 3]))
 
-    blurred, masks, _ = scene(blur)
-    sharp, same_masks, _ = scene(replace(blur, moments=1))
+    blurred, masks, *_ = scene(blur)
+    sharp, same_masks, *_ = scene(replace(blur, moments=1))
     np.testing.assert_array_equal(masks, same_masks)
 
     def steepness(frames: np.ndarray) -> float:
@@ -129,8 +130,8 @@ def test_a_lost_frame_tells_nothing_and_the_rest_is_as_it_was():
     config, losing = SyntheticData(frames=24), SITUATIONS["lost_frames"]
     lost_share = []
     for index in range(15):
-        frames, masks, _ = render(config, losing, np.random.default_rng([7, index]))
-        whole, same_masks, _ = render(
+        frames, masks, *_ = render(config, losing, np.random.default_rng([7, index]))
+        whole, same_masks, *_ = render(
             config, replace(losing, lost=0.0), np.random.default_rng([7, index])
         )
         np.testing.assert_array_equal(masks, same_masks)
@@ -148,7 +149,7 @@ def test_a_lost_frame_tells_nothing_and_the_rest_is_as_it_was():
 
 def test_instances_leave_and_come_back():
     returned = 0
-    for _, masks, _ in scenes("fast_motion", 40):
+    for _, masks, *_ in scenes("fast_motion", 40):
         for tube in masks:
             seen = tube.any(axis=(1, 2))
             gaps = np.flatnonzero(np.diff(seen.astype(int)) == 1)
