@@ -144,6 +144,7 @@ def test_defaults_are_released_and_do_not_change():
         "norm_groups": 32,
         "box_frames": 0,
         "added_layers_start": "paper",
+        "time_positions": False,
     }
 
 

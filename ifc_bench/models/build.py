@@ -51,6 +51,7 @@ def assemble(model: c.ModelConfig, backbone: FeatureExtractor) -> IFC:
         memory_tokens=model.communication.memory_tokens,
         finest=finest,
     )
+    network.timed = model.time_positions
     if model.added_layers_start == "zero":
         zero_added_layers(network.communication)
     if isinstance(model.communication, c.InterFrame) and model.communication.memory_std:

@@ -11,8 +11,10 @@ from ifc_bench.models.backbone import FeatureExtractor
 from ifc_bench.models.communication import Communication
 from ifc_bench.models.decoder import Decoder
 from ifc_bench.models.mask_head import Heads
-from ifc_bench.models.position import sine_positions
+from ifc_bench.models.position import sine_positions, time_positions
 from ifc_bench.structures import Prediction
+
+_LONGEST = 36  # frames of a clip whose positions in time are trained: the longest of YouTube-VIS
 
 
 class IFC(nn.Module):
@@ -20,7 +22,8 @@ class IFC(nn.Module):
 
     `features` works frame by frame and `decode` on a clip of such features, so that overlapping
     windows of one video need each frame's backbone only once. `forward` is the two together.
-    `finest` is the index of the backbone map that the masks are drawn on.
+    `finest` is the index of the backbone map that the masks are drawn on; with `timed` tokens have
+    positions in time (ours).
     """
 
     def __init__(
@@ -36,6 +39,7 @@ class IFC(nn.Module):
         width = decoder.query_positions.shape[1]
         self.backbone = backbone
         self.finest = finest
+        self.timed = False
         self.project = nn.Conv2d(backbone.channels[-1], width, 1)
         learned = (
             memory_tokens > 0
@@ -85,6 +89,7 @@ class IFC(nn.Module):
     def decode(self, maps: list[Tensor], padding: Tensor | None = None) -> Prediction:
         """Predict from `maps`, each [B, T, C_i, h_i, w_i]; `padding` [B, h, w] of the coarsest."""
         tokens, positions, hidden = self._tokens(maps[-1], padding)
+        positions = self._in_time(positions)
         memory, memory_positions = self._memory(tokens)
         tokens, memory = self.communication(tokens, memory, positions, memory_positions, hidden)
         return self._read(tokens, memory, positions, hidden, maps[:-1], maps[-1].shape[-2:])
@@ -98,6 +103,21 @@ class IFC(nn.Module):
             "decoder": [self.decoder],
             "mask_head": [self.heads, self.heads.spatial],
         }
+
+    def _in_time(self, positions: Tensor) -> Tensor:
+        """Add time to `positions` [B, T, N, C] if the network is to know the order of frames.
+
+        In training a clip begins at a random frame, so that windows longer than its clips have
+        positions that were seen.
+        """
+        if not self.timed:
+            return positions
+        clips, frames = positions.shape[:2]
+        first = torch.zeros(clips, dtype=torch.int64)
+        if self.training:
+            first = torch.randint(max(_LONGEST - frames, 0) + 1, (clips,))
+        moments = time_positions(first.to(positions.device), frames, positions.shape[-1])
+        return positions + moments[:, :, None].to(positions.dtype)
 
     def _memory(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
         """The learned memory tokens and their positions [B, T, M, C] for `tokens` [B, T, N, C]."""

@@ -45,8 +45,8 @@ class SharedIFC(IFC):
             self.register_parameter(name, parameter)
         for name, module in network.named_children():
             self.add_module(name, module)
-        self.finest = network.finest
-        self.leading = network.communication.leading
+        self.finest, self.timed = network.finest, network.timed
+        self.leading = 0 if network.timed else network.communication.leading
         spatial = network.heads.spatial
         assert isinstance(spatial, SpatialDecoder)
         self.beside = Beside(spatial)
@@ -79,6 +79,7 @@ class SharedIFC(IFC):
         hidden = None
         if padding is not None:
             hidden = padding.flatten(1)[:, None].expand(-1, tokens.shape[1], -1)
+        positions = self._in_time(positions)
         _, memory_positions = self._memory(tokens)
         begun = {"begun": self.leading} if self.leading else {}  # a module of one's own has none
         tokens, memory = self.communication(

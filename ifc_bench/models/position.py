@@ -1,4 +1,4 @@
-"""Fixed 2-D sine positions of frame tokens, as in DETR: normalised, without padding."""
+"""Sine positions: of tokens within a frame, as in DETR, and of frames within a clip (ours)."""
 
 from __future__ import annotations
 
@@ -23,6 +23,18 @@ def sine_positions(valid: Tensor, width: int, temperature: float = 10_000.0) -> 
     period = temperature ** (2 * torch.div(channel, 2, rounding_mode="floor") / half)
     encoded = [_waves(coordinate[..., None] / period) for coordinate in (rows, columns)]
     return torch.cat(encoded, -1).flatten(1, 2)
+
+
+def time_positions(first: Tensor, frames: int, width: int, temperature: float = 100.0) -> Tensor:
+    """Encode the number of every frame of clips that begin at frame `first` [B].
+
+    Numbers are not normalised, so that neighbours are as far apart in every window. Wave lengths go
+    from 6 frames to 600. Returns [B, frames, width], float32.
+    """
+    number = first[:, None] + torch.arange(frames, device=first.device)
+    channel = torch.arange(width, dtype=torch.float32, device=first.device)
+    period = temperature ** (2 * torch.div(channel, 2, rounding_mode="floor") / width)
+    return _waves(number[..., None] / period)
 
 
 def _waves(angle: Tensor) -> Tensor:

@@ -166,6 +166,8 @@ def variant(training: Training) -> str:
         words.append(f"{model.decoder} decoder")
     if model.added_layers_start != "paper":
         words.append("added layers start at zero")
+    if model.time_positions:
+        words.append("+time")
     if training.optimisation.loss.matching != "masks":
         words.append(f"{training.optimisation.loss.matching} matched")
     if training.optimisation.clip_frames != _CLIP_FRAMES:
