@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import combinations
 
 from ifc_bench.report.cells import Cell
 from ifc_bench.report.paper import PaperNumbers
@@ -38,7 +39,7 @@ class Comparison:
     b: Summary
     free: Difference
     matched: Difference | None
-    improvement: tuple[float, tuple[float, float] | None] | None
+    improvement: float | None
     corrected: float | None
     situation: str | None = None
 
@@ -98,17 +99,27 @@ def corrected(rows: list[Comparison]) -> list[Comparison]:
 
 
 def best_rows(cells: Sequence[Cell], metric: str) -> set[tuple[str, int | None]]:
-    """Rows better than every other row at their window by more than noise (Welch, Holm)."""
-    found = set()
+    """Rows better than every other row at their window by more than noise.
+
+    The best is chosen by the same data, so Holm's correction is over all pairs of rows of all
+    windows (Welch's test).
+    """
+    pairs: list[tuple[tuple[str, int | None], tuple[str, int | None], float | None]] = []
+    means: dict[tuple[str, int | None], float] = {}
     for window in dict.fromkeys(cell.window for cell in cells):
         known = [(c.row, s) for c in cells if c.window == window and (s := c.summary(metric))]
-        if len(known) < 2:
-            continue
-        row, best = max(known, key=lambda pair: pair[1].mean)
-        ps = [welch(other, best).p for name, other in known if name != row]
-        if all(p is not None for p in ps) and max(holm([p or 0.0 for p in ps])) < _LEVEL:
-            found.add((row, window))
-    return found
+        means |= {(row, window): summary.mean for row, summary in known}
+        pairs += [
+            ((row, window), (other, window), welch(a, b).p)
+            for (row, a), (other, b) in combinations(known, 2)
+        ]
+    adjusted = holm([1.0 if p is None else p for *_, p in pairs])
+    beaten: dict[tuple[str, int | None], set[bool]] = {}
+    for (a, b, _), p in zip(pairs, adjusted, strict=True):
+        for one, other in ((a, b), (b, a)):
+            better = means[one] > means[other] and p < _LEVEL
+            beaten.setdefault(one, set()).add(better)
+    return {place for place, all_of_them in beaten.items() if all_of_them == {True}}
 
 
 def compare_paper(
@@ -132,9 +143,13 @@ def compare_paper(
 
 
 def pooled_std(rows: Sequence[Comparison]) -> float | None:
-    """The std pooled over both sides of all comparisons, in points; None without any."""
-    stds = [summary.std for row in rows for summary in (row.a, row.b) if summary.std]
-    return (sum(std**2 for std in stds) / len(stds)) ** 0.5 if stds else None
+    """The std over seeds, pooled over rows and baseline, each once; None where all are alike."""
+    sides = {(row.situation, row.window, row.row): row.b for row in rows}
+    sides |= {(row.situation, row.window, ""): row.a for row in rows}  # the baseline
+    known = [(side.n - 1, side.std) for side in sides.values() if side.std is not None]
+    freedom = sum(n for n, _ in known)
+    squares = sum(n * std**2 for n, std in known)
+    return (squares / freedom) ** 0.5 if squares else None
 
 
 def _hundredfold(values: dict[int, float]) -> dict[int, float]:

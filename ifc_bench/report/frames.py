@@ -7,7 +7,7 @@ import pandas as pd
 from ifc_bench.config import Footprint, variant_kind, variant_name
 from ifc_bench.records import FootprintResult
 from ifc_bench.report.results import Results
-from ifc_bench.report.statistics import bootstrap_interval, summarise
+from ifc_bench.report.statistics import summarise
 from ifc_bench.store import Store
 
 
@@ -26,25 +26,25 @@ def runs_frame(results: Results) -> pd.DataFrame:
 
 
 def summary_frame(results: Results) -> pd.DataFrame:
-    """One row for each row, window and metric: `n`, `mean`, `std`, Student's and bootstrap 95%.
+    """One row for each row, window and metric: `n`, `mean`, `std`, and Student's 95%.
 
     `memory_tokens` is M, 0 for modules without.
     """
     found = []
     models = {row.label: row.training.model for row in results.table.rows}
     runs = runs_frame(results)
-    for (row, window, metric), group in runs.groupby(["row", "T", "metric"], sort=False):
+    for (row, window, metric), group in runs.groupby(
+        ["row", "T", "metric"], sort=False, dropna=False
+    ):
         values = group["value"].tolist()
         summary = summarise(values)
         assert summary is not None
         low, high = summary.interval or (None, None)
-        boot = bootstrap_interval(values) or (None, None)
         found.append(
             {
                 "row": row, "memory_tokens": models[str(row)].communication.memory_tokens,
                 "T": window, "metric": metric, "n": summary.n, "mean": summary.mean,
                 "std": summary.std, "low": low, "high": high,
-                "bootstrap_low": boot[0], "bootstrap_high": boot[1],
             }
         )  # fmt: skip
     return pd.DataFrame(found)

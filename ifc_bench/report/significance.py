@@ -64,7 +64,7 @@ def _grid(title: str, baseline: str, rows: Sequence[Comparison], head: Sequence[
     placed = any(row.situation for row in rows)
     columns = ["situation"] if placed else []
     columns += ["T", "row", "difference [95%]", "p", "p (Holm)", "Hedges' g"]
-    columns += ["paired [95%]", "p (paired)", "P(better) [95%]"] if ours else []
+    columns += ["paired [95%]", "p (paired, not corrected)", "P(better)"] if ours else []
     grid = Grid(title, [*_explained(baseline, rows), *head], [*columns, "exceeds noise"])
     for row in rows:
         line = [str(row.situation)] if placed else []
@@ -72,7 +72,7 @@ def _grid(title: str, baseline: str, rows: Sequence[Comparison], head: Sequence[
         line.append(ABSENT if row.free.effect is None else f"{row.free.effect:+.2f}")
         if ours:
             line += [*(_difference(row.matched) if row.matched else (ABSENT, ABSENT))]
-            line.append(_share(row.improvement))
+            line.append(ABSENT if row.improvement is None else f"{row.improvement:.2f}")
         grid.rows.append([*line, "yes" if row.exceeds else "no"])
         grid.values.append(_values(row))
     return grid
@@ -119,13 +119,6 @@ def _p(p: float | None) -> str:
     if p is None:
         return ABSENT
     return f"{p:.3f}" if p >= 0.001 else "<0.001"
-
-
-def _share(found: tuple[float, tuple[float, float] | None] | None) -> str:
-    if found is None:
-        return ABSENT
-    known = "" if found[1] is None else f" [{found[1][0]:.2f}, {found[1][1]:.2f}]"
-    return f"{found[0]:.2f}{known}"
 
 
 def _values(row: Comparison) -> dict[str, object]:
