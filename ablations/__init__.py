@@ -1,6 +1,7 @@
 """Recipes: the tables of the paper, our own tables, and the presets. No logic."""
 
 from ablations.clip_length import clip_length
+from ablations.decide import decide
 from ablations.decoder import decoder
 from ablations.own import own
 from ablations.presets import PRESETS
@@ -30,6 +31,7 @@ TABLES = {
         table3d,
         decoder,
         clip_length,
+        decide,
         own,
         table4a,
         table4b,

@@ -9,6 +9,7 @@ from cyclopts import Parameter
 from ifc_bench.cli.answers import comparable, with_baseline
 from ifc_bench.cli.options import Choice, Injected, Style, Tables
 from ifc_bench.errors import UserError
+from ifc_bench.report.controls import controls_grid
 from ifc_bench.report.layout import write
 from ifc_bench.report.paper import PaperNumbers
 from ifc_bench.report.presence import refuse_nothing
@@ -42,6 +43,8 @@ def command(
         found = read_all(chosen, preset, store)
         refuse_nothing(found, preset, store, recipes.tables, recipes.presets)
         ours = situation_grid if by_situation else significance_grid
-        grids = [ours(one) for one in comparable(found, store.results)]
+        asked = comparable(found, store.results)
+        grids = [ours(one) for one in asked]
+        grids += [controls_grid(one) for one in asked if one.table.controls]
     for grid in grids:
         print(write(grid, style))

@@ -3,6 +3,7 @@
 `ablations/` defines them; `ifc_bench.sweep.plan` turns them into work.
 """
 
+from ifc_bench.recipe.control import Contrast, Control, Expected
 from ifc_bench.recipe.preset import Preset, Stage, varied
 from ifc_bench.recipe.row import Changes, Row
 from ifc_bench.recipe.table import (
@@ -17,7 +18,10 @@ from ifc_bench.recipe.table import (
 __all__ = [
     "AnyTable",
     "Changes",
+    "Contrast",
+    "Control",
     "CountedRow",
+    "Expected",
     "Metric",
     "Preset",
     "Row",

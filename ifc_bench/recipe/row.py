@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Self, TypedDict, Unpack
 
-from pydantic import model_validator
+from pydantic import PositiveInt, model_validator
 
 from ifc_bench.config import Data, Strict, Testing, Training
 from ifc_bench.recipe.preset import FirstWeights, Preset, Stage, varied
@@ -30,12 +30,13 @@ class Row(Strict):
     """One line of a table: a label as the paper prints it, a training run, and its tests.
 
     A table may vary any of their fields. The seed of `training` is 0; a table runs it with every
-    seed of the preset. Each test has a different window, which identifies it.
+    seed of the preset, up to `most_seeds`. Each test has a different window, which identifies it.
     """
 
     label: str
     training: Training
     tests: tuple[Testing, ...]
+    most_seeds: PositiveInt | None = None
 
     @classmethod
     def of(
@@ -63,6 +64,10 @@ class Row(Strict):
         told = changes.get("testing", {})
         tests = changes["tests"] if "tests" in changes else preset.tests(stage, told)
         return cls(label=label, training=training, tests=tests)
+
+    def seeds(self, preset: Preset) -> range:
+        """Return the seeds of its training runs."""
+        return range(min(preset.seeds, self.most_seeds or preset.seeds))
 
     @property
     def windows(self) -> tuple[int | None, ...]:

@@ -19,6 +19,7 @@ from ifc_bench.config import (
     spoken,
 )
 from ifc_bench.errors import UserError
+from ifc_bench.recipe.control import Control
 from ifc_bench.recipe.preset import Preset
 from ifc_bench.recipe.row import Row
 from ifc_bench.records import Device
@@ -57,7 +58,8 @@ class _AnyTable(Strict):
 class Table(_AnyTable):
     """Rows by windows; row labels are unique.
 
-    `statistic` "std" prints only the stds, in Table 4's layout.
+    `statistic` "std" prints only the stds, in Table 4's layout. `controls` are planned questions,
+    with the answers expected.
     """
 
     compares = True
@@ -65,6 +67,20 @@ class Table(_AnyTable):
     rows: tuple[Row, ...]
     metrics: tuple[Metric, ...]
     statistic: Literal["mean", "std"] = "mean"
+    controls: tuple[Control, ...] = ()
+
+    @model_validator(mode="after")
+    def _controls_name_rows(self) -> Self:
+        tested = {(row.label, window) for row in self.rows for window in row.windows}
+        for control in self.controls:
+            for contrast in control.contrasts:
+                for label in (contrast.row, contrast.against):
+                    if (label, control.window) not in tested:
+                        raise ValueError(
+                            f"controls: table {self.name}: {control.situation}: has no row "
+                            f"{label!r} tested at T = {control.window}"
+                        )
+        return self
 
     @model_validator(mode="after")
     def _one_row_a_label(self) -> Self:
@@ -99,7 +115,7 @@ class Table(_AnyTable):
 
     def trainings(self, preset: Preset, row: Row) -> list[Training]:
         """Return the training runs of `row`, one for each seed."""
-        return [row.training.model_copy(update={"seed": seed}) for seed in range(preset.seeds)]
+        return [row.training.model_copy(update={"seed": seed}) for seed in row.seeds(preset)]
 
     def evaluations(self, preset: Preset, row: Row, window: int | None) -> list[Evaluation]:
         """Return the evaluations of one accuracy cell, one for each seed."""

@@ -61,18 +61,43 @@ def detection_table(result: EvaluationResult) -> Table | None:
     )
 
 
-def average_precision(table: Table, weights: Floats | None = None, at: int | None = None) -> Floats:
+def of_videos(table: Table, chosen: NDArray[np.int64]) -> Table:
+    """The part of `table` that is of the `chosen` videos."""
+    found, true = np.isin(table.video, chosen), np.isin(table.truth_video, chosen)
+    return _with(
+        table,
+        video=table.video[found],
+        category=table.category[found],
+        score=table.score[found],
+        hits=table.hits[:, found],
+        ignored=table.ignored[:, found],
+        error=table.error[found],
+        truth=table.truth[found],
+        truth_id=table.truth_id[true],
+        truth_video=table.truth_video[true],
+        truth_category=table.truth_category[true],
+        truth_found=table.truth_found[true],
+    )
+
+
+def average_precision(
+    table: Table,
+    weights: Floats | None = None,
+    ids: NDArray[np.int64] | None = None,
+    at: int | None = None,
+) -> Floats:
     """AP over IoU thresholds (or at one, by its index), for each of several weightings of videos.
 
     Args:
         table: of one evaluation.
-        weights: how often each video counts, [B, V] for the sorted ids of `videos`; None: once.
+        weights: how often each video counts, [B, V] for `ids`; None: once.
+        ids: sorted, with all of `table`; None: those of `videos`.
         at: an index of `IOU_THRESHOLDS`; None: the mean over all.
 
     Returns:
         Fractions [B]; NaN where no truth is left.
     """
-    ids = videos(table)
+    ids = videos(table) if ids is None else ids
     counts = np.ones((1, len(ids))) if weights is None else weights
     hits, ignored = table.hits, table.ignored
     if at is not None:

@@ -21,6 +21,7 @@ from ifc_bench.hardware.catalogue import catalogue, gpu_model
 from ifc_bench.pictures.png import title_of, write_png
 from ifc_bench.recipe import Preset
 from ifc_bench.records import Record
+from ifc_bench.report.controls import controls_grid
 from ifc_bench.report.figures import Drawing, machine_drawings, table_drawings
 from ifc_bench.report.footprints import fit_grid
 from ifc_bench.report.ladder import is_rung, ladder_grid
@@ -99,6 +100,8 @@ def _of_table(results: AnyResults) -> Section:
     if not comparing(results):
         return section
     section.drawings += table_drawings(results)
+    if results.table.controls:
+        section.grids[f"{table.name}-controls"] = controls_grid(results)
     if results.table.baseline is not None:
         if results.differences:
             section.grids[f"{table.name}-significance"] = significance_grid(results)

@@ -1,0 +1,253 @@
+"""Controls of a table: each planned contrast with its verdict, beside the answer expected.
+
+A verdict is one of four words. "helps" and "harms": the difference over seeds and videos exceeds
+noise, after Holm's correction over the contrasts of the control. "equivalent": its 90% interval is
+within the margin either way (two one-sided tests at 5%). "cannot tell": all else.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+from scipy import stats
+
+from ifc_bench.recipe.control import Contrast, Control
+from ifc_bench.report.crossed import Crossed, Scores, crossed, crossed_pairs
+from ifc_bench.report.layout import ABSENT, Grid
+from ifc_bench.report.measures import scores
+from ifc_bench.report.results import Results
+from ifc_bench.report.statistics import Summary, holm, summarise
+
+Word = Literal["helps", "harms", "equivalent", "cannot tell"]
+_LEVEL = 0.05
+_POWER = 0.8
+_MOST = 10_000  # seeds or videos; a larger estimate is not printed
+_ANSWERS: dict[Word, str] = {"helps": "above", "harms": "below", "equivalent": "equal"}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One contrast with its verdict; `found` is None where a side has no record.
+
+    `corrected` is the p after Holm's correction over the contrasts of the control.
+    """
+
+    control: Control
+    contrast: Contrast
+    value: Summary | None
+    found: Crossed | None
+    corrected: float | None
+
+    @property
+    def word(self) -> Word:
+        """The verdict."""
+        found, interval = self.found, self.found.interval(1 - 2 * _LEVEL) if self.found else None
+        if found is None or interval is None or self.corrected is None:
+            return "cannot tell"
+        if self.corrected < _LEVEL:
+            return "helps" if found.mean > 0 else "harms"
+        low, high = interval
+        margin = self.control.margin
+        return "equivalent" if -margin <= low and high <= margin else "cannot tell"
+
+    @property
+    def reason(self) -> str:
+        """The reason for the verdict, in words; differences in points."""
+        if self.found is None:
+            return "a side has no record"
+        if self.corrected is None:
+            return "one seed has no std over seeds"
+        n = f"n = {self.found.n[1]} seeds, {self.found.videos} videos"
+        margin = f"{100 * self.control.margin:g}"
+        match self.word:
+            case "helps" | "harms":
+                return f"p = {_p(self.corrected)} after Holm, {n}"
+            case "equivalent":
+                return f"the 90% interval is within {margin} points either way, {n}"
+        return f"only {self._needed()} could tell {margin} points from none; {n}"
+
+    def _needed(self) -> str:
+        """Seeds with these videos, or videos with these seeds, for 80% power at the margin."""
+        assert self.found is not None
+        words = []
+        for name, count, alone, other in (
+            ("seeds", self.found.n[1], self.found.seed_std or 0.0, self.found.video_std),
+            ("videos", self.found.videos, self.found.video_std, self.found.seed_std or 0.0),
+        ):
+            wanted = needed(count, alone, other, self.control.margin)
+            if wanted is not None:
+                words.append(f"{wanted:,} {name}")
+        return " or ".join(words) or "more seeds and videos together"
+
+    @property
+    def as_expected(self) -> bool | None:
+        """Whether the verdict is the one that was written down; None where none was."""
+        if self.contrast.expected == "open":
+            return None
+        return _ANSWERS.get(self.word) == self.contrast.expected
+
+
+def needed(count: int, std: float, other: float, size: float) -> int | None:
+    """The number of seeds (or videos) that finds a difference of `size` with 80% power.
+
+    `std` is its part of the std of the difference with `count` of them, `other` the rest.
+    None where the other part alone is too large, or more than 10,000 are needed.
+    """
+    allowed = (size / (stats.norm.ppf(1 - _LEVEL / 2) + stats.norm.ppf(_POWER))) ** 2 - other**2
+    if allowed <= 0:
+        return None
+    wanted = math.ceil(count * std**2 / allowed)
+    return max(wanted, 2) if wanted <= _MOST else None
+
+
+def findings(results: Results) -> list[Finding]:
+    """Every planned contrast of the table, control by control."""
+    found: list[Finding] = []
+    for control in results.table.controls:
+        found += _of_control(results, control)
+    return found
+
+
+def _of_control(results: Results, control: Control) -> list[Finding]:
+    known: dict[str, tuple[dict[int, int], Scores, int] | None] = {}
+
+    def of(row: str) -> tuple[dict[int, int], Scores, int] | None:
+        if row not in known:
+            known[row] = _scores(results, row, control)
+        return known[row]
+
+    drafts = []
+    for contrast in control.contrasts:
+        b, a = of(contrast.row), of(contrast.against)
+        value = summarise(b[1].values.tolist()) if b else None
+        drafts.append((contrast, value, _difference(results, contrast, a, b) if a and b else None))
+    ps = [found.p for *_, found in drafts if found is not None and found.p is not None]
+    adjusted = iter(holm(ps))
+    return [
+        Finding(
+            control,
+            contrast,
+            value,
+            found,
+            next(adjusted) if found is not None and found.p is not None else None,
+        )
+        for contrast, value, found in drafts
+    ]
+
+
+def _scores(
+    results: Results, row: str, control: Control
+) -> tuple[dict[int, int], Scores, int] | None:
+    """The place of each seed in the scores, the scores, and the number of videos."""
+    tests = [test for test in results.tests.get((row, control.window), ()) if test.result]
+    found = scores([t.result for t in tests if t.result], control.measure, control.situation)
+    if found is None:
+        return None
+    return {test.work.training.seed: place for place, test in enumerate(tests)}, *found
+
+
+def _difference(
+    results: Results,
+    contrast: Contrast,
+    a: tuple[dict[int, int], Scores, int],
+    b: tuple[dict[int, int], Scores, int],
+) -> Crossed | None:
+    """B less A: pair by pair where both rows test the same trainings."""
+    trained = {row.label: row.training.id for row in results.table.rows}
+    if trained[contrast.row] != trained[contrast.against]:
+        return crossed(a[1], b[1], a[2])
+    shared = sorted(a[0].keys() & b[0].keys())
+    if not shared:
+        return None
+    left, right = (side[1].of([side[0][seed] for seed in shared]) for side in (a, b))
+    return crossed_pairs(left, right, a[2])
+
+
+def controls_grid(results: Results) -> Grid:
+    """The contrasts as a table."""
+    rows = findings(results)
+    judged = [row for row in rows if row.as_expected is not None]
+    head = [
+        f"{sum(row.as_expected is True for row in judged)} of {len(judged)} answers are as "
+        "expected; what was expected was written down before the trainings",
+        "differences in points, with their 95% interval over seeds and videos together; std: the "
+        "parts of the seeds and of the videos; Holm over the contrasts of each control",
+        *dict.fromkeys(f"{row.control.situation}: {row.control.reason}" for row in rows),
+    ]
+    columns = [
+        "control", "measure", "T", "row", "value", "against", "difference [95%]",
+        "std: seeds, videos", "verdict", "expected", "as expected",
+    ]  # fmt: skip
+    grid = Grid(f"{results.table.title}: controls", head, columns)
+    for row in rows:
+        control, contrast = row.control, row.contrast
+        answer = {None: ABSENT, True: "yes", False: "no"}[row.as_expected]
+        grid.rows.append(
+            [
+                control.situation, control.measure, str(control.window), contrast.row,
+                _value(row.value), contrast.against, *_shown(row.found),
+                f"{row.word}: {row.reason}", contrast.expected, answer,
+            ]
+        )  # fmt: skip
+        grid.values.append(_values(row))
+    return grid
+
+
+def control_lines(results: Results) -> list[str]:
+    """The findings of each control in one sentence, for below a table."""
+    lines = []
+    for control in results.table.controls:
+        rows = [row for row in findings(results) if row.control is control]
+        told = "; ".join(f"{row.contrast.row}: {row.word}" for row in rows)
+        lines.append(
+            f"Control {control.situation} ({control.measure}, T = {control.window}): {told}."
+        )
+    return lines
+
+
+def _value(summary: Summary | None) -> str:
+    if summary is None:
+        return ABSENT
+    points = summary.points
+    return f"{points.mean:.1f}" + ("" if points.std is None else f"±{points.std:.1f}")
+
+
+def _shown(found: Crossed | None) -> tuple[str, str]:
+    if found is None:
+        return ABSENT, ABSENT
+    interval = found.interval()
+    text = f"{100 * found.mean:+.1f}"
+    if interval is not None:
+        text += f" [{100 * interval[0]:+.1f}, {100 * interval[1]:+.1f}]"
+    seeds = ABSENT if found.seed_std is None else f"{100 * found.seed_std:.1f}"
+    return text, f"{seeds}, {100 * found.video_std:.1f}"
+
+
+def _p(p: float) -> str:
+    return f"{p:.3f}" if p >= 0.001 else "<0.001"
+
+
+def _values(row: Finding) -> dict[str, object]:
+    found = row.found
+    return {
+        "control": row.control.situation,
+        "measure": row.control.measure,
+        "T": row.control.window,
+        "row": row.contrast.row,
+        "against": row.contrast.against,
+        "mean": row.value.mean if row.value else None,
+        "std": row.value.std if row.value else None,
+        "difference": found.mean if found else None,
+        "interval": found.interval() if found else None,
+        "seed_std": found.seed_std if found else None,
+        "video_std": found.video_std if found else None,
+        "seeds": found.n if found else None,
+        "videos": found.videos if found else None,
+        "p_holm": row.corrected,
+        "verdict": row.word,
+        "reason": row.reason,
+        "expected": row.contrast.expected,
+        "as_expected": row.as_expected,
+    }

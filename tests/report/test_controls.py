@@ -1,0 +1,205 @@
+"""Controls: the measure of each, the verdict in words, and the whole pipeline under simulation."""
+
+import json
+
+import numpy as np
+import pytest
+
+from ablations import PRESETS, TABLES
+from ifc_bench.cli import main
+from ifc_bench.recipe import Contrast, Control, Preset, Table
+from ifc_bench.records import Detections, EvaluationResult, MarkedTruths, Truths
+from ifc_bench.report.controls import controls_grid, findings, needed
+from ifc_bench.report.measures import scores
+from ifc_bench.report.results import Results
+from ifc_bench.store import Store
+from tests.report.test_tables import NAMES, save
+
+VIDEOS = 24
+SITUATIONS = {"blank_static": list(range(1, 17)), "direction": list(range(17, 25))}
+FULL = PRESETS["full"]
+PLAIN = TABLES["table3a"]
+
+
+def evaluation(iou: np.ndarray, right: np.ndarray | None = None) -> EvaluationResult:
+    """One truth a video, with that marked IoU; its track is hit at 0.5 where the IoU is larger."""
+    ids = list(range(1, VIDEOS + 1))
+    right = np.ones(VIDEOS, bool) if right is None else right
+    hits = [int(value > 0.5) for value in iou]
+    return EvaluationResult(
+        metrics=dict.fromkeys(NAMES, 0.3),
+        by_class={},
+        by_situation={name: dict.fromkeys(NAMES, 0.3) for name in SITUATIONS},
+        videos=VIDEOS,
+        frames=VIDEOS,
+        tracks=VIDEOS,
+        wall_seconds=1.0,
+        situations=SITUATIONS,
+        detections=Detections(
+            video=ids, category=[1] * VIDEOS, score=iou.tolist(), hits=hits,
+            ignored=[0] * VIDEOS, error=["" if hit else "localisation" for hit in hits], truth=ids,
+        ),
+        truths=Truths(
+            id=ids, video=ids, category=[1] * VIDEOS, crowd=[False] * VIDEOS, hits=hits
+        ),
+        marked=MarkedTruths(
+            id=ids,
+            iou=[None if video in SITUATIONS["direction"] else float(value)
+                 for video, value in zip(ids, iou, strict=True)],
+            clear_iou=[1.0] * VIDEOS,
+            category=[1 if good else 2 for good in right],
+        ),
+    )  # fmt: skip
+
+
+def table(*controls: Control, preset: Preset = FULL) -> Table:
+    """Table 3(a) with controls."""
+    return PLAIN(preset).model_copy(update={"controls": controls})
+
+
+BLANK = Control(
+    situation="blank_static",
+    measure="marked IoU",
+    contrasts=tuple(
+        Contrast(row=row, against="No Comm", expected=expected)
+        for row, expected in (("Decomp T-HW", "above"), ("Full THW", "above"), ("IFC", "equal"))
+    ),
+    reason="grey",
+)
+
+
+@pytest.fixture
+def store(tmp_path):
+    return Store(tmp_path / "results", tmp_path / "runs")
+
+
+def fill(
+    store, shifts: dict[str, float], rng, seeds: int = 5, made: Table | None = None
+) -> Results:
+    """Every row at T = 5: videos are hard for all, a little harder for a row, seeds differ."""
+    preset = FULL.model_copy(update={"seeds": seeds, "windows": (5,)})
+    made = made or table(BLANK, preset=preset)
+    hard = rng.normal(0.5, 0.1, VIDEOS)
+    for row in made.rows:
+        own = hard + rng.normal(0, 0.02, VIDEOS)
+        for work in made.evaluations(preset, row, 5):
+            noise = rng.normal(0, 0.02) + rng.normal(0, 0.03, VIDEOS)
+            value = np.clip(own + noise + shifts.get(row.label, 0.0), 0, 1)
+            save(store, work, evaluation(value))
+    return Results.read(made, preset, store)
+
+
+def test_measures_by_hand(store):
+    iou = np.linspace(0.1, 0.9, VIDEOS)
+    right = np.arange(VIDEOS) % 4 > 0
+    result = evaluation(iou, right)
+    found, videos = scores([result, result], "marked IoU", "blank_static")
+    assert videos == 16
+    assert found.values == pytest.approx([iou[:16].mean()] * 2)
+    found, videos = scores([result], "class accuracy", "direction")
+    assert (videos, found.values.tolist()) == (8, [6 / 8])
+    found, videos = scores([result], "AP", None)
+    assert videos == VIDEOS
+    assert found.values == pytest.approx([51 / 101 / 10]), "the better half, at one IoU of ten"
+    assert scores([result.model_copy(update={"marked": None})], "marked IoU", "fog") is None
+
+
+def test_the_draws_of_videos_are_the_same_for_every_row():
+    one, two = evaluation(np.full(VIDEOS, 0.4)), evaluation(np.linspace(0.1, 0.9, VIDEOS))
+    (flat, _), (sloped, _) = (scores([r], "marked IoU", "blank_static") for r in (one, two))
+    assert np.ptp(flat.drawn) < 1e-12
+    again, _ = scores([two], "marked IoU", "blank_static")
+    assert np.array_equal(sloped.drawn, again.drawn)
+    expected = np.linspace(0.1, 0.9, VIDEOS)[:16].std() / 16**0.5
+    assert sloped.drawn.std() == pytest.approx(expected, rel=0.1)
+
+
+def test_verdicts(store):
+    shifts = {"Decomp T-HW": 0.3, "Full THW": -0.3, "IFC": 0.0}
+    rows = findings(fill(store, shifts, np.random.default_rng(0)))
+    assert [(row.contrast.row, row.word, row.as_expected) for row in rows] == [
+        ("Decomp T-HW", "helps", True),
+        ("Full THW", "harms", False),
+        ("IFC", "cannot tell", False),
+    ]
+    assert rows[0].reason.endswith("after Holm, n = 5 seeds, 16 videos")
+    assert "could tell 2 points from none; n = 5 seeds, 16 videos" in rows[2].reason
+
+
+def test_equivalence_needs_the_whole_interval_within_the_margin(store):
+    wide = BLANK.model_copy(update={"margin": 0.1})
+    preset = FULL.model_copy(update={"seeds": 5, "windows": (5,)})
+    results = fill(store, {}, np.random.default_rng(1), made=table(wide, preset=preset))
+    last = findings(results)[-1]
+    assert (last.word, last.as_expected) == ("equivalent", True)
+    low, high = last.found.interval(0.9)
+    assert -0.1 <= low < high <= 0.1
+
+
+def test_the_corrected_p_is_over_the_contrasts_of_the_control(store):
+    rows = findings(fill(store, {"Decomp T-HW": 0.035}, np.random.default_rng(2)))
+    assert rows[0].corrected == pytest.approx(min(1.0, 3 * rows[0].found.p))
+
+
+def test_one_seed_or_a_missing_record_cannot_tell(store):
+    results = fill(store, {"Decomp T-HW": 0.3}, np.random.default_rng(3), seeds=1)
+    assert {row.word for row in findings(results)} == {"cannot tell"}
+    assert findings(results)[0].reason == "one seed has no std over seeds"
+    empty = Results.read(results.table, results.preset, Store(store.results / "none", store.runs))
+    assert {row.reason for row in findings(empty)} == {"a side has no record"}
+
+
+def test_seeds_or_videos_that_would_be_needed():
+    """By hand: to see 2 points at 80%, the std of the difference has to be 2 / 2.80 = 0.714."""
+    assert needed(5, 1.0, 0.0, 2.0) == 10
+    assert needed(5, 1.0, 0.5, 2.0) == 20
+    assert needed(5, 1.0, 0.8, 2.0) is None
+    assert needed(60, 0.0, 0.1, 2.0) == 2
+
+
+def test_a_table_names_its_rows():
+    wrong = Contrast(row="Nobody", against="No Comm", expected="open")
+    made = BLANK.model_copy(update={"contrasts": (wrong,)})
+    with pytest.raises(ValueError, match="has no row 'Nobody' tested at T = 5"):
+        Table(**{**dict(TABLES["table3a"](FULL)), "controls": (made,)})
+
+
+@pytest.mark.parametrize(("shift", "low", "high"), [(0.0, 0.0, 0.05), (0.08, 0.8, 1.0)])
+def test_the_whole_pipeline_under_simulation(tmp_path, shift, low, high):
+    """40 sweeps here, 200 in benchmarks/simulate_sweeps.py: false verdicts, and power at 8 points.
+
+    With 40 the Monte-Carlo error of 5% is 3.4%.
+    """
+    rng = np.random.default_rng(10)
+    found = 0
+    for sweep in range(40):
+        store = Store(tmp_path / str(sweep), tmp_path / "runs")
+        shifts = {"Decomp T-HW": shift, "Full THW": shift, "IFC": shift}
+        words = [row.word for row in findings(fill(store, shifts, rng))]
+        found += ("helps" in words or "harms" in words) if shift == 0 else words.count("helps") / 3
+    assert low - 0.01 <= found / 40 <= high + 0.07
+
+
+def test_decide_asks_what_the_documentation_says():
+    preset = FULL.model_copy(update={"seeds": 10})
+    made = TABLES["decide"](preset)
+    asked = {(c.situation, c.measure) for c in made.controls}
+    assert ("blank_static", "marked IoU") in asked
+    assert len(made.controls) == 7
+    seeds = {row.label: len(row.seeds(preset)) for row in made.rows}
+    assert (seeds["No Comm"], seeds["IFC, isolated"], seeds["M = 16"]) == (10, 10, 5)
+    whole, without = (row for row in made.rows if row.label in ("IFC", "IFC, isolated"))
+    assert whole.training.id == without.training.id
+    assert [test.isolated for test in without.tests] == [True] * 4
+
+
+def test_the_command_prints_them(store, capsys, monkeypatch):
+    results = fill(store, {"Decomp T-HW": 0.3}, np.random.default_rng(4))
+    monkeypatch.setitem(TABLES, "table3a", lambda preset: table(BLANK, preset=preset))
+    text = ("significance", "table3a", "--preset=full", "--window", "5", "--seeds", "5")
+    assert main(TABLES, PRESETS, [*text, f"--results={store.results}"]) == 0
+    shown = capsys.readouterr().out
+    assert "Table 3(a): communication: controls" in shown
+    assert "1 of 3 answers are as expected" in shown
+    grid = controls_grid(results)
+    assert json.loads(json.dumps(grid.values))[0]["verdict"] == "helps"
