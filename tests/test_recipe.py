@@ -8,6 +8,7 @@ from ifc_bench.config import ImageNet, NoComm, SyntheticData, Training
 from ifc_bench.config import Testing as HowTested  # pytest collects what begins with Test
 from ifc_bench.recipe import Row, Table
 from ifc_bench.records import Device
+from ifc_bench.sweep.plan import make_plan
 
 SMOKE = PRESETS["smoke"]
 RELEASED = PRESETS["released"]
@@ -105,3 +106,29 @@ def test_a_rows_speed_is_measured_as_its_accuracy_is_tested():
     row = TABLES["table3a"](SMOKE).rows[0]
     assert preset.video.optimisation == SMOKE.video.optimisation, "training is the same"
     assert table.rows[0].training == row.training
+
+
+def test_rows_may_share_one_pretraining_for_each_seed():
+    """With No Comm's network, whatever the row's, so that a seed's rows start from the same."""
+    shared = PRESETS["quick"].model_copy(
+        update={"pretrain": True, "pretrain_module": NoComm(), "pretrain_seeds": True, "seeds": 3}
+    )
+    table = TABLES["table3a"](shared)
+    starts = {
+        (row.label, training.seed): training.start
+        for row in table.rows
+        for training in table.trainings(shared, row)
+    }
+    assert {start.model.communication.kind for start in starts.values()} == {"none"}
+    by_seed = {seed: {s.id for (_, at), s in starts.items() if at == seed} for seed in range(3)}
+    assert [len(ids) for ids in by_seed.values()] == [1, 1, 1]
+    assert len(set.union(*by_seed.values())) == 3
+    plan = make_plan([table], shared, Device(kind="cpu", name="here", threads=1))
+    assert len(plan.trainings) == 3 + 4 * 3
+
+
+def test_a_pretraining_of_its_own_network_stays_one_for_all_seeds():
+    made = PRESETS["quick"].model_copy(update={"pretrain": True, "seeds": 3})
+    table = TABLES["table3a"](made)
+    starts = {t.start.id for row in table.rows for t in table.trainings(made, row)}
+    assert len(starts) == 4

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 
 from ifc_bench.config.strict import Strict
 
@@ -36,6 +36,10 @@ _CURVE_POINTS = 20_000  # so that the record of a long training run stays small
 class Optimisation(Strict):
     """Training schedule. The learning rate is multiplied by 0.1 at the iterations in `drop_at`.
 
+    With `decay` "linear" (ours) it also falls linearly from the end of the warm-up to zero at the
+    end. With `average` (ours) the final weights are an exponential moving average over iterations
+    that keeps this share at each.
+
     `clip_frames` is T of training; the frames of a clip are drawn within `sampling_range` of a key
     frame, without repetition unless `repeat_frames`. A clip is cropped to a random size within
     `crop` (minimum and maximum side in pixels), its short edge is resized to one of `sizes`, and it
@@ -65,6 +69,8 @@ class Optimisation(Strict):
     curve_stride: PositiveInt = 3
     precision: Precision = "float32"
     compiled: bool = False
+    decay: Literal["none", "linear"] = "none"
+    average: Annotated[float, Field(gt=0, lt=1)] | None = None
 
     @property
     def curve_step(self) -> int:

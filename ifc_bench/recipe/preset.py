@@ -8,6 +8,7 @@ from typing import TypeVar
 from pydantic import PositiveInt
 
 from ifc_bench.config import (
+    Communication,
     Data,
     ImageNet,
     ModelConfig,
@@ -67,8 +68,10 @@ class Preset(Strict):
     """A budget: the base model, a stage for videos and one for images, and the number of seeds.
 
     A training run takes its number of classes from the stage, not from `model`. With `pretrain`,
-    every row on videos starts from a training run on `image`, one for all its seeds. `start` is the
-    initial weights of a row's first training run. `box_weights` (L1, GIoU) are for rows with
+    every row on videos starts from a training run on `image`: one for all its seeds, or with
+    `pretrain_seeds` one for each; of its own network, or with `pretrain_module` of one with that
+    communication module, which all rows then share. `start` is the initial weights of a row's first
+    training run. `box_weights` (L1, GIoU) are for rows with
     box-based matching; `windows` are the T of testing on videos. The seconds of an iteration and of
     an evaluation, the bytes of a checkpoint and the number of GPUs are used only for the plan's
     estimates; `timed` names their source.
@@ -80,6 +83,8 @@ class Preset(Strict):
     image: Stage
     box_weights: tuple[float, float] = (5.0, 2.0)
     pretrain: bool = False
+    pretrain_module: Communication | None = None
+    pretrain_seeds: bool = False
     start: ImageNet | WeightsFile | None = None
     windows: tuple[PositiveInt, ...] = (5, 10, 15, 20)
     seeds: PositiveInt = 5
@@ -93,13 +98,23 @@ class Preset(Strict):
 
     def pretraining(self, model: ModelConfig) -> Training:
         """Return the training run on images that the rows with `model` start from."""
+        changes: dict[str, object] = {"classes": self.image.classes, "box_frames": 0}
+        if self.pretrain_module is not None:
+            changes |= {"communication": self.pretrain_module, "time_positions": False}
         return Training(
-            model=varied(model, {"classes": self.image.classes, "box_frames": 0}),
+            model=varied(model, changes),
             optimisation=self.image.optimisation,
             data=self.image.data,
             seed=0,
             start=self.start,
         )
+
+    def seeded(self, training: Training, seed: int) -> Training:
+        """Return the training run with another seed, its pretraining as well if each has one."""
+        changes: dict[str, object] = {"seed": seed}
+        if self.pretrain_seeds and isinstance(training.start, Training):
+            changes["start"] = training.start.model_copy(update={"seed": seed})
+        return training.model_copy(update=changes)
 
     def start_of(self, stage: Stage, model: ModelConfig) -> FirstWeights:
         """Return the initial weights of a training run of `model`; with `pretrain`, from images."""

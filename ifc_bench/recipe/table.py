@@ -115,7 +115,7 @@ class Table(_AnyTable):
 
     def trainings(self, preset: Preset, row: Row) -> list[Training]:
         """Return the training runs of `row`, one for each seed."""
-        return [row.training.model_copy(update={"seed": seed}) for seed in row.seeds(preset)]
+        return [preset.seeded(row.training, seed) for seed in row.seeds(preset)]
 
     def evaluations(self, preset: Preset, row: Row, window: int | None) -> list[Evaluation]:
         """Return the evaluations of one accuracy cell, one for each seed."""

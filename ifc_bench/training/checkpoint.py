@@ -31,10 +31,11 @@ def read_checkpoint(path: Path, work: Training) -> dict[str, Any]:
         raise UserError(
             f"{path}: not a readable checkpoint ({reason}); delete it to train again"
         ) from error
-    whole = isinstance(state, dict) and state.keys() >= _PARTS and isinstance(state["model"], dict)
+    parts = _PARTS if work.optimisation.average is None else _PARTS | {"averaged"}
+    whole = isinstance(state, dict) and state.keys() >= parts and isinstance(state["model"], dict)
     if not whole or not isinstance(state["iteration"], int):
         raise UserError(
-            f"{path}: not a checkpoint of a training run, which has {', '.join(sorted(_PARTS))}; "
+            f"{path}: not a checkpoint of a training run, which has {', '.join(sorted(parts))}; "
             "delete it to train again"
         )
     if state.get("work") != work.id:
@@ -74,11 +75,12 @@ def finished_weights(path: Path, work: Training) -> dict[str, Tensor]:
             f"{path}: iteration: stopped at {state['iteration']} of "
             f"{work.optimisation.iterations}; run the training to its end first"
         )
-    weights: dict[str, Tensor] = state["model"]
+    part = "model" if work.optimisation.average is None else "averaged"
+    weights: dict[str, Tensor] = state.get(part) or {}
     for key, weight in weights.items():
         if fault := _weight_fault(key, weight):
             raise UserError(
-                f"{path}: model: {str(key)[:60]}: {fault}; delete it and the record "
+                f"{path}: {part}: {str(key)[:60]}: {fault}; delete it and the record "
                 f"trainings/{work.id}.json to train again"
             )
     return weights

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader
 
 from ifc_bench.config import Optimisation, Training
@@ -117,6 +118,7 @@ class Trainer:
         self.optimiser = _optimiser(self.model, work.optimisation)
         half = work.optimisation.precision == "float16"
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=half)
+        self.average = _average(self.model, work.optimisation)
         if path.exists():
             self._resume()
         self._forward = self._wrapped()
@@ -203,6 +205,8 @@ class Trainer:
             return
         self.scaler.step(self.optimiser)  # skips the step if scaling made a gradient infinite
         self.scaler.update()
+        if self.average is not None:
+            self.average.update_parameters(self.model)
         self.iteration += 1
 
     def _dropout_seed(self) -> int:
@@ -235,11 +239,14 @@ class Trainer:
             self.hooks.log(self.iteration, values)
 
     def _set_rate(self, schedule: Optimisation) -> None:
-        """Set the learning rate: linear warm-up, then the step schedule."""
+        """Set the learning rate: linear warm-up, then drops and, if asked for, a linear decay."""
         drops = sum(self.iteration >= at for at in schedule.drop_at)
-        warm = min(1.0, (self.iteration + 1) / (schedule.warmup + 1))
+        factor = min(1.0, (self.iteration + 1) / (schedule.warmup + 1)) * 0.1**drops
+        if schedule.decay == "linear":
+            left = schedule.iterations - self.iteration
+            factor *= min(1.0, left / max(schedule.iterations - schedule.warmup, 1))
         for group in self.optimiser.param_groups:
-            group["lr"] = group["base_lr"] * warm * 0.1**drops
+            group["lr"] = group["base_lr"] * factor
 
     def _score(self, schedule: Optimisation) -> None:
         every = schedule.curve_every
@@ -271,6 +278,8 @@ class Trainer:
             "scaler": self.scaler.state_dict(),
             "curves": vars(self.curves),
         }
+        if self.average is not None:
+            state["averaged"] = self.average.module.state_dict()
         self.path.parent.mkdir(parents=True, exist_ok=True)
         write_tensors(state, self.path)
 
@@ -281,6 +290,15 @@ class Trainer:
         self.scaler.load_state_dict(state.get("scaler") or {})
         self.curves = Curves(**state["curves"])
         self.iteration = state["iteration"]
+        if self.average is not None:
+            self.average.module.load_state_dict(state["averaged"])
+            self.average.n_averaged.fill_(self.iteration)
+
+
+def _average(model: IFC, schedule: Optimisation) -> AveragedModel | None:
+    if schedule.average is None:
+        return None
+    return AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(schedule.average))
 
 
 def _optimiser(model: IFC, schedule: Optimisation) -> torch.optim.AdamW:

@@ -147,6 +147,56 @@ def test_rates_follow_the_schedule(data, tmp_path):
         assert backbone == pytest.approx(rate / 2)
 
 
+def test_a_linear_decay_ends_at_zero(data, tmp_path):
+    """Warm-up over two of six iterations, then 4/4, 3/4, 2/4 and 1/4; drops apply as well."""
+    trainer = Trainer(
+        work(warmup=2, decay="linear", drop_at=(5,)), data, tmp_path / "x.pt", "cpu", Hooks()
+    )
+    seen = []
+    for _ in range(6):
+        step(trainer)
+        seen.append(trainer.optimiser.param_groups[0]["lr"] / 1e-3)
+    assert seen == pytest.approx([1 / 3, 2 / 3, 1, 3 / 4, 2 / 4, 0.1 / 4])
+
+
+def test_averaged_weights_by_hand(data, tmp_path):
+    """At first the weights, then three quarters of the average and a quarter of the new."""
+    trainer = Trainer(work(average=0.75), data, tmp_path / "x.pt", "cpu", Hooks())
+    expected = None
+    for _ in range(4):
+        step(trainer)
+        new = trainer.model.state_dict()["decoder.query_positions"].clone()
+        expected = new if expected is None else 0.75 * expected + 0.25 * new
+    assert trainer.average is not None
+    found = trainer.average.module.state_dict()["decoder.query_positions"]
+    torch.testing.assert_close(found, expected)
+    assert not torch.equal(found, new)
+
+
+def test_averaged_weights_are_the_final_ones_and_resume_to_the_bit(data, tmp_path):
+    whole = work(average=0.9)
+    train(whole, data, tmp_path / "whole.pt")
+
+    def stop(done: int, loss: float) -> None:
+        if done == 4:
+            raise StoppedError
+
+    path = tmp_path / "parts.pt"
+    with pytest.raises(StoppedError):
+        train(whole, data, path, progress=stop, checkpoint_every=0.0)
+    train(whole, data, path)
+    a, b = (finished_weights(p, whole) for p in (tmp_path / "whole.pt", path))
+    assert all(torch.equal(a[key], b[key]) for key in a)
+    raw = torch.load(path, weights_only=True)["model"]
+    assert not torch.equal(raw["decoder.query_positions"], a["decoder.query_positions"])
+    plain = work()
+    train(plain, data, tmp_path / "plain.pt")
+    assert torch.equal(
+        finished_weights(tmp_path / "plain.pt", plain)["decoder.query_positions"],
+        raw["decoder.query_positions"],
+    ), "averaging changes nothing in training"
+
+
 def test_training_in_float32_uses_no_tf32(data, tmp_path, tf32):
     """torch has it on in cuDNN, and a test in tf32 before it in this process may leave it on."""
     seen = []
