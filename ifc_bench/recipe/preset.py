@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TypeVar
 
-from pydantic import PositiveInt
+from pydantic import NonNegativeInt, PositiveInt
 
 from ifc_bench.config import (
     Communication,
@@ -71,9 +71,9 @@ class Preset(Strict):
     every row on videos starts from a training run on `image`: one for all its seeds, or with
     `pretrain_seeds` one for each; of its own network, or with `pretrain_module` of one with that
     communication module, which all rows then share. `start` is the initial weights of a row's first
-    training run. `box_weights` (L1, GIoU) are for rows with
-    box-based matching; `windows` are the T of testing on videos. The seconds of an iteration and of
-    an evaluation, the bytes of a checkpoint and the number of GPUs are used only for the plan's
+    training run. `box_weights` (L1, GIoU) are for rows with box-based matching; seeds begin at
+    `first_seed`; `windows` are the T of testing on videos. The seconds of an iteration and of an
+    evaluation, the bytes of a checkpoint and the number of GPUs are used only for the plan's
     estimates; `timed` names their source.
     """
 
@@ -88,6 +88,7 @@ class Preset(Strict):
     start: ImageNet | WeightsFile | None = None
     windows: tuple[PositiveInt, ...] = (5, 10, 15, 20)
     seeds: PositiveInt = 5
+    first_seed: NonNegativeInt = 0
     tables: tuple[str, ...]
     profile_videos: PositiveInt = 8
     profile_protocol: Protocol = Protocol(scopes=False)

@@ -67,7 +67,8 @@ class Row(Strict):
 
     def seeds(self, preset: Preset) -> range:
         """Return the seeds of its training runs."""
-        return range(min(preset.seeds, self.most_seeds or preset.seeds))
+        count = min(preset.seeds, self.most_seeds or preset.seeds)
+        return range(preset.first_seed, preset.first_seed + count)
 
     @property
     def windows(self) -> tuple[int | None, ...]:

@@ -27,7 +27,7 @@ def head_lines(
         seeds_line(table, cells),
         *_speed_lines(cells, speeds),
     ]
-    lines += incomplete_line(cells, preset) + apart_lines(table.rows, cells)
+    lines += incomplete_line(cells) + apart_lines(table.rows, cells)
     if len(splits) > 1:
         lines.append(Caution("warning: more than one split is mixed here; run the table again"))
     return lines + origin_lines(origin for cell in cells for origin in cell.origins)
@@ -80,7 +80,7 @@ def _speed_lines(cells: list[Cell], speeds: list[tuple[str, str]]) -> list[str]:
     return lines + reading_line(speed.reading for cell in cells for speed in cell.speeds)
 
 
-def incomplete_line(cells: Sequence[Cell], preset: Preset, whose: str = "") -> list[str]:
+def incomplete_line(cells: Sequence[Cell], whose: str = "") -> list[str]:
     """Evaluations without a value, by reason; empty where all have one."""
     lost: dict[str, int] = {}
     for cell in cells:
@@ -89,7 +89,8 @@ def incomplete_line(cells: Sequence[Cell], preset: Preset, whose: str = "") -> l
     if not lost:
         return []
     reasons = ", ".join(counted(lost))
-    return [Caution(f"incomplete: of {len(cells) * preset.seeds} evaluations{whose}, {reasons}")]
+    wanted = sum(len(cell.by_seed("AP")) + sum(cell.lost.values()) for cell in cells)
+    return [Caution(f"incomplete: of {wanted} evaluations{whose}, {reasons}")]
 
 
 def most_seeds(cells: Iterable[Cell]) -> int:

@@ -72,7 +72,7 @@ def _head(table: Table, preset: Preset, cells: list[Cell]) -> list[str]:
         )
         lines.append(f"FPS of ours: {ends}; {spread}")
         lines += reading_line(speed.reading for speed in speeds)
-    lines += incomplete_line(cells, preset, " of ours") + apart_lines(table.rows, cells)
+    lines += incomplete_line(cells, " of ours") + apart_lines(table.rows, cells)
     return lines + origin_lines(origin for cell in cells for origin in cell.origins)
 
 

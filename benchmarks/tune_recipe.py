@@ -1,0 +1,117 @@
+"""Tries recipes for the embedded benchmark on data and seeds that no result uses.
+
+    PYTHONPATH=. python benchmarks/tune_recipe.py run tuning --preset first --results tuning --runs runs
+    PYTHONPATH=. python benchmarks/tune_recipe.py show tuning
+
+The first takes the options of `run_ablations.py`; presets are the candidates below. The second
+prints, for each candidate with records, the mean over the four variants and the std over seeds. A
+recipe is chosen by these two, never by a difference between variants, which is not printed.
+"""
+
+from __future__ import annotations
+
+import statistics
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from ablations.presets import EMBEDDED_IMAGES, EMBEDDED_SCHEDULE, EMBEDDED_VIDEOS, FULL
+from ablations.variants import COMMUNICATIONS
+from ifc_bench.cli import main
+from ifc_bench.config import NoComm, SyntheticData
+from ifc_bench.recipe import Preset, Row, Stage, Table, varied
+from ifc_bench.report.measures import scores
+from ifc_bench.report.results import Results
+from ifc_bench.store import Store
+
+_DATA_SEED, _FIRST_SEED = 1000, 1000
+_ASKED = (
+    ("AP", None), ("marked IoU", "blank_static"), ("marked IoU", "fog"), ("AP", "clear_static"),
+)  # fmt: skip
+
+
+def tuning(preset: Preset) -> Table:
+    """The four modules, at the window of training and at four times it."""
+    return Table(
+        name="tuning",
+        title="Tuning",
+        factor="communication",
+        rows=tuple(
+            Row.of(preset, label, model={"communication": module})
+            for label, module in COMMUNICATIONS.items()
+        ),
+        metrics=("AP", "AP75"),
+        baseline="No Comm",
+    )
+
+
+def candidate(name: str, **changes: object) -> Preset:
+    """A recipe: 500 iterations on images, shared by the rows of a seed; `changes` are on videos."""
+    data = SyntheticData(generator=3, seed=_DATA_SEED, validation_videos=120)
+    schedule = varied(EMBEDDED_SCHEDULE.of_length(340), {"curve_every": 0, **changes})
+    images = SyntheticData(
+        generator=3, seed=_DATA_SEED, train_videos=1000, validation_videos=12, frames=1
+    )
+    return FULL.model_copy(
+        update={
+            "name": name,
+            "video": EMBEDDED_VIDEOS.model_copy(update={"data": data, "optimisation": schedule}),
+            "image": _images(images),
+            "pretrain": True,
+            "pretrain_module": NoComm(),
+            "pretrain_seeds": True,
+            "seeds": 3,
+            "first_seed": _FIRST_SEED,
+            "windows": (5, 20),
+        }
+    )
+
+
+def _images(data: SyntheticData) -> Stage:
+    schedule = EMBEDDED_IMAGES.optimisation.of_length(500)
+    return EMBEDDED_IMAGES.model_copy(update={"data": data, "optimisation": schedule})
+
+
+CANDIDATES = {
+    preset.name: preset
+    for preset in (
+        candidate("first"),
+        candidate("linear", decay="linear", drop_at=()),
+        candidate("average", average=0.98),
+        candidate("both", decay="linear", drop_at=(), average=0.98),
+        candidate("longer-range", sampling_range=8),
+    )
+}
+
+
+def show(folder: Path) -> None:
+    """Print means over the variants, and stds over seeds pooled over them, in points."""
+    store = Store(folder, folder)
+    for name, preset in CANDIDATES.items():
+        results = Results.read(tuning(preset), preset, store)
+        for measure, situation in _ASKED:
+            for window in preset.windows:
+                rows = [_values(results, row, window, measure, situation) for row in COMMUNICATIONS]
+                known = [row for row in rows if len(row) > 1]
+                if len(known) < len(rows):
+                    continue
+                mean = statistics.fmean(100 * value for row in known for value in row)
+                pooled = statistics.fmean(statistics.variance(row) for row in known) ** 0.5
+                n = min(map(len, known))
+                told = f"{name}: {measure} of {situation or 'all'} at T = {window}"
+                print(f"{told}: mean {mean:.1f}, std over seeds {100 * pooled:.1f} (n = {n})")
+
+
+def _values(
+    results: Results, row: str, window: int, measure: str, situation: str | None
+) -> Sequence[float]:
+    tests = [test.result for test in results.tests[row, window] if test.result is not None]
+    found = scores(tests, measure, situation)  # type: ignore[arg-type]
+    return [] if found is None else found[0].values.tolist()
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["show"]:
+        show(Path(sys.argv[2]))
+    else:
+        sys.exit(main({"tuning": tuning}, CANDIDATES))
