@@ -1,6 +1,6 @@
 """Tries recipes for the embedded benchmark on data and seeds that no result uses.
 
-    PYTHONPATH=. python benchmarks/tune_recipe.py run tuning --preset first --results tuning --runs runs
+    PYTHONPATH=. python benchmarks/tune_recipe.py run tuning --preset first --results tuning
     PYTHONPATH=. python benchmarks/tune_recipe.py show tuning
 
 The first takes the options of `run_ablations.py`; presets are the candidates below. The second

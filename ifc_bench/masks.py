@@ -102,7 +102,7 @@ def measured_tube_ious(
         if not near.size:
             break
         tubes = [detections[index] for index in near.tolist()]
-        ratio = np.stack([_frame_ious(tubes, truths, frame) for frame in block.tolist()], -1)
+        ratio = np.stack([frame_ious(tubes, truths, frame) for frame in block.tolist()], -1)
         sizes = detected[near[:, None], block][:, None], true[:, block]  # [D, 1, F], [G, F]
         shared[near] += np.rint(ratio * (sizes[0] + sizes[1]) / (1 + ratio)).sum(2)
         rest[near] -= np.minimum(*sizes).sum(2)
@@ -111,7 +111,7 @@ def measured_tube_ious(
     return np.divide(shared, both - shared, out=np.zeros(both.shape), where=both > shared)
 
 
-def _frame_ious(
+def frame_ious(
     detections: Sequence[Sequence[Rle | None]], truths: Sequence[Sequence[Rle | None]], frame: int
 ) -> NDArray[np.float64]:
     """IoU [D, G] of the masks of one frame; 0 where there is none."""

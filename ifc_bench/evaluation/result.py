@@ -10,10 +10,18 @@ from numpy.typing import NDArray
 
 from ifc_bench.data.youtube_vis import VideoInstances
 from ifc_bench.evaluation.errors import classify_errors
+from ifc_bench.evaluation.identity import rejoined
 from ifc_bench.evaluation.image_ap import ImageScores
 from ifc_bench.evaluation.marked import marked_truths
-from ifc_bench.evaluation.video_ap import IOU_THRESHOLDS, VideoScores
-from ifc_bench.records import Detections, EvaluationResult, MarkedTruths, StratumResult, Truths
+from ifc_bench.evaluation.video_ap import IOU_THRESHOLDS, VideoScores, score_videos
+from ifc_bench.records import (
+    Detections,
+    EvaluationResult,
+    IdentityOracle,
+    MarkedTruths,
+    StratumResult,
+    Truths,
+)
 
 
 def as_result(
@@ -51,6 +59,7 @@ def _details(scores: VideoScores, truth: VideoInstances) -> dict[str, Any]:
         "detections": _detections(scores),
         "truths": _truths(scores),
         "marked": _marked(scores, truth),
+        "oracle": _oracle(scores, truth),
     }
 
 
@@ -95,6 +104,16 @@ def _marked(scores: VideoScores, truth: VideoInstances) -> MarkedTruths | None:
         iou=[one.iou for one in found],
         clear_iou=[one.clear_iou for one in found],
         category=[one.category for one in found],
+    )
+
+
+def _oracle(scores: VideoScores, truth: VideoInstances) -> IdentityOracle:
+    found = rejoined(truth, scores.matches.tracks)
+    summary = score_videos(truth, found.tracks).summary()
+    kept = ("AP", "AP50", "AP75")
+    return IdentityOracle(
+        metrics=_defined({name: summary[name] for name in kept}),
+        breaks=[found.breaks[id_] for id_ in sorted(found.breaks)],
     )
 
 

@@ -107,6 +107,16 @@ class MarkedTruths(Columns):
     category: list[int | None]
 
 
+class IdentityOracle(Kept):
+    """AP with the tracks joined again by the ground truth (`ifc_bench.evaluation.identity`).
+
+    `breaks` are of the annotations that are no crowd, in the order of their ids.
+    """
+
+    metrics: Scores
+    breaks: list[NonNegativeInt]
+
+
 class EvaluationResult(Kept):
     """Accuracies as fractions; None without any ground truth.
 
@@ -129,6 +139,7 @@ class EvaluationResult(Kept):
     detections: Detections | None = None
     truths: Truths | None = None
     marked: MarkedTruths | None = None
+    oracle: IdentityOracle | None = None
     predicted_videos: int | None = None
     settings: dict[str, str | int | bool] = Field(default_factory=dict)
 
