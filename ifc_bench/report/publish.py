@@ -27,6 +27,7 @@ from ifc_bench.report.footprints import fit_grid
 from ifc_bench.report.ladder import is_rung, ladder_grid
 from ifc_bench.report.layout import Caution, Format, Grid, write
 from ifc_bench.report.machines import ELSEWHERE, random_profiles, section_name, whence
+from ifc_bench.report.oracle import has_oracle, oracle_grid
 from ifc_bench.report.paper import PaperNumbers
 from ifc_bench.report.plots import colour_limit
 from ifc_bench.report.profiles import profile_grid
@@ -102,6 +103,8 @@ def _of_table(results: AnyResults) -> Section:
     section.drawings += table_drawings(results)
     if results.table.controls:
         section.grids[f"{table.name}-controls"] = controls_grid(results)
+    if has_oracle(results):
+        section.grids[f"{table.name}-oracle"] = oracle_grid(results)
     if results.table.baseline is not None:
         if results.differences:
             section.grids[f"{table.name}-significance"] = significance_grid(results)

@@ -8,9 +8,10 @@ import pytest
 from ablations import PRESETS, TABLES
 from ifc_bench.cli import main
 from ifc_bench.recipe import Contrast, Control, Preset, Table
-from ifc_bench.records import Detections, EvaluationResult, MarkedTruths, Truths
+from ifc_bench.records import Detections, EvaluationResult, IdentityOracle, MarkedTruths, Truths
 from ifc_bench.report.controls import controls_grid, findings, needed
 from ifc_bench.report.measures import scores
+from ifc_bench.report.oracle import has_oracle, oracle_grid
 from ifc_bench.report.results import Results
 from ifc_bench.store import Store
 from tests.report.test_tables import NAMES, save
@@ -203,3 +204,23 @@ def test_the_command_prints_them(store, capsys, monkeypatch):
     assert "1 of 3 answers are as expected" in shown
     grid = controls_grid(results)
     assert json.loads(json.dumps(grid.values))[0]["verdict"] == "helps"
+
+
+def test_the_identity_oracle_as_a_table(store):
+    """By hand: two seeds; joined they have 10 and 20 points more, with 1 and 2 breaks each."""
+    preset = FULL.model_copy(update={"seeds": 2, "windows": (5,)})
+    made = table(preset=preset)
+    works = made.evaluations(preset, made.rows[0], 5)
+    for work, won, broken in zip(works, (0.1, 0.2), (1, 2), strict=True):
+        oracle = IdentityOracle(metrics={"AP": 0.3 + won}, breaks=[broken] * 3)
+        plain = evaluation(np.full(VIDEOS, 0.6))
+        save(store, work, plain.model_copy(update={"oracle": oracle}))
+    results = Results.read(made, preset, store)
+    assert has_oracle(results)
+    grid = oracle_grid(results)
+    first, second, *_ = grid.values
+    assert first["difference"] == pytest.approx(0.15)
+    assert (first["AP"], first["AP_joined"], first["breaks"]) == pytest.approx((0.3, 0.45, 1.5))
+    assert (second["n"], second["AP"]) == (0, None)
+    assert grid.rows[0][3:] == ["30.0±0.0†", "45.0±7.1†", "15.0±7.1†", "1.50"]
+    assert not has_oracle(fill(store, {}, np.random.default_rng(0)))
