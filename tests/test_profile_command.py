@@ -283,7 +283,9 @@ def test_fit_checks_itself_on_this_processor(tmp_path):
 
 def test_a_forecast_counts_what_is_not_counted_yet(tmp_path):
     """From one committed profile, without its count."""
-    profiles = ROOT / "results" / "machines" / "amd-epyc-2-cores" / "profiles"
+    profiles = (
+        ROOT / "results" / "machines" / "intel-r-xeon-r-processor-2-80ghz-2-cores" / "profiles"
+    )
     (tmp_path / "known" / "profiles").mkdir(parents=True)
     shutil.copy(next(profiles.iterdir()), tmp_path / "known" / "profiles")
     command = (

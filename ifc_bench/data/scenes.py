@@ -203,8 +203,8 @@ def _outline(rng: np.random.Generator) -> Floats:
 def _passing(config: SyntheticData, situation: Situation, rng: np.random.Generator) -> Sprite:
     """Draw a disc on a straight, level way; its class is the direction.
 
-    Both directions have the same places and the same sets of frames, so no single frame tells the
-    class, nor do several without their order.
+    Both directions have the same places and the same sets of frames, so the class is in no single
+    frame, nor in several without their order.
     """
     field, radius = np.array([config.width, config.height], float), float(rng.uniform(9, 15))
     low, high = np.full(2, 0.5 * radius), field - 0.5 * radius

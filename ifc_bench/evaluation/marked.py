@@ -1,4 +1,4 @@
-"""What a method makes of frames that hide the scene, which the data marks (generator 3).
+"""IoU over the frames that hide the scene, which the data marks (generator 3).
 
 The track of a ground truth is the one that covers it best in the frames that are not marked, of any
 class. So the frames that are asked about do not choose who answers.
@@ -59,7 +59,7 @@ def marked_truths(
 def _of_video(
     video: Video, annotations: Sequence[Annotation], tracks: Sequence[PredictedTrack]
 ) -> list[MarkedTruth]:
-    """Judge the ground truths of one video; `tracks` are sorted by falling score."""
+    """Judge the annotations of one video; `tracks` are sorted by falling score."""
     marked = sorted(video.marked or ())
     clear = sorted(set(range(video.length)) - set(marked))
     truths = [annotation.rles for annotation in annotations]

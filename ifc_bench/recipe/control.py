@@ -25,11 +25,11 @@ class Contrast(Strict):
 
 
 class Control(Strict):
-    """What rows must show on the videos of one situation (generator 3).
+    """A question about the videos of one situation (generator 3), with the answers expected.
 
-    `measure`: AP; "marked IoU", the mean IoU of the tracks of all ground truths over the frames
-    that hide the scene; or "class accuracy", the share of ground truths whose track has the right
-    class. "equal" is within `margin`, a fraction, either way.
+    `measure`: AP; "marked IoU", the mean IoU of the tracks of all annotated instances over the
+    frames that hide the scene; or "class accuracy", the share of instances whose track has the
+    right class. "equal" is within `margin`, a fraction, either way.
     """
 
     situation: str

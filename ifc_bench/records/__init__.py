@@ -1,22 +1,24 @@
 """Stored results: one immutable record for each piece of work."""
 
+from ifc_bench.records.evaluation import (
+    Detections,
+    EvaluationResult,
+    IdentityOracle,
+    MarkedTruths,
+    StratumResult,
+    Truths,
+)
 from ifc_bench.records.origin import Device, Provenance
 from ifc_bench.records.record import (
     SCHEMA_VERSION,
     CountResult,
-    Detections,
-    EvaluationResult,
     FootprintResult,
-    IdentityOracle,
-    MarkedTruths,
     ProfileResult,
     Record,
     Result,
     ScopeCost,
     Status,
-    StratumResult,
     TrainingResult,
-    Truths,
     plain,
 )
 from ifc_bench.records.samples import (

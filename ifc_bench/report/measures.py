@@ -43,7 +43,7 @@ def scores(
 
 
 def _videos(result: EvaluationResult, situation: str | None) -> Integers | None:
-    """Ids of the videos, ascending; None where the record tells none."""
+    """Ids of the videos, ascending; None where the record names none."""
     if situation is not None:
         named = result.situations.get(situation)
         return np.array(sorted(named), np.int64) if named else None
@@ -79,7 +79,7 @@ def _class_accuracy(result: EvaluationResult, videos: Integers, weights: Floats)
 def _mean(
     result: EvaluationResult, values: Floats, videos: Integers, weights: Floats
 ) -> Floats | None:
-    """The mean over ground truths that have a value, for each weighting of the videos [B]."""
+    """The mean over instances that have a value, for each weighting of the videos [B]."""
     assert result.marked is not None
     assert result.truths is not None
     video_of = dict(zip(result.truths.id, result.truths.video, strict=True))

@@ -13,6 +13,7 @@ from ifc_bench.data.loading import VideoDataset
 from ifc_bench.data.transforms import Batch
 from ifc_bench.errors import UserError
 from ifc_bench.models.criterion import losses
+from ifc_bench.training.schedule import set_rate
 from ifc_bench.training.trainer import Hooks, Trainer
 
 
@@ -65,7 +66,7 @@ class Rehearsal(Trainer):
         """Run one iteration as `Trainer` does, with gradients accumulated over `batches`."""
         schedule = self.work.optimisation
         torch.manual_seed(self._dropout_seed())
-        self._set_rate(schedule)
+        set_rate(self.optimiser, schedule, self.iteration)
         self.optimiser.zero_grad()
         total = torch.zeros((), device=self.device)
         for batch in batches:

@@ -14,7 +14,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader
 
 from ifc_bench.config import Optimisation, Training
@@ -29,6 +28,7 @@ from ifc_bench.models.tensor_file import write_tensors
 from ifc_bench.training.checkpoint import read_checkpoint
 from ifc_bench.training.consistency import check
 from ifc_bench.training.processes import ALONE, Processes
+from ifc_bench.training.schedule import averaged, make_optimiser, set_rate
 
 _HALF = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -115,10 +115,10 @@ class Trainer:
             self.curves.new_parameters = hooks.start(model)
         model = model.to(self.device).to(memory_format=torch.channels_last)
         self.model: IFC = model.train()
-        self.optimiser = _optimiser(self.model, work.optimisation)
+        self.optimiser = make_optimiser(self.model, work.optimisation)
         half = work.optimisation.precision == "float16"
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=half)
-        self.average = _average(self.model, work.optimisation)
+        self.average = averaged(self.model, work.optimisation)
         if path.exists():
             self._resume()
         self._forward = self._wrapped()
@@ -195,7 +195,7 @@ class Trainer:
         if not math.isfinite(self.loss):
             self.curves.diverged_at = self.iteration
             return
-        self._set_rate(schedule)
+        set_rate(self.optimiser, schedule, self.iteration)
         self.optimiser.zero_grad()
         self.scaler.scale(loss).backward()
         self.scaler.unscale_(self.optimiser)
@@ -237,16 +237,6 @@ class Trainer:
             if self.curves.accuracy and self.curves.accuracy[-1][0] == self.iteration:
                 values["AP"] = self.curves.accuracy[-1][1]
             self.hooks.log(self.iteration, values)
-
-    def _set_rate(self, schedule: Optimisation) -> None:
-        """Set the learning rate: linear warm-up, then drops and, if asked for, a linear decay."""
-        drops = sum(self.iteration >= at for at in schedule.drop_at)
-        factor = min(1.0, (self.iteration + 1) / (schedule.warmup + 1)) * 0.1**drops
-        if schedule.decay == "linear":
-            left = schedule.iterations - self.iteration
-            factor *= min(1.0, left / max(schedule.iterations - schedule.warmup, 1))
-        for group in self.optimiser.param_groups:
-            group["lr"] = group["base_lr"] * factor
 
     def _score(self, schedule: Optimisation) -> None:
         every = schedule.curve_every
@@ -293,23 +283,3 @@ class Trainer:
         if self.average is not None:
             self.average.module.load_state_dict(state["averaged"])
             self.average.n_averaged.fill_(self.iteration)
-
-
-def _average(model: IFC, schedule: Optimisation) -> AveragedModel | None:
-    if schedule.average is None:
-        return None
-    return AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(schedule.average))
-
-
-def _optimiser(model: IFC, schedule: Optimisation) -> torch.optim.AdamW:
-    backbone = [p for p in model.backbone.parameters() if p.requires_grad]
-    chosen = {id(parameter) for parameter in model.backbone.parameters()}
-    rest = [p for p in model.parameters() if id(p) not in chosen]
-    slow = schedule.learning_rate * schedule.backbone_multiplier
-    groups = [
-        {"params": rest, "base_lr": schedule.learning_rate},
-        {"params": backbone, "base_lr": slow},
-    ]
-    return torch.optim.AdamW(
-        groups, lr=schedule.learning_rate, weight_decay=schedule.weight_decay, fused=True
-    )
