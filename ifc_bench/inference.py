@@ -30,7 +30,7 @@ from ifc_bench.models.own import own_module
 from ifc_bench.store import Store
 from ifc_bench.structures import Track
 from ifc_bench.tracking import ClipTracker, Tracking, track_in_one_pass
-from ifc_bench.training.checkpoint import trained_model
+from ifc_bench.training.checkpoint import kept_model, trained_model
 
 How = TypeVar("How", bound=Testing)
 
@@ -53,7 +53,9 @@ def load_model(
 ) -> IFC:
     """Load the model of a training run, by its id, or of a released checkpoint, for inference.
 
-    `own` names the user's modules, "package.module:Class", that may be imported.
+    Without the checkpoint of a training run, its weights in half precision are taken where the
+    records have them (`keep`). `own` names the user's modules, "package.module:Class", that may be
+    imported.
 
     Raises:
         UserError: if both or neither are given, the training run or file does not exist, or the
@@ -69,7 +71,10 @@ def load_model(
     record = store.named("training", training or "")
     if record is None or not isinstance(record.work, Training):
         raise UserError(f"--training: {str(training)[:60]!r} has no record under {store.results}")
-    return trained_model(store.checkpoint_path(record.work), record.work, device)
+    whole, kept = store.checkpoint_path(record.work), store.kept_path(record.work)
+    if kept.exists() and not whole.exists():
+        return kept_model(kept, record.work, device)
+    return trained_model(whole, record.work, device)
 
 
 def predict(

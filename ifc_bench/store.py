@@ -82,6 +82,10 @@ class Store:
     def checkpoint_path(self, training: Training) -> Path:
         return self.runs / "checkpoints" / f"{training.id}.pt"
 
+    def kept_path(self, training: Training) -> Path:
+        """Final weights in half precision, which `keep` writes."""
+        return self.results / "weights" / f"{training.id}.safetensors"
+
     def weights_path(self, weights: WeightsFile) -> Path:
         """The link to the user's file of initial weights; it has the suffix of that file."""
         found = sorted((self.runs / "weights").glob(f"{weights.sha256}*"))

@@ -14,6 +14,7 @@ from ifc_bench.models.build import build_model
 from ifc_bench.models.ifc import IFC
 from ifc_bench.models.inference_form import inference_form
 from ifc_bench.models.tensor_file import DamagedError, read_tensors, tensor_fault
+from ifc_bench.training.kept_weights import read_kept
 
 _PARTS = frozenset({"work", "iteration", "model", "optimiser", "curves"})
 
@@ -48,8 +49,22 @@ def read_checkpoint(path: Path, work: Training) -> dict[str, Any]:
 
 def trained_model(path: Path, work: Training, device: str, form: InferenceForm = "shared") -> IFC:
     """Load the finished model of `work`, in a form for inference."""
+    return _inference_model(path, work, finished_weights(path, work), device, form)
+
+
+def kept_model(path: Path, work: Training, device: str) -> IFC:
+    """Load the model of `work` from weights in half precision, for inference.
+
+    Raises:
+        UserError: if the file is damaged, of another training run, or not of this network.
+    """
+    return _inference_model(path, work, read_kept(path, work), device, "shared")
+
+
+def _inference_model(
+    path: Path, work: Training, weights: dict[str, Tensor], device: str, form: InferenceForm
+) -> IFC:
     model = build_model(work.model)
-    weights = finished_weights(path, work)
     try:
         model.load_state_dict(weights)
     except (RuntimeError, TypeError):

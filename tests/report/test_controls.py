@@ -1,6 +1,7 @@
 """Controls: the measure of each, the verdict in words, and the whole pipeline under simulation."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from ifc_bench.store import Store
 from tests.report.test_tables import NAMES, save
 
 VIDEOS = 24
+TALKING = ("Decomp T-HW", "Full THW", "IFC")
 SITUATIONS = {"blank_static": list(range(1, 17)), "direction": list(range(17, 25))}
 FULL = PRESETS["full"]
 PLAIN = TABLES["table3a"]
@@ -165,20 +167,25 @@ def test_a_table_names_its_rows():
         Table(**{**dict(TABLES["table3a"](FULL)), "controls": (made,)})
 
 
-@pytest.mark.parametrize(("shift", "low", "high"), [(0.0, 0.0, 0.05), (0.08, 0.8, 1.0)])
-def test_the_whole_pipeline_under_simulation(tmp_path, shift, low, high):
-    """40 sweeps here, 200 in benchmarks/simulate_sweeps.py: false verdicts, and power at 8 points.
+@pytest.mark.parametrize("shift", [0.0, 0.08])
+def test_the_whole_pipeline_under_simulation(tmp_path, shift):
+    """200 sweeps, their records written and read: false verdicts without an effect, power with one.
 
-    With 40 the Monte-Carlo error of 5% is 3.4%.
+    Without an effect at most 5% of the sweeps may have any verdict of three (the Monte-Carlo error
+    is 1.5%); 8 points must be found in 80%.
     """
     rng = np.random.default_rng(10)
-    found = 0
-    for sweep in range(40):
+    found = []
+    for sweep in range(200):
         store = Store(tmp_path / str(sweep), tmp_path / "runs")
-        shifts = {"Decomp T-HW": shift, "Full THW": shift, "IFC": shift}
-        words = [row.word for row in findings(fill(store, shifts, rng))]
-        found += ("helps" in words or "harms" in words) if shift == 0 else words.count("helps") / 3
-    assert low - 0.01 <= found / 40 <= high + 0.07
+        words = [row.word for row in findings(fill(store, dict.fromkeys(TALKING, shift), rng))]
+        wrong = "helps" in words or "harms" in words
+        found.append(wrong if shift == 0 else words.count("helps") / 3)
+        shutil.rmtree(tmp_path / str(sweep))
+    if shift == 0:
+        assert np.mean(found) <= 0.05 + 2 * 0.015
+    else:
+        assert np.mean(found) >= 0.8
 
 
 def test_decide_asks_what_the_documentation_says():

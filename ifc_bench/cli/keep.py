@@ -1,0 +1,42 @@
+"""`keep`: write the final weights of trainings beside their records, in half precision."""
+
+from __future__ import annotations
+
+from ifc_bench.cli.options import Choice, Injected, Tables
+from ifc_bench.errors import UserError
+from ifc_bench.hardware.device import describe_device
+from ifc_bench.report.quantities import SPACE
+from ifc_bench.sweep.plan import label, make_plan
+
+_CHOICE = Choice()
+
+
+def command(*tables: Tables, choice: Choice = _CHOICE, recipes: Injected) -> None:
+    """Write the final weights of the trainings of tables to RESULTS/weights, in half precision.
+
+    `predict`, `attention` and `load_model` take them where there is no checkpoint. Tables never
+    do: half precision rounds.
+
+    Example: python run_ablations.py keep table3a --preset full --seeds 1
+    """
+    preset = choice.resolved(recipes)
+    store = choice.store()
+    plan = make_plan(choice.tables(recipes, tables, preset), preset, describe_device("cpu", 1))
+    there = [one for one in plan.trainings if store.checkpoint_path(one).exists()]
+    if not there:
+        folder = store.checkpoint_path(plan.trainings[0]).parent if plan.trainings else store.runs
+        raise UserError(
+            f"{folder}: has no checkpoint of these tables; run them first, or name another "
+            "directory with --runs"
+        )
+    from ifc_bench.training.checkpoint import finished_weights  # torch: only where it is needed
+    from ifc_bench.training.kept_weights import write_kept
+
+    store.prepare()
+    for training in there:
+        path = store.kept_path(training)
+        write_kept(path, training, finished_weights(store.checkpoint_path(training), training))
+        print(f"{path}  {SPACE.text(path.stat().st_size)}  {label(training)}")
+    missing = len(plan.trainings) - len(there)
+    if missing:
+        print(f"{missing} of {len(plan.trainings)} trainings have no checkpoint")

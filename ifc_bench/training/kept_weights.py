@@ -1,0 +1,76 @@
+"""Final weights in half precision beside the records, small enough for a repository.
+
+A file (safetensors) names its training and has a hash of its content. Half precision rounds the
+weights, so nothing that a table shows is computed from them: they are for pictures, attention and
+`predict` in a clone without the checkpoints.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from ifc_bench.config import Training
+from ifc_bench.errors import UserError, refuse_irregular
+from ifc_bench.file_io import write_bytes
+
+
+def write_kept(path: Path, work: Training, weights: Mapping[str, Tensor]) -> None:
+    """Write the final `weights` of `work`, atomically.
+
+    Raises:
+        OSError: if they cannot be written.
+    """
+    half = {
+        key: (value.half() if value.is_floating_point() else value).contiguous()
+        for key, value in sorted(weights.items())
+    }
+    told = {"training": work.id, "sha256": _digest(half), "work": work.model_dump_json()}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_bytes(path, save(half, told))
+
+
+def read_kept(path: Path, work: Training) -> dict[str, Tensor]:
+    """Read the weights of `work` in float32, on the CPU.
+
+    Raises:
+        UserError: if the file is damaged, or of another training run.
+    """
+    refuse_irregular(path)
+    try:
+        with safe_open(path, "pt") as file:
+            told = file.metadata() or {}
+            half = {key: file.get_tensor(key) for key in sorted(file.keys())}
+    except (OSError, SafetensorError) as error:
+        raise UserError(
+            f"{path}: not readable weights ({str(error)[:80]}); take the file from the repository "
+            "again"
+        ) from error
+    if told.get("training") != work.id:
+        raise UserError(
+            f"{path}: training: is {str(told.get('training'))[:40]!r}, expected {work.id}; take "
+            "the file of that training"
+        )
+    if told.get("sha256") != _digest(half):
+        raise UserError(
+            f"{path}: sha256: the weights are not those that were written; take the file from the "
+            "repository again"
+        )
+    return {
+        key: value.float() if value.is_floating_point() else value for key, value in half.items()
+    }
+
+
+def _digest(tensors: Mapping[str, Tensor]) -> str:
+    """Hash names, types, shapes and bytes."""
+    found = hashlib.sha256()
+    for key, value in sorted(tensors.items()):
+        found.update(f"{key} {value.dtype} {list(value.shape)}".encode())
+        found.update(value.flatten().contiguous().view(torch.uint8).numpy().tobytes())
+    return found.hexdigest()
