@@ -25,6 +25,7 @@ from ifc_bench.report.results import Results
 from ifc_bench.store import Store
 
 _DATA_SEED, _FIRST_SEED = 1000, 1000
+_FOUND = 0.5  # IoU of a track that is the instance's
 _ASKED = (
     ("AP", None), ("marked IoU", "blank_static"), ("marked IoU", "fog"), ("AP", "clear_static"),
 )  # fmt: skip
@@ -89,6 +90,7 @@ def show(folder: Path) -> None:
     store = Store(folder, folder)
     for name, preset in CANDIDATES.items():
         results = Results.read(tuning(preset), preset, store)
+        _show_areas(name, results)
         for measure, situation in _ASKED:
             for window in preset.windows:
                 rows = [_values(results, row, window, measure, situation) for row in COMMUNICATIONS]
@@ -100,6 +102,19 @@ def show(folder: Path) -> None:
                 n = min(map(len, known))
                 told = f"{name}: {measure} of {situation or 'all'} at T = {window}"
                 print(f"{told}: mean {mean:.1f}, std over seeds {100 * pooled:.1f} (n = {n})")
+
+
+def _show_areas(name: str, results: Results) -> None:
+    """Print the median area of a track that was found, over the true one."""
+    ratios = [
+        area
+        for _, result in results.evaluated()
+        if result.marked is not None and result.marked.clear_area is not None
+        for area, iou in zip(result.marked.clear_area, result.marked.clear_iou, strict=True)
+        if area is not None and iou > _FOUND
+    ]
+    if ratios:
+        print(f"{name}: area of masks: {statistics.median(ratios):.3f} of the true one")
 
 
 def _values(

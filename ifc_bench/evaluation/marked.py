@@ -26,12 +26,15 @@ class MarkedTruth:
         iou: of its track over the marked frames together, 0 without a track; None where the
             annotation has no mask in a marked frame.
         clear_iou: the same over the other frames.
+        clear_area: pixels of its track over its own pixels, in the other frames; None without a
+            track.
         category: of its track, by the highest score; None without a track.
     """
 
     id: int
     iou: float | None
     clear_iou: float
+    clear_area: float | None
     category: int | None
 
 
@@ -73,7 +76,10 @@ def _of_video(
         has_track, asked = clear_iou > 0, bool(marked) and annotation.pixels[marked].any()
         iou = (float(over_marked[best, column]) if has_track else 0.0) if asked else None
         category = tracks[best].category_id if has_track else None
-        found.append(MarkedTruth(annotation.id, iou, clear_iou, category))
+        area = None
+        if has_track:
+            area = float(tracks[best].pixels[clear].sum() / annotation.pixels[clear].sum())
+        found.append(MarkedTruth(annotation.id, iou, clear_iou, area, category))
     return found
 
 

@@ -103,6 +103,7 @@ def _marked(scores: VideoScores, truth: VideoInstances) -> MarkedTruths | None:
         id=[one.id for one in found],
         iou=[one.iou for one in found],
         clear_iou=[one.clear_iou for one in found],
+        clear_area=[one.clear_area for one in found],
         category=[one.category for one in found],
     )
 

@@ -54,12 +54,14 @@ class MarkedTruths(Columns):
     """Every annotation that is no crowd, in columns, where the data marks frames.
 
     `iou` is that of its track over the marked frames (None where it has no mask in any), and
-    `clear_iou` over the others; `category` is its track's (`ifc_bench.evaluation.marked`).
+    `clear_iou` over the others; `clear_area` is the track's area there over its own; `category` is
+    the track's (`ifc_bench.evaluation.marked`).
     """
 
     id: list[int]
     iou: list[Fraction | None]
     clear_iou: list[Fraction]
+    clear_area: list[float | None] | None = None
     category: list[int | None]
 
 

@@ -59,31 +59,36 @@ def test_the_best_track_of_the_clear_frames_answers(truth_of):
     """Its marked frames have 2 of 4 and 4 of 4 columns; the other track's are right."""
     truth = truth_of(bars(4, 4, 4, 4))
     near, far = track(bars(4, 2, 4, 4), 0.2, category=2), track(bars(1, 4, 1, 4), 0.9)
-    assert marked_truths(truth, [far, near]) == [MarkedTruth(1, 6 / 8, 1.0, 2)]
+    assert marked_truths(truth, [far, near]) == [MarkedTruth(1, 6 / 8, 1.0, 1.0, 2)]
 
 
 def test_too_much_is_wrong_as_well(truth_of):
     truth = truth_of(bars(4, 4, 4, 4))
     found = marked_truths(truth, [track(bars(4, 8, 4, 4), 0.5)])
-    assert found == [MarkedTruth(1, 8 / 12, 1.0, 1)]
+    assert found == [MarkedTruth(1, 8 / 12, 1.0, 1.0, 1)]
+
+
+def test_the_area_is_that_of_the_clear_frames(truth_of):
+    found = marked_truths(truth_of(bars(4, 4, 4, 4)), [track(bars(3, 8, 4, 0), 0.5)])
+    assert found == [MarkedTruth(1, 4 / 12, 7 / 8, 7 / 8, 1)]
 
 
 def test_of_the_same_masks_the_highest_score_gives_the_class(truth_of):
     tube = bars(4, 4, 4, 4)
     found = marked_truths(truth_of(tube), [track(tube, 0.3, 1), track(tube, 0.6, 2)])
-    assert found == [MarkedTruth(1, 1.0, 1.0, 2)]
+    assert found == [MarkedTruth(1, 1.0, 1.0, 1.0, 2)]
 
 
 def test_without_a_track_it_is_zero(truth_of):
     truth = truth_of(bars(4, 4, 4, 4))
-    assert marked_truths(truth, []) == [MarkedTruth(1, 0.0, 0.0, None)]
+    assert marked_truths(truth, []) == [MarkedTruth(1, 0.0, 0.0, None, None)]
     only_marked = track(bars(0, 4, 0, 4), 0.9)
-    assert marked_truths(truth, [only_marked]) == [MarkedTruth(1, 0.0, 0.0, None)]
+    assert marked_truths(truth, [only_marked]) == [MarkedTruth(1, 0.0, 0.0, None, None)]
 
 
 def test_what_has_no_mask_there_is_not_asked(truth_of):
     found = marked_truths(truth_of(bars(4, 0, 4, 0)), [track(bars(4, 3, 4, 0), 0.5)])
-    assert found == [MarkedTruth(1, None, 1.0, 1)]
+    assert found == [MarkedTruth(1, None, 1.0, 1.0, 1)]
 
 
 def test_crowds_and_data_without_marks_are_left_out(truth_of):
