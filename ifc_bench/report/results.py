@@ -14,9 +14,12 @@ from typing import TypeGuard
 from ifc_bench.config import Evaluation, External, Profile, Training
 from ifc_bench.errors import UserError
 from ifc_bench.recipe import AnyTable, Preset, Row, Table, TableOfCounts
-from ifc_bench.records import CountResult, Device, EvaluationResult, Record, TrainingResult
+from ifc_bench.records import Device, EvaluationResult, Record, TrainingResult
 from ifc_bench.report.cells import NOT_RUN, Cell
+from ifc_bench.report.counts import Counts as Counts
+from ifc_bench.report.crossed import Crossed, Scores, crossed
 from ifc_bench.report.differences import Comparison, best_rows, compare, corrected
+from ifc_bench.report.measures import scores
 from ifc_bench.report.origins import origin_of
 from ifc_bench.report.speeds import Speed, speed_of
 from ifc_bench.store import Store
@@ -85,6 +88,7 @@ class Results:
     externals: tuple[Record, ...] = ()
     _cells: dict[str | None, list[Cell]] = field(default_factory=dict, init=False)
     _best: dict[str, set[_Place]] = field(default_factory=dict, init=False)
+    _scores: dict[_Place, tuple[Scores, int] | None] = field(default_factory=dict, init=False)
 
     @classmethod
     def read(cls, table: Table, preset: Preset, store: Store) -> Results:
@@ -146,6 +150,23 @@ class Results:
         """
         return self._compared(*self.situations)
 
+    def over_videos(self, row: str, window: int | None) -> Crossed | None:
+        """AP of `row` less that of the baseline row, over seeds and videos together.
+
+        None where a side has no detections in its records, or the sides have other videos.
+        """
+        sides = [self._scores_of((one, window)) for one in (self.table.baseline or "", row)]
+        known = [side for side in sides if side is not None]
+        if len(known) < 2 or known[0][1] != known[1][1]:
+            return None
+        return crossed(known[0][0], known[1][0], known[0][1])
+
+    def _scores_of(self, place: _Place) -> tuple[Scores, int] | None:
+        if place not in self._scores:
+            found = [test.result for test in self.tests.get(place, ()) if test.result]
+            self._scores[place] = scores(found, "AP", None)
+        return self._scores[place]
+
     def best(self, metric: str) -> set[_Place]:
         """Rows that are better than every other row at their window by more than noise."""
         if metric not in self._best:
@@ -205,40 +226,6 @@ class Results:
         )
 
 
-@dataclass(frozen=True)
-class Counts:
-    """The records behind a table of MACs.
-
-    `macs` holds them by row, frame size and T; None where they are not counted yet.
-    """
-
-    table: TableOfCounts
-    macs: Mapping[tuple[str, tuple[int, int], int], int | None]
-
-    @classmethod
-    def read(cls, table: TableOfCounts, store: Store) -> Counts:
-        """Read every record that `table` needs."""
-        return cls(
-            table,
-            {
-                (row.label, size, frames): _macs(store.load(table.count(row, size, frames)))
-                for row in table.rows
-                for size in table.sizes
-                for frames in table.frames
-            },
-        )
-
-    @property
-    def recorded(self) -> bool:
-        """Whether anything is counted."""
-        return any(macs is not None for macs in self.macs.values())
-
-    @property
-    def devices(self) -> list[str]:
-        """Empty: a count is the same on every device."""
-        return []
-
-
 AnyResults = Results | Counts
 
 
@@ -257,11 +244,6 @@ def read_results(table: AnyTable, preset: Preset, store: Store) -> AnyResults:
 def read_all(tables: Sequence[AnyTable], preset: Preset, store: Store) -> list[AnyResults]:
     """Read the records of `store` behind each of `tables`."""
     return [read_results(table, preset, store) for table in tables]
-
-
-def _macs(record: Record | None) -> int | None:
-    result = record.result if record else None
-    return result.encoder_macs if isinstance(result, CountResult) else None
 
 
 def _profiles(store: Store) -> dict[str, list[Record]]:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import zip_longest
+from statistics import fmean
 
 from ifc_bench.errors import UserError
 from ifc_bench.recipe import AnyTable
+from ifc_bench.report.crossed import Crossed
 from ifc_bench.report.differences import Comparison, compare_paper, pooled_std
 from ifc_bench.report.heads import data_of
 from ifc_bench.report.layout import ABSENT, Grid
@@ -19,8 +22,9 @@ _WORTH_FINDING = (0.01, 0.02, 0.03)  # differences of AP, as fractions
 def significance_grid(results: Results) -> Grid:
     """Our own differences, and which exceed noise."""
     table, rows = results.table, results.differences
-    head = [*_told(results), *power_lines(rows)]
-    return _grid(f"{table.title}: what exceeds noise", table.baseline or "", rows, head)
+    both = [results.over_videos(row.row, row.window) for row in rows]
+    head = [*_told(results), *_parts(both), *power_lines(rows)]
+    return _grid(f"{table.title}: what exceeds noise", table.baseline or "", rows, head, both)
 
 
 def situation_grid(results: Results) -> Grid:
@@ -58,24 +62,57 @@ def _told(results: Results) -> list[str]:
     return [f"data: {data_of(results.table)}", f"preset: {results.preset.name}"]
 
 
-def _grid(title: str, baseline: str, rows: Sequence[Comparison], head: Sequence[str]) -> Grid:
+def _parts(both: Sequence[Crossed | None]) -> list[str]:
+    """The parts of a difference's std, of the seeds and of the videos; empty where not known."""
+    known = [one for one in both if one is not None and one.seed_std is not None]
+    if not known:
+        return []
+    seeds, videos = (
+        100 * fmean(std**2 for std in stds) ** 0.5
+        for stds in ([one.seed_std or 0.0 for one in known], [one.video_std for one in known])
+    )
+    return [
+        f"intervals and p are over seeds, on these videos, but for one column; the std of a "
+        f"difference is {seeds:.1f} over other seeds and {videos:.1f} over other videos "
+        f"({known[0].videos} here)"
+    ]
+
+
+def _grid(
+    title: str,
+    baseline: str,
+    rows: Sequence[Comparison],
+    head: Sequence[str],
+    both: Sequence[Crossed | None] = (),
+) -> Grid:
     """The comparisons as a table; the last columns only where runs are known one by one."""
     ours = any(row.matched is not None for row in rows)
     placed = any(row.situation for row in rows)
     columns = ["situation"] if placed else []
     columns += ["T", "row", "difference [95%]", "p", "p (Holm)", "Hedges' g"]
+    columns += ["over seeds and videos [95%]"] if any(both) else []
     columns += ["paired [95%]", "p (paired, not corrected)", "P(better)"] if ours else []
     grid = Grid(title, [*_explained(baseline, rows), *head], [*columns, "exceeds noise"])
-    for row in rows:
+    for row, over in zip_longest(rows, both):
         line = [str(row.situation)] if placed else []
         line += [str(row.window or "video"), row.row, *_difference(row.free), _p(row.corrected)]
         line.append(ABSENT if row.free.effect is None else f"{row.free.effect:+.2f}")
+        line += [_over(over)] if any(both) else []
         if ours:
             line += [*(_difference(row.matched) if row.matched else (ABSENT, ABSENT))]
             line.append(ABSENT if row.improvement is None else f"{row.improvement:.2f}")
         grid.rows.append([*line, "yes" if row.exceeds else "no"])
-        grid.values.append(_values(row))
+        interval = over.interval() if over is not None else None
+        grid.values.append({**_values(row), **({"over_videos": interval} if any(both) else {})})
     return grid
+
+
+def _over(found: Crossed | None) -> str:
+    interval = found.interval() if found is not None else None
+    if interval is None:
+        return ABSENT
+    low, high = interval
+    return f"[{100 * low:+.1f}, {100 * high:+.1f}]"
 
 
 def power_lines(rows: Sequence[Comparison]) -> list[str]:

@@ -11,9 +11,11 @@ from ifc_bench.cli import main
 from ifc_bench.recipe import Contrast, Control, Preset, Table
 from ifc_bench.records import Detections, EvaluationResult, IdentityOracle, MarkedTruths, Truths
 from ifc_bench.report.controls import controls_grid, findings, needed
+from ifc_bench.report.crossed import crossed
 from ifc_bench.report.measures import scores
 from ifc_bench.report.oracle import has_oracle, oracle_grid
 from ifc_bench.report.results import Results
+from ifc_bench.report.significance import significance_grid
 from ifc_bench.store import Store
 from tests.report.test_tables import NAMES, save
 
@@ -199,6 +201,18 @@ def test_decide_asks_what_the_documentation_says():
     whole, without = (row for row in made.rows if row.label in ("IFC", "IFC, isolated"))
     assert whole.training.id == without.training.id
     assert [test.isolated for test in without.tests] == [True] * 4
+
+
+def test_significance_has_an_interval_over_seeds_and_videos(store):
+    results = fill(store, {}, np.random.default_rng(5))
+    grid = significance_grid(results)
+    place = grid.columns.index("over seeds and videos [95%]")
+    assert all(row[place].startswith("[") for row in grid.rows)
+    assert any("over other seeds and" in line and "(24 here)" in line for line in grid.head)
+    of_ifc = results.over_videos("IFC", 5)
+    a, b = (scores([t.result for t in results.tests[r, 5]], "AP", None) for r in ("No Comm", "IFC"))
+    assert of_ifc == crossed(a[0], b[0], 24)
+    assert results.over_videos("IFC", 10) is None, "not tested there"
 
 
 def test_the_command_prints_them(store, capsys, monkeypatch):
