@@ -81,6 +81,8 @@ CANDIDATES = {
         candidate("average", average=0.98),
         candidate("both", decay="linear", drop_at=(), average=0.98),
         candidate("longer-range", sampling_range=8),
+        candidate("dice", loss=varied(EMBEDDED_SCHEDULE.loss, {"dice": 4.0})),
+        candidate("less-focal", loss=varied(EMBEDDED_SCHEDULE.loss, {"dice": 3.0, "focal": 2.0})),
     )
 }
 
