@@ -38,6 +38,7 @@ def provenance(device: str, threads: int) -> Provenance:
     )
 
 
+@lru_cache
 def _version(package: str) -> str | None:
     try:
         return importlib.metadata.version(package)

@@ -71,14 +71,13 @@ class Table(_AnyTable):
 
     @model_validator(mode="after")
     def _controls_name_rows(self) -> Self:
-        tested = {(row.label, window) for row in self.rows for window in row.windows}
+        labels = {row.label for row in self.rows}
         for control in self.controls:
             for contrast in control.contrasts:
                 for label in (contrast.row, contrast.against):
-                    if (label, control.window) not in tested:
+                    if label not in labels:
                         raise ValueError(
-                            f"controls: table {self.name}: {control.situation}: has no row "
-                            f"{label!r} tested at T = {control.window}"
+                            f"controls: table {self.name}: {control.situation}: no row {label!r}"
                         )
         return self
 

@@ -56,7 +56,7 @@ class Finding:
     def reason(self) -> str:
         """The reason for the verdict, in words; differences in points."""
         if self.found is None:
-            return "a side has no record"
+            return "a side has no record, or is not tested at this T"
         if self.corrected is None:
             return "one seed has no std over seeds"
         n = f"n = {self.found.n[1]} seeds, {self.found.videos} videos"

@@ -148,7 +148,7 @@ def test_the_command_has_it_beside_the_built_in_networks(write, tmp_path):
     assert done.returncode == 0, done.stderr
     fits, check = done.stdout.split("Prediction against")
     assert [line.split("|")[1].strip() for line in fits.splitlines() if "32x48" in line] == [
-        "No Comm", "No Comm", "Tiny",
+        "none", "none", "Tiny",
     ]  # fmt: skip
     assert re.search(r"\| Tiny +\| own .* \| fits +\| fits +\| fits +\|", fits)
     assert re.search(r"\| Tiny +\| own .*[+-]\d\.\d\d% \|", check)

@@ -144,7 +144,7 @@ def test_significance_of_tables_without_a_baseline(store, ask):
     said = refused(ask("significance", "table1", "table2d"))
     assert said == (
         "error: TABLE: table1, table2d: no baseline row to compare with; table2c, table3a, "
-        "table3b, table3c, table3d, decoder, clip_length, own, table4a, table4b, table4c, "
+        "table3b, table3c, table3d, decoder, clip_length, decide, own, table4a, table4b, table4c, "
         "why_memory have one"
     )
 
