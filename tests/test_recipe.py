@@ -132,3 +132,14 @@ def test_a_pretraining_of_its_own_network_stays_one_for_all_seeds():
     table = TABLES["table3a"](made)
     starts = {t.start.id for row in table.rows for t in table.trainings(made, row)}
     assert len(starts) == 4
+
+
+def test_seeds_begin_at_the_first_and_the_profile_is_of_it():
+    made = PRESETS["quick"].model_copy(update={"first_seed": 1000, "seeds": 2})
+    table = TABLES["table3a"](made)
+    trainings = table.trainings(made, table.rows[0])
+    assert [training.seed for training in trainings] == [1000, 1001]
+    profile = table.profile(made, table.rows[0], 5, Device(kind="cpu", name="here"))
+    assert profile.weights == trainings[0]
+    limited = table.rows[0].model_copy(update={"most_seeds": 1})
+    assert [training.seed for training in table.trainings(made, limited)] == [1000]

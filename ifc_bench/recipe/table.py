@@ -132,7 +132,7 @@ class Table(_AnyTable):
             return None
         test = row.test(window)
         return Profile(
-            weights=row.training,
+            weights=preset.seeded(row.training, preset.first_seed),
             window=test.window,
             stride=test.stride,
             device=device.name,
