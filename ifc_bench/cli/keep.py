@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 from ifc_bench.cli.options import Choice, Injected, Tables
 from ifc_bench.errors import UserError
 from ifc_bench.hardware.device import describe_device
@@ -33,10 +35,17 @@ def command(*tables: Tables, choice: Choice = _CHOICE, recipes: Injected) -> Non
     from ifc_bench.training.kept_weights import write_kept
 
     store.prepare()
+    kept = 0
     for training in there:
         path = store.kept_path(training)
-        write_kept(path, training, finished_weights(store.checkpoint_path(training), training))
+        try:
+            weights = finished_weights(store.checkpoint_path(training), training)
+        except UserError as error:  # unfinished, diverged or damaged: the others are kept
+            print(f"note: {error}", file=sys.stderr)
+            continue
+        write_kept(path, training, weights)
+        kept += 1
         print(f"{path}  {SPACE.text(path.stat().st_size)}  {label(training)}")
-    missing = len(plan.trainings) - len(there)
+    missing, wanted = len(plan.trainings) - kept, len(plan.trainings)
     if missing:
-        print(f"{missing} of {len(plan.trainings)} trainings have no checkpoint")
+        print(f"{missing} of {wanted} trainings have no final weights")

@@ -135,8 +135,8 @@ class ModelConfig(Strict):
     them. `added_layers_start` "zero" starts the last projection of each sublayer of the layers
     that a communication module adds (Gather-Communicate, the temporal ones) at zero, so that such
     a layer at first normalises and does nothing else; "paper" starts them as all others.
-    `time_positions` (ours) adds sine positions of the frame in its clip to those of the tokens;
-    the paper's network does not know the order of frames.
+    `time_positions` (ours) adds sine positions of the frame's place in its clip to those of the
+    tokens; the paper's network does not know the order of frames.
     """
 
     classes: PositiveInt = 40

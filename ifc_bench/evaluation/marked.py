@@ -63,7 +63,7 @@ def _of_video(
     video: Video, annotations: Sequence[Annotation], tracks: Sequence[PredictedTrack]
 ) -> list[MarkedTruth]:
     """Judge the annotations of one video; `tracks` are sorted by falling score."""
-    marked = sorted(video.marked or ())
+    marked = sorted(set(video.marked or ()))
     clear = sorted(set(range(video.length)) - set(marked))
     truths = [annotation.rles for annotation in annotations]
     tubes = [track.rles for track in tracks]

@@ -100,7 +100,7 @@ def predict_own(
         except _Unanswered as error:
             reason = f"{error.func.name()} cannot run without the values of its tensors"
             return FootprintResult(weights_bytes=weights, peak_bytes=None, not_predicted=reason)
-        except Exception as error:  # of the user's code, or of an operation without a fake form
+        except (Exception, SystemExit) as error:  # of the user's code, or no fake form
             reason = first_line(error)
             return FootprintResult(weights_bytes=weights, peak_bytes=None, not_predicted=reason)
     return FootprintResult(weights_bytes=weights, peak_bytes=live.peak.bytes, at=live.peak.at)

@@ -14,9 +14,9 @@ from typing import Literal
 from scipy import stats
 
 from ifc_bench.recipe.control import Contrast, Control
-from ifc_bench.report.crossed import Crossed, Scores, crossed, crossed_pairs
+from ifc_bench.report.crossed import Crossed
 from ifc_bench.report.layout import ABSENT, Grid
-from ifc_bench.report.measures import scores
+from ifc_bench.report.over_videos import over_videos
 from ifc_bench.report.results import Results
 from ifc_bench.report.statistics import Summary, holm, summarise
 
@@ -58,27 +58,38 @@ class Finding:
         if self.found is None:
             return "a side has no record, or is not tested at this T"
         if self.corrected is None:
-            return "one seed has no std over seeds"
-        n = f"n = {self.found.n[1]} seeds, {self.found.videos} videos"
+            return "one seed has no std over seeds, nor one video over videos"
+        seeds = " and ".join(str(n) for n in dict.fromkeys(self.found.n))
+        n = f"n = {seeds} seeds, {self.found.videos} videos"
         margin = f"{100 * self.control.margin:g}"
         match self.word:
             case "helps" | "harms":
                 return f"p = {_p(self.corrected)} after Holm, {n}"
             case "equivalent":
                 return f"the 90% interval is within {margin} points either way, {n}"
-        return f"only {self._needed()} could tell {margin} points from none; {n}"
+        more = self._needed()
+        if more is None:
+            return f"the difference may be none or beyond {margin} points; {n}"
+        return f"to tell {margin} points from none takes {more}; {n}"
 
-    def _needed(self) -> str:
-        """Seeds with these videos, or videos with these seeds, for 80% power at the margin."""
+    def _needed(self) -> str | None:
+        """More seeds with these videos, or videos with these seeds, for 80% power at the margin.
+
+        None where what there is would be enough.
+        """
         assert self.found is not None
-        words = []
-        for name, count, alone, other in (
-            ("seeds", self.found.n[1], self.found.seed_std or 0.0, self.found.video_std),
-            ("videos", self.found.videos, self.found.video_std, self.found.seed_std or 0.0),
-        ):
-            wanted = needed(count, alone, other, self.control.margin)
-            if wanted is not None:
-                words.append(f"{wanted:,} {name}")
+        of_seeds, of_videos = self.found.seed_std or 0.0, self.found.video_std or 0.0
+        fewest = min(self.found.n)
+        seeds = needed(fewest, of_seeds, of_videos, self.control.margin)
+        videos = needed(self.found.videos, of_videos, of_seeds, self.control.margin)
+        enough = [(seeds, fewest), (videos, self.found.videos)]
+        if any(wanted is not None and wanted <= count for wanted, count in enough):
+            return None
+        words = [
+            f"{count:,} {name}"
+            for count, name in ((seeds, "seeds a side"), (videos, "videos"))
+            if count is not None
+        ]
         return " or ".join(words) or "more seeds and videos together"
 
     @property
@@ -111,58 +122,19 @@ def findings(results: Results) -> list[Finding]:
 
 
 def _of_control(results: Results, control: Control) -> list[Finding]:
-    known: dict[str, tuple[dict[int, int], Scores, int] | None] = {}
-
-    def of(row: str) -> tuple[dict[int, int], Scores, int] | None:
-        if row not in known:
-            known[row] = _scores(results, row, control)
-        return known[row]
-
-    drafts = []
-    for contrast in control.contrasts:
-        b, a = of(contrast.row), of(contrast.against)
-        value = summarise(b[1].values.tolist()) if b else None
-        drafts.append((contrast, value, _difference(results, contrast, a, b) if a and b else None))
-    ps = [found.p for *_, found in drafts if found is not None and found.p is not None]
-    adjusted = iter(holm(ps))
-    return [
-        Finding(
-            control,
-            contrast,
-            value,
-            found,
-            next(adjusted) if found is not None and found.p is not None else None,
-        )
-        for contrast, value, found in drafts
+    place = (control.window, control.measure, control.situation)
+    found = [over_videos(results, one.row, one.against, *place) for one in control.contrasts]
+    # All planned contrasts count, also those without a record yet: no p falls when one comes.
+    ps = [1.0 if one is None or one.p is None else one.p for one in found]
+    corrected = [
+        None if one is None or one.p is None else p for one, p in zip(found, holm(ps), strict=True)
     ]
-
-
-def _scores(
-    results: Results, row: str, control: Control
-) -> tuple[dict[int, int], Scores, int] | None:
-    """The place of each seed in the scores, the scores, and the number of videos."""
-    tests = [test for test in results.tests.get((row, control.window), ()) if test.result]
-    found = scores([t.result for t in tests if t.result], control.measure, control.situation)
-    if found is None:
-        return None
-    return {test.work.training.seed: place for place, test in enumerate(tests)}, *found
-
-
-def _difference(
-    results: Results,
-    contrast: Contrast,
-    a: tuple[dict[int, int], Scores, int],
-    b: tuple[dict[int, int], Scores, int],
-) -> Crossed | None:
-    """B less A: pair by pair where both rows test the same trainings."""
-    trained = {row.label: row.training.id for row in results.table.rows}
-    if trained[contrast.row] != trained[contrast.against]:
-        return crossed(a[1], b[1], a[2])
-    shared = sorted(a[0].keys() & b[0].keys())
-    if not shared:
-        return None
-    left, right = (side[1].of([side[0][seed] for seed in shared]) for side in (a, b))
-    return crossed_pairs(left, right, a[2])
+    rows = []
+    for contrast, difference, p in zip(control.contrasts, found, corrected, strict=True):
+        known = results.scores_of(contrast.row, *place)
+        value = summarise(known.scores.values.tolist()) if known else None
+        rows.append(Finding(control, contrast, value, difference, p))
+    return rows
 
 
 def controls_grid(results: Results) -> Grid:
@@ -195,18 +167,6 @@ def controls_grid(results: Results) -> Grid:
     return grid
 
 
-def control_lines(results: Results) -> list[str]:
-    """The findings of each control in one sentence, for below a table."""
-    lines = []
-    for control in results.table.controls:
-        rows = [row for row in findings(results) if row.control is control]
-        told = "; ".join(f"{row.contrast.row}: {row.word}" for row in rows)
-        lines.append(
-            f"Control {control.situation} ({control.measure}, T = {control.window}): {told}."
-        )
-    return lines
-
-
 def _value(summary: Summary | None) -> str:
     if summary is None:
         return ABSENT
@@ -221,8 +181,10 @@ def _shown(found: Crossed | None) -> tuple[str, str]:
     text = f"{100 * found.mean:+.1f}"
     if interval is not None:
         text += f" [{100 * interval[0]:+.1f}, {100 * interval[1]:+.1f}]"
-    seeds = ABSENT if found.seed_std is None else f"{100 * found.seed_std:.1f}"
-    return text, f"{seeds}, {100 * found.video_std:.1f}"
+    parts = (
+        ABSENT if std is None else f"{100 * std:.1f}" for std in (found.seed_std, found.video_std)
+    )
+    return text, ", ".join(parts)
 
 
 def _p(p: float) -> str:

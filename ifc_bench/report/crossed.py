@@ -47,8 +47,8 @@ class Crossed:
         videos: their number.
         mean: the difference of the means over seeds.
         seed_std: its std over other seeds, on these videos; None with one seed on a side.
-        video_std: its std over other videos, with these seeds.
-        std: over other seeds on other videos; None where `seed_std` is.
+        video_std: its std over other videos, with these seeds; None with one video.
+        std: over other seeds on other videos; None where one of these is.
         freedom: degrees of freedom of `std` (Satterthwaite).
     """
 
@@ -56,12 +56,12 @@ class Crossed:
     videos: int
     mean: float
     seed_std: float | None
-    video_std: float
+    video_std: float | None
     std: float | None
     freedom: float | None
 
     def interval(self, confidence: float = CONFIDENCE) -> tuple[float, float] | None:
-        """Student's interval over seeds and videos; None with one seed on a side."""
+        """Student's interval over seeds and videos; None with one seed on a side, or one video."""
         if self.std is None or self.freedom is None:
             return None
         half = float(stats.t.ppf((1 + confidence) / 2, self.freedom)) * self.std
@@ -69,7 +69,7 @@ class Crossed:
 
     @property
     def p(self) -> float | None:
-        """Two-sided p of no difference; None with one seed on a side."""
+        """Two-sided p of no difference; None with one seed on a side, or one video."""
         if self.std is None or self.freedom is None:
             return None
         if self.std == 0:
@@ -93,26 +93,30 @@ def crossed_pairs(a: Scores, b: Scores, videos: int) -> Crossed:
 def _combined(
     n: tuple[int, int], sides: Sequence[Scores], mean: float, drawn: Floats, videos: int
 ) -> Crossed:
-    """Add up the parts of the variance of `mean`, which is `drawn` [B] on draws of the videos."""
+    """Add up the parts of the variance of `mean`, which is `drawn` [B] on draws of the videos.
+
+    Draws without any instance have no value and are left out.
+    """
+    valid = np.isfinite(drawn)
+    for side in sides:
+        valid &= np.isfinite(side.drawn).all(0)
+    of_seeds = of_videos = None
     # A draw of V videos has V - 1 free ones, so its variance is that much too small.
-    grown = videos / (videos - 1) if videos > 1 else math.nan
-    of_videos = grown * float(np.var(drawn, ddof=1))
-    if min(n) < 2:
-        return Crossed(n, videos, mean, None, math.sqrt(of_videos), None, None)
-    of_seeds = [float(np.var(side.values, ddof=1)) / len(side.values) for side in sides]
-    shared = grown * sum(_interaction(side.drawn) for side in sides)
+    grown = videos / max(videos - 1, 1)
+    if videos > 1 and valid.sum() > 1:
+        of_videos = grown * float(np.var(drawn[valid], ddof=1))
+    if min(n) > 1:
+        of_seeds = [float(np.var(side.values, ddof=1)) / len(side.values) for side in sides]
+    seed_std = None if of_seeds is None else math.sqrt(sum(of_seeds))
+    video_std = None if of_videos is None else math.sqrt(of_videos)
+    if of_seeds is None or of_videos is None:
+        return Crossed(n, videos, mean, seed_std, video_std, None, None)
+    shared = grown * sum(_interaction(side.drawn[:, valid]) for side in sides)
     total = max(sum(of_seeds) + of_videos - shared, *of_seeds, of_videos)
     parts = [(part, len(side.values) - 1) for part, side in zip(of_seeds, sides, strict=True)]
     spread = sum(part**2 / freedom for part, freedom in [*parts, (of_videos, videos - 1)])
-    return Crossed(
-        n=n,
-        videos=videos,
-        mean=mean,
-        seed_std=math.sqrt(sum(of_seeds)),
-        video_std=math.sqrt(of_videos),
-        std=math.sqrt(total),
-        freedom=total**2 / spread if spread else float(videos - 1),
-    )
+    freedom = total**2 / spread if spread else float(videos - 1)
+    return Crossed(n, videos, mean, seed_std, video_std, math.sqrt(total), freedom)
 
 
 def _interaction(drawn: Floats) -> float:

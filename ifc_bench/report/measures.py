@@ -20,37 +20,38 @@ DRAWS = 400
 
 
 def scores(
-    results: Sequence[EvaluationResult], measure: Measure, situation: str | None
-) -> tuple[Scores, int] | None:
-    """One measure of each of `results` (one a seed), on all videos or those of a situation.
-
-    Returns the scores and the number of videos; None where a record lacks what it needs.
-    """
+    results: Sequence[EvaluationResult], measure: Measure, videos: Integers
+) -> Scores | None:
+    """One measure of each of `results` (one a seed), on `videos`; None where a record lacks it."""
     if not results:
         return None
-    known = _videos(results[0], situation)
-    if known is None:
-        return None
-    rng = np.random.default_rng([len(known), 11])  # the same draws for every row
-    drawn = rng.multinomial(len(known), [1 / len(known)] * len(known), size=DRAWS).astype(float)
-    weights = np.vstack([np.ones(len(known)), drawn])
-    found = [_MEASURES[measure](result, known, weights) for result in results]
+    count = len(videos)
+    rng = np.random.default_rng([count, 11])  # the same draws for every row
+    drawn = rng.multinomial(count, [1 / count] * count, size=DRAWS).astype(float)
+    weights = np.vstack([np.ones(count), drawn])
+    found = [_MEASURES[measure](result, videos, weights) for result in results]
     values = [value for value in found if value is not None]
     if len(values) < len(found):
         return None
     stacked = np.array(values)
-    return Scores(stacked[:, 0], stacked[:, 1:]), len(known)
+    return Scores(stacked[:, 0], stacked[:, 1:])
 
 
-def _videos(result: EvaluationResult, situation: str | None) -> Integers | None:
-    """Ids of the videos, ascending; None where the record names none."""
-    if situation is not None:
-        named = result.situations.get(situation)
-        return np.array(sorted(named), np.int64) if named else None
-    if result.truths is None:
-        return None
-    tagged = [video for ids in result.situations.values() for video in ids]
-    return np.unique(np.array([*tagged, *result.truths.video], np.int64))
+def videos_of(results: Sequence[EvaluationResult], situation: str | None) -> Integers | None:
+    """Ids of all videos that any of `results` names, ascending, or of those of a situation.
+
+    None where there are none. Videos without annotations count where something was found in them.
+    """
+    found: set[int] = set()
+    for result in results:
+        if situation is not None:
+            found.update(result.situations.get(situation, ()))
+            continue
+        for ids in result.situations.values():
+            found.update(ids)
+        for columns in (result.truths, result.detections):
+            found.update(columns.video if columns is not None else ())
+    return np.array(sorted(found), np.int64) if found else None
 
 
 def _precision(result: EvaluationResult, videos: Integers, weights: Floats) -> Floats | None:
@@ -70,16 +71,17 @@ def _class_accuracy(result: EvaluationResult, videos: Integers, weights: Floats)
         return None
     true = dict(zip(result.truths.id, result.truths.category, strict=True))
     pairs = zip(result.marked.id, result.marked.category, strict=True)
-    values = [
-        np.nan if category is None else float(category == true[id_]) for id_, category in pairs
-    ]
+    values = [float(category == true[id_]) for id_, category in pairs]  # no track: not right
     return _mean(result, np.array(values), videos, weights)
 
 
 def _mean(
     result: EvaluationResult, values: Floats, videos: Integers, weights: Floats
 ) -> Floats | None:
-    """The mean over instances that have a value, for each weighting of the videos [B]."""
+    """The mean over instances that have a value, for each weighting of the videos [B].
+
+    NaN for a weighting without any, as of `average_precision`.
+    """
     assert result.marked is not None
     assert result.truths is not None
     video_of = dict(zip(result.truths.id, result.truths.video, strict=True))
@@ -89,7 +91,9 @@ def _mean(
         return None
     each = weights[:, np.searchsorted(videos, owner[taken])]
     totals = each.sum(1)
-    return np.divide(each @ values[taken], totals, out=np.zeros(len(totals)), where=totals > 0)
+    return np.divide(
+        each @ values[taken], totals, out=np.full(len(totals), np.nan), where=totals > 0
+    )
 
 
 _MEASURES: dict[Measure, _Weighted] = {

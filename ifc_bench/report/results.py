@@ -14,17 +14,28 @@ from typing import TypeGuard
 from ifc_bench.config import Evaluation, External, Profile, Training
 from ifc_bench.errors import UserError
 from ifc_bench.recipe import AnyTable, Preset, Row, Table, TableOfCounts
+from ifc_bench.recipe.control import Measure
 from ifc_bench.records import Device, EvaluationResult, Record, TrainingResult
 from ifc_bench.report.cells import NOT_RUN, Cell
 from ifc_bench.report.counts import Counts as Counts
-from ifc_bench.report.crossed import Crossed, Scores, crossed
+from ifc_bench.report.crossed import Scores
 from ifc_bench.report.differences import Comparison, best_rows, compare, corrected
-from ifc_bench.report.measures import scores
+from ifc_bench.report.measures import scores, videos_of
 from ifc_bench.report.origins import origin_of
 from ifc_bench.report.speeds import Speed, speed_of
 from ifc_bench.store import Store
 
 _Place = tuple[str, int | None]  # a row's label and a window
+_Asked = tuple[str, int | None, Measure, str | None]  # the same, a measure and a situation
+
+
+@dataclass(frozen=True)
+class SeededScores:
+    """A measure of one row; `seeds` has the place of each seed in `scores`."""
+
+    seeds: dict[int, int]
+    scores: Scores
+    videos: int
 
 
 @dataclass(frozen=True)
@@ -88,7 +99,7 @@ class Results:
     externals: tuple[Record, ...] = ()
     _cells: dict[str | None, list[Cell]] = field(default_factory=dict, init=False)
     _best: dict[str, set[_Place]] = field(default_factory=dict, init=False)
-    _scores: dict[_Place, tuple[Scores, int] | None] = field(default_factory=dict, init=False)
+    _scores: dict[_Asked, SeededScores | None] = field(default_factory=dict, init=False)
 
     @classmethod
     def read(cls, table: Table, preset: Preset, store: Store) -> Results:
@@ -150,22 +161,27 @@ class Results:
         """
         return self._compared(*self.situations)
 
-    def over_videos(self, row: str, window: int | None) -> Crossed | None:
-        """AP of `row` less that of the baseline row, over seeds and videos together.
+    def scores_of(
+        self, row: str, window: int | None, measure: Measure, situation: str | None
+    ) -> SeededScores | None:
+        """A measure of every seed, and on draws of the videos; None where a record lacks it."""
+        key = (row, window, measure, situation)
+        if key not in self._scores:
+            self._scores[key] = self._measured(*key)
+        return self._scores[key]
 
-        None where a side has no detections in its records, or the sides have other videos.
-        """
-        sides = [self._scores_of((one, window)) for one in (self.table.baseline or "", row)]
-        known = [side for side in sides if side is not None]
-        if len(known) < 2 or known[0][1] != known[1][1]:
+    def _measured(
+        self, row: str, window: int | None, measure: Measure, situation: str | None
+    ) -> SeededScores | None:
+        tests = [test for test in self.tests.get((row, window), ()) if test.result is not None]
+        videos = videos_of([result for _, result in self.evaluated()], situation)
+        if videos is None:
             return None
-        return crossed(known[0][0], known[1][0], known[0][1])
-
-    def _scores_of(self, place: _Place) -> tuple[Scores, int] | None:
-        if place not in self._scores:
-            found = [test.result for test in self.tests.get(place, ()) if test.result]
-            self._scores[place] = scores(found, "AP", None)
-        return self._scores[place]
+        found = scores([test.result for test in tests if test.result], measure, videos)
+        if found is None:
+            return None
+        seeds = {test.work.training.seed: place for place, test in enumerate(tests)}
+        return SeededScores(seeds, found, len(videos))
 
     def best(self, metric: str) -> set[_Place]:
         """Rows that are better than every other row at their window by more than noise."""

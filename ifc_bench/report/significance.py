@@ -12,6 +12,7 @@ from ifc_bench.report.crossed import Crossed
 from ifc_bench.report.differences import Comparison, compare_paper, pooled_std
 from ifc_bench.report.heads import data_of
 from ifc_bench.report.layout import ABSENT, Grid
+from ifc_bench.report.over_videos import over_videos
 from ifc_bench.report.paper import PaperNumbers
 from ifc_bench.report.results import Results
 from ifc_bench.report.statistics import Difference, seeds_needed
@@ -22,7 +23,8 @@ _WORTH_FINDING = (0.01, 0.02, 0.03)  # differences of AP, as fractions
 def significance_grid(results: Results) -> Grid:
     """Our own differences, and which exceed noise."""
     table, rows = results.table, results.differences
-    both = [results.over_videos(row.row, row.window) for row in rows]
+    baseline = table.baseline or ""
+    both = [over_videos(results, row.row, baseline, row.window) for row in rows]
     head = [*_told(results), *_parts(both), *power_lines(rows)]
     return _grid(f"{table.title}: what exceeds noise", table.baseline or "", rows, head, both)
 
@@ -64,13 +66,11 @@ def _told(results: Results) -> list[str]:
 
 def _parts(both: Sequence[Crossed | None]) -> list[str]:
     """The parts of a difference's std, of the seeds and of the videos; empty where not known."""
-    known = [one for one in both if one is not None and one.seed_std is not None]
+    known = [one for one in both if one is not None and one.std is not None]
     if not known:
         return []
-    seeds, videos = (
-        100 * fmean(std**2 for std in stds) ** 0.5
-        for stds in ([one.seed_std or 0.0 for one in known], [one.video_std for one in known])
-    )
+    seeds = 100 * fmean((one.seed_std or 0.0) ** 2 for one in known) ** 0.5
+    videos = 100 * fmean((one.video_std or 0.0) ** 2 for one in known) ** 0.5
     return [
         f"intervals and p are over seeds, on these videos, but for one column; the std of a "
         f"difference is {seeds:.1f} over other seeds and {videos:.1f} over other videos "

@@ -49,7 +49,8 @@ def read_checkpoint(path: Path, work: Training) -> dict[str, Any]:
 
 def trained_model(path: Path, work: Training, device: str, form: InferenceForm = "shared") -> IFC:
     """Load the finished model of `work`, in a form for inference."""
-    return _inference_model(path, work, finished_weights(path, work), device, form)
+    model = _filled(path, work, finished_weights(path, work), "delete it to train again")
+    return inference_form(model.to(device), form).to(memory_format=torch.channels_last)
 
 
 def kept_model(path: Path, work: Training, device: str) -> IFC:
@@ -58,21 +59,20 @@ def kept_model(path: Path, work: Training, device: str) -> IFC:
     Raises:
         UserError: if the file is damaged, of another training run, or not of this network.
     """
-    return _inference_model(path, work, read_kept(path, work), device, "shared")
+    mend = "take the file from the repository again"
+    model = _filled(path, work, read_kept(path, work), mend)
+    return inference_form(model.to(device)).to(memory_format=torch.channels_last)
 
 
-def _inference_model(
-    path: Path, work: Training, weights: dict[str, Tensor], device: str, form: InferenceForm
-) -> IFC:
+def _filled(path: Path, work: Training, weights: dict[str, Tensor], mend: str) -> IFC:
     model = build_model(work.model)
     try:
         model.load_state_dict(weights)
     except (RuntimeError, TypeError):
         raise UserError(
-            f"{path}: model: does not match the network of training {work.id}; delete it to train "
-            "again"
+            f"{path}: model: does not match the network of training {work.id}; {mend}"
         ) from None
-    return inference_form(model.to(device), form).to(memory_format=torch.channels_last)
+    return model
 
 
 def finished_weights(path: Path, work: Training) -> dict[str, Tensor]:

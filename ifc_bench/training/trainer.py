@@ -246,9 +246,11 @@ class Trainer:
             self.curves.diverged_at = self.iteration
             return
         if self.processes.first:
-            self.model.eval()
-            self.curves.accuracy.append((self.iteration, self.hooks.score(self.model)))
-            self.model.train()
+            # Averaged weights are the final ones, so they are what the curve is of.
+            scored: Any = self.model if self.average is None else self.average.module
+            scored.eval()
+            self.curves.accuracy.append((self.iteration, self.hooks.score(scored)))
+            scored.train()
         self.processes.wait()
 
     def _finite(self) -> bool:

@@ -10,10 +10,11 @@ from ablations import PRESETS, TABLES
 from ifc_bench.cli import main
 from ifc_bench.recipe import Contrast, Control, Preset, Table
 from ifc_bench.records import Detections, EvaluationResult, IdentityOracle, MarkedTruths, Truths
-from ifc_bench.report.controls import controls_grid, findings, needed
-from ifc_bench.report.crossed import crossed
-from ifc_bench.report.measures import scores
+from ifc_bench.report.controls import Finding, controls_grid, findings, needed
+from ifc_bench.report.crossed import Crossed, crossed
+from ifc_bench.report.measures import scores, videos_of
 from ifc_bench.report.oracle import has_oracle, oracle_grid
+from ifc_bench.report.over_videos import over_videos
 from ifc_bench.report.results import Results
 from ifc_bench.report.significance import significance_grid
 from ifc_bench.store import Store
@@ -57,6 +58,11 @@ def evaluation(iou: np.ndarray, right: np.ndarray | None = None) -> EvaluationRe
     )  # fmt: skip
 
 
+def measured(results, measure, situation):
+    """The scores on all videos of a situation."""
+    return scores(results, measure, videos_of(results, situation))
+
+
 def table(*controls: Control, preset: Preset = FULL) -> Table:
     """Table 3(a) with controls."""
     return PLAIN(preset).model_copy(update={"controls": controls})
@@ -98,22 +104,51 @@ def test_measures_by_hand(store):
     iou = np.linspace(0.1, 0.9, VIDEOS)
     right = np.arange(VIDEOS) % 4 > 0
     result = evaluation(iou, right)
-    found, videos = scores([result, result], "marked IoU", "blank_static")
-    assert videos == 16
+    found = measured([result, result], "marked IoU", "blank_static")
     assert found.values == pytest.approx([iou[:16].mean()] * 2)
-    found, videos = scores([result], "class accuracy", "direction")
-    assert (videos, found.values.tolist()) == (8, [6 / 8])
-    found, videos = scores([result], "AP", None)
-    assert videos == VIDEOS
+    assert measured([result], "class accuracy", "direction").values.tolist() == [6 / 8]
+    assert videos_of([result], "direction").tolist() == SITUATIONS["direction"]
+    assert len(videos_of([result], None)) == VIDEOS
+    found = measured([result], "AP", None)
     assert found.values == pytest.approx([51 / 101 / 10]), "the better half, at one IoU of ten"
-    assert scores([result.model_copy(update={"marked": None})], "marked IoU", "fog") is None
+    older = result.model_copy(update={"marked": None})
+    assert measured([older], "marked IoU", "blank_static") is None
+    assert videos_of([result], "fog") is None
+
+
+def test_an_instance_without_a_track_has_no_right_class():
+    result = evaluation(np.full(VIDEOS, 0.6))
+    lost = [None] * 4 + [1] * (VIDEOS - 4)
+    marked = result.marked.model_copy(update={"category": lost[::-1]})
+    result = result.model_copy(update={"marked": marked})
+    assert measured([result], "class accuracy", "direction").values.tolist() == [4 / 8]
+
+
+def test_what_is_found_in_a_video_without_instances_counts():
+    """A false positive lowers AP, whatever the video has."""
+    result = evaluation(np.full(VIDEOS, 0.6))
+    found, true = result.detections, result.truths
+    kept = {name: column[1:] for name, column in dict(true).items()}
+    fewer = result.model_copy(
+        update={
+            "truths": Truths(**kept),
+            "situations": {},
+            "detections": found.model_copy(
+                update={"hits": [0, *found.hits[1:]], "score": [0.99, *found.score[1:]]}
+            ),
+        }
+    )
+    ids = videos_of([fewer], None)
+    assert len(ids) == VIDEOS
+    with_it = scores([fewer], "AP", ids).values.item()
+    assert with_it < scores([fewer], "AP", ids[1:]).values.item()
 
 
 def test_the_draws_of_videos_are_the_same_for_every_row():
     one, two = evaluation(np.full(VIDEOS, 0.4)), evaluation(np.linspace(0.1, 0.9, VIDEOS))
-    (flat, _), (sloped, _) = (scores([r], "marked IoU", "blank_static") for r in (one, two))
+    flat, sloped = (measured([r], "marked IoU", "blank_static") for r in (one, two))
     assert np.ptp(flat.drawn) < 1e-12
-    again, _ = scores([two], "marked IoU", "blank_static")
+    again = measured([two], "marked IoU", "blank_static")
     assert np.array_equal(sloped.drawn, again.drawn)
     expected = np.linspace(0.1, 0.9, VIDEOS)[:16].std() / 16**0.5
     assert sloped.drawn.std() == pytest.approx(expected, rel=0.1)
@@ -128,7 +163,8 @@ def test_verdicts(store):
         ("IFC", "cannot tell", False),
     ]
     assert rows[0].reason.endswith("after Holm, n = 5 seeds, 16 videos")
-    assert "could tell 2 points from none; n = 5 seeds, 16 videos" in rows[2].reason
+    assert rows[2].reason.startswith("to tell 2 points from none takes ")
+    assert rows[2].reason.endswith("; n = 5 seeds, 16 videos")
 
 
 def test_equivalence_needs_the_whole_interval_within_the_margin(store):
@@ -149,7 +185,9 @@ def test_the_corrected_p_is_over_the_contrasts_of_the_control(store):
 def test_one_seed_or_a_missing_record_cannot_tell(store):
     results = fill(store, {"Decomp T-HW": 0.3}, np.random.default_rng(3), seeds=1)
     assert {row.word for row in findings(results)} == {"cannot tell"}
-    assert findings(results)[0].reason == "one seed has no std over seeds"
+    assert (
+        findings(results)[0].reason == "one seed has no std over seeds, nor one video over videos"
+    )
     empty = Results.read(results.table, results.preset, Store(store.results / "none", store.runs))
     assert {row.reason for row in findings(empty)} == {
         "a side has no record, or is not tested at this T"
@@ -211,10 +249,21 @@ def test_significance_has_an_interval_over_seeds_and_videos(store):
     place = grid.columns.index("over seeds and videos [95%]")
     assert all(row[place].startswith("[") for row in grid.rows)
     assert any("over other seeds and" in line and "(24 here)" in line for line in grid.head)
-    of_ifc = results.over_videos("IFC", 5)
-    a, b = (scores([t.result for t in results.tests[r, 5]], "AP", None) for r in ("No Comm", "IFC"))
-    assert of_ifc == crossed(a[0], b[0], 24)
-    assert results.over_videos("IFC", 10) is None, "not tested there"
+    of_ifc = over_videos(results, "IFC", "No Comm", 5)
+    a, b = (
+        measured([t.result for t in results.tests[row, 5]], "AP", None)
+        for row in ("No Comm", "IFC")
+    )
+    assert of_ifc == crossed(a, b, 24)
+    assert over_videos(results, "IFC", "No Comm", 10) is None, "not tested there"
+
+
+def test_what_there_is_may_be_enough_and_still_not_tell():
+    """Between none and the margin no number of seeds is promised."""
+    near = Crossed((5, 5), 24, 0.014, 0.005, 0.002, 0.0054, 8.0)
+    row = Finding(BLANK, BLANK.contrasts[0], None, near, 0.09)
+    assert row.word == "cannot tell"
+    assert row.reason == ("the difference may be none or beyond 2 points; n = 5 seeds, 24 videos")
 
 
 def test_the_command_prints_them(store, capsys, monkeypatch):

@@ -93,3 +93,22 @@ def test_one_seed_has_a_part_of_the_videos_alone():
     assert (found.seed_std, found.std, found.interval(), found.p) == (None, None, None, None)
     assert found.mean == pytest.approx(1)
     assert found.video_std == pytest.approx(0, abs=1e-9)
+
+
+def test_one_video_has_no_part_of_the_videos():
+    by_video = np.random.default_rng(8).normal(size=(3, 1))
+    found = crossed(scores(by_video), scores(by_video + 1), 1)
+    assert (found.video_std, found.std, found.interval(), found.p) == (None, None, None, None)
+    assert found.seed_std > 0
+
+
+def test_draws_without_any_instance_are_left_out():
+    rng = np.random.default_rng(9)
+    a, b = (scores(rng.normal(size=(4, 30))) for _ in range(2))
+    whole = crossed(a, b, 30)
+    holes = b.drawn.copy()
+    holes[:, ::10] = np.nan
+    found = crossed(a, Scores(b.values, holes), 30)
+    assert found.std == pytest.approx(whole.std, rel=0.15)
+    none = crossed(a, Scores(b.values, np.full_like(holes, np.nan)), 30)
+    assert (none.video_std, none.p) == (None, None)

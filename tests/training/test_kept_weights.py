@@ -122,4 +122,4 @@ def test_the_command(tmp_path):
     assert len(list((tmp_path / "r" / "weights").glob("*.safetensors"))) == 4
     assert all(f" {kind}" in done.stdout for kind in ("none", "full", "decomposed", "ifc M=8"))
     done = run_cli("keep", "table3a", *where, "--seeds=2")
-    assert "4 of 8 trainings have no checkpoint" in done.stdout
+    assert "4 of 8 trainings have no final weights" in done.stdout
