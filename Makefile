@@ -47,7 +47,7 @@ $(SCENES): | $(READY)
 MACHINES := results/machines/{device}
 ON_GPU := --device $(or $(DEVICE),cuda:0) --results '$(MACHINES)'
 GPU_ROWS := --frame-size 360x640 --video-length 36 --processes 3 --max-seconds 2 $(ON_GPU)
-NEEDED := import torch, torchvision, pydantic, cyclopts, rich, pycocotools, filelock, pandas, scipy, matplotlib, tabulate, jinja2, msgspec, psutil, safetensors
+NEEDED := import torch, torchvision, pydantic, cyclopts, rich, pycocotools, filelock, pandas, scipy, matplotlib, tabulate, jinja2, msgspec, psutil
 HAS_ALL = $(PYTHON) -c '$(NEEDED)' 2> /dev/null
 FIND = python="$$($(HAS_ALL) && echo $(PYTHON) || echo $(BIN)/python)"; set -e -x
 profile-gpu:

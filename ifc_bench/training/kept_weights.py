@@ -12,8 +12,6 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 from torch import Tensor
 
 from ifc_bench.config import Training
@@ -27,6 +25,8 @@ def write_kept(path: Path, work: Training, weights: Mapping[str, Tensor]) -> Non
     Raises:
         OSError: if they cannot be written.
     """
+    from safetensors.torch import save  # a machine that only measures needs no safetensors
+
     half = {
         key: (value.half() if value.is_floating_point() else value).contiguous()
         for key, value in sorted(weights.items())
@@ -42,6 +42,8 @@ def read_kept(path: Path, work: Training) -> dict[str, Tensor]:
     Raises:
         UserError: if the file is damaged, or of another training run.
     """
+    from safetensors import SafetensorError, safe_open
+
     refuse_irregular(path)
     try:
         with safe_open(path, "pt") as file:
