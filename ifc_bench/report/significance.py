@@ -102,7 +102,7 @@ def _grid(
             line += [*(_difference(row.matched) if row.matched else (ABSENT, ABSENT))]
             line.append(ABSENT if row.improvement is None else f"{row.improvement:.2f}")
         grid.rows.append([*line, "yes" if row.exceeds else "no"])
-        # Draws of the videos are sums of many numbers, which processors round differently.
+        # Draws of the videos are sums of many numbers, which CPUs round differently.
         interval = over.interval() if over is not None else None
         ends = None if interval is None else tuple(round(end, 6) for end in interval)
         grid.values.append({**_values(row), **({"over_videos": ends} if any(both) else {})})
