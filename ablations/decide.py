@@ -4,7 +4,7 @@ What each control must show was written down before any of its trainings (docs/c
 """
 
 from ablations.variants import COMMUNICATIONS
-from ifc_bench.config import Communication, InterFrame
+from ifc_bench.config import Communication, InterFrame, SyntheticData
 from ifc_bench.recipe import Contrast, Control, Expected, Preset, Row, Table
 
 _TALKING = ("Decomp T-HW", "Full THW", "IFC")
@@ -14,12 +14,16 @@ _TIMED = "Full THW +time"
 def decide(preset: Preset) -> Table:
     """The four modules, Full THW that knows the order of frames, and the modules taken away."""
 
+    data = preset.video.data
+    if isinstance(data, SyntheticData):
+        data = data.model_copy(update={"generator": 3})  # the first with controls
+
     def row(label: str, module: Communication, isolated: bool = False, **changes: object) -> Row:
         tests = preset.tests(preset.video, {"isolated": isolated})
         model = {"communication": module, **changes}
         # Rows beside the four modules have half of the seeds.
         fewer = None if label in COMMUNICATIONS or isolated else max(preset.seeds // 2, 1)
-        made = Row.of(preset, label, model=model, tests=tests)
+        made = Row.of(preset, label, model=model, tests=tests, data=data)
         return made.model_copy(update={"most_seeds": fewer})
 
     return Table(

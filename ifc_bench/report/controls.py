@@ -56,7 +56,7 @@ class Finding:
     def reason(self) -> str:
         """The reason for the verdict, in words; differences in points."""
         if self.found is None:
-            return "a side has no record, or is not tested at this T"
+            return "a side has no record of it: not run, or not at this T, or on other data"
         if self.corrected is None:
             return "one seed has no std over seeds, nor one video over videos"
         seeds = " and ".join(str(n) for n in dict.fromkeys(self.found.n))

@@ -190,7 +190,7 @@ def test_one_seed_or_a_missing_record_cannot_tell(store):
     )
     empty = Results.read(results.table, results.preset, Store(store.results / "none", store.runs))
     assert {row.reason for row in findings(empty)} == {
-        "a side has no record, or is not tested at this T"
+        "a side has no record of it: not run, or not at this T, or on other data"
     }
 
 
