@@ -16,34 +16,26 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ablations.presets import EMBEDDED_IMAGES, EMBEDDED_SCHEDULE, EMBEDDED_VIDEOS, FULL
+from ablations.table3a import table3a
 from ablations.variants import COMMUNICATIONS
 from ifc_bench.cli import main
 from ifc_bench.config import NoComm, SyntheticData
-from ifc_bench.recipe import Preset, Row, Stage, Table, varied
-from ifc_bench.report.measures import scores
+from ifc_bench.recipe import Preset, Stage, Table, varied
+from ifc_bench.recipe.control import Measure
 from ifc_bench.report.results import Results
 from ifc_bench.store import Store
 
 _DATA_SEED, _FIRST_SEED = 1000, 1000
 _FOUND = 0.5  # IoU of a track that is the instance's
-_ASKED = (
+_ASKED: tuple[tuple[Measure, str | None], ...] = (
     ("AP", None), ("marked IoU", "blank_static"), ("marked IoU", "fog"), ("AP", "clear_static"),
 )  # fmt: skip
 
 
 def tuning(preset: Preset) -> Table:
-    """The four modules, at the window of training and at four times it."""
-    return Table(
-        name="tuning",
-        title="Tuning",
-        factor="communication",
-        rows=tuple(
-            Row.of(preset, label, model={"communication": module})
-            for label, module in COMMUNICATIONS.items()
-        ),
-        metrics=("AP", "AP75"),
-        baseline="No Comm",
-    )
+    """The rows of Table 3(a), without speed."""
+    changes = {"name": "tuning", "title": "Tuning", "metrics": ("AP", "AP75"), "paper_table": None}
+    return table3a(preset).model_copy(update=changes)
 
 
 def candidate(name: str, **changes: object) -> Preset:
@@ -120,11 +112,10 @@ def _show_areas(name: str, results: Results) -> None:
 
 
 def _values(
-    results: Results, row: str, window: int, measure: str, situation: str | None
+    results: Results, row: str, window: int, measure: Measure, situation: str | None
 ) -> Sequence[float]:
-    tests = [test.result for test in results.tests[row, window] if test.result is not None]
-    found = scores(tests, measure, situation)  # type: ignore[arg-type]
-    return [] if found is None else found[0].values.tolist()
+    found = results.scores_of(row, window, measure, situation)
+    return [] if found is None else found.scores.values.tolist()
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from ifc_bench.cli.models import (
     models,
     networks,
     parse_size,
+    with_own,
 )
 from ifc_bench.cli.options import DeviceName, Style, Threads, number, results_for
 from ifc_bench.cli.profile_refusals import refuse_own
@@ -95,10 +96,8 @@ def command(
     own = networks(model)
     if own:
         _refuse_with_own(purpose, attention, communication, forecast)
-    chosen: list[ModelConfig | OwnNetwork] = [*own]
-    if communication or not own:
-        built_in = models(communication, tokens, attention or ["materialised", "efficient"])
-        chosen = [*built_in, *own]
+    built_in = models(communication, tokens, attention or ["materialised", "efficient"])
+    chosen = with_own(built_in, own, communication)
     types: list[Arithmetic] = precision or ["fp32"]
     sizes = [parse_size(text) for text in frame_size or ["360x640"]]
 

@@ -18,6 +18,7 @@ from ifc_bench.cli.models import (
     models,
     networks,
     parse_size,
+    with_own,
 )
 from ifc_bench.cli.options import MOST_FRAMES, number
 from ifc_bench.config import (
@@ -59,9 +60,7 @@ def command(
     own = networks(model)
     if own and not scopes:
         raise UserError("--model: is counted in all parts, and not its encoder alone; add --scopes")
-    chosen: list[ModelConfig | OwnNetwork] = [*own]
-    if communication or not own:
-        chosen = [*models(communication, tokens, [attention]), *own]
+    chosen = with_own(models(communication, tokens, [attention]), own, communication)
     rows = [
         row
         for one, one_size, frames in dict.fromkeys(product(chosen, sizes, window or [5, 36]))

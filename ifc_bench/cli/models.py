@@ -85,6 +85,15 @@ def networks(sources: Sequence[str] | None, instances: int = 10) -> list[OwnNetw
     return [own_network(source, instances) for source in dict.fromkeys(sources or [])]
 
 
+def with_own(
+    built_in: Sequence[ModelConfig],
+    own: Sequence[OwnNetwork],
+    kinds: Sequence[str] | None,
+) -> list[ModelConfig | OwnNetwork]:
+    """The networks to measure: a user's own alone, unless --communication names `kinds` as well."""
+    return [*built_in, *own] if kinds or not own else [*own]
+
+
 def communication_of(kind: str, tokens: int) -> Communication:
     """Return the variant of that name, or a module "package.module:Class" without memory tokens.
 

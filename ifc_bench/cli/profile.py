@@ -22,6 +22,7 @@ from ifc_bench.cli.models import (
     models,
     networks,
     parse_size,
+    with_own,
 )
 from ifc_bench.cli.older_rows import tell_of_older
 from ifc_bench.cli.options import (
@@ -161,9 +162,7 @@ def command(
     real = adopt_clips(subjects.data, store) if subjects.data else None
     own = networks(model, subjects.instances)
     built_in = models(communication, tokens, attention or ["materialised"])
-    chosen: list[ModelConfig | OwnNetwork] = [*own]
-    if communication or not own:
-        chosen = [*built_in, *own]
+    chosen = with_own(built_in, own, communication)
     types: list[Arithmetic] = precision or ["fp32"]
     protocol = Protocol(**asdict(passes))
     given = {

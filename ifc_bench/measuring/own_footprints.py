@@ -97,11 +97,10 @@ def predict_own(
                 _track(answer, clip, work, tracker)
         except UserError:
             raise
-        except _Unanswered as error:
-            reason = f"{error.func.name()} cannot run without the values of its tensors"
-            return FootprintResult(weights_bytes=weights, peak_bytes=None, not_predicted=reason)
         except (Exception, SystemExit) as error:  # of the user's code, or no fake form
             reason = first_line(error)
+            if isinstance(error, _Unanswered):
+                reason = f"{error.func.name()} cannot run without the values of its tensors"
             return FootprintResult(weights_bytes=weights, peak_bytes=None, not_predicted=reason)
     return FootprintResult(weights_bytes=weights, peak_bytes=live.peak.bytes, at=live.peak.at)
 

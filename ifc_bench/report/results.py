@@ -20,7 +20,7 @@ from ifc_bench.report.cells import NOT_RUN, Cell
 from ifc_bench.report.counts import Counts as Counts
 from ifc_bench.report.crossed import Scores
 from ifc_bench.report.differences import Comparison, best_rows, compare, corrected
-from ifc_bench.report.measures import scores, videos_of
+from ifc_bench.report.measures import Integers, scores, videos_of
 from ifc_bench.report.origins import origin_of
 from ifc_bench.report.speeds import Speed, speed_of
 from ifc_bench.store import Store
@@ -99,6 +99,7 @@ class Results:
     externals: tuple[Record, ...] = ()
     _cells: dict[str | None, list[Cell]] = field(default_factory=dict, init=False)
     _best: dict[str, set[_Place]] = field(default_factory=dict, init=False)
+    _videos: dict[str | None, Integers | None] = field(default_factory=dict, init=False)
     _scores: dict[_Asked, SeededScores | None] = field(default_factory=dict, init=False)
 
     @classmethod
@@ -174,7 +175,10 @@ class Results:
         self, row: str, window: int | None, measure: Measure, situation: str | None
     ) -> SeededScores | None:
         tests = [test for test in self.tests.get((row, window), ()) if test.result is not None]
-        videos = videos_of([result for _, result in self.evaluated()], situation)
+        if situation not in self._videos:
+            every = [result for _, result in self.evaluated()]
+            self._videos[situation] = videos_of(every, situation)
+        videos = self._videos[situation]
         if videos is None:
             return None
         found = scores([test.result for test in tests if test.result], measure, videos)
