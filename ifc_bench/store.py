@@ -1,7 +1,8 @@
 """File layout of the results and runs directories; reads and writes records.
 
 `Store` defines every file name. A record is written once, atomically. Its file contains the hash of
-its content, so that a later change is detected when it is read.
+its content and that of the columns in the file beside it, so that a later change is detected when
+it is read.
 """
 
 from __future__ import annotations
@@ -21,12 +22,14 @@ from pydantic_core import from_json
 
 from ifc_bench.config import AnyWork, Data, FolderData, Profile, Training, WeightsFile
 from ifc_bench.errors import UserError, printable_message, refuse_irregular
-from ifc_bench.file_io import write_text
+from ifc_bench.file_io import write_bytes, write_text
 from ifc_bench.records import Record, Status, plain
+from ifc_bench.records.columns_file import SUFFIX, with_columns, without_columns
 
 _KINDS = ("count", "training", "evaluation", "profile", "footprint", "external")
 _NAME = re.compile(r"[0-9a-f]{16}\.json")
 _SEAL = "sha256"
+_COLUMNS = "columns_sha256"
 _MEND = "restore it from git, or delete it to do the work again"
 _warned: set[str] = set()
 
@@ -161,6 +164,10 @@ class Store:
             raise UserError(
                 f"{path}: {_first(error)}; not a valid record, so it is not written"
             ) from None
+        content, columns = without_columns(record, content)
+        if columns is not None:  # first, because a record without its columns would be damaged
+            write_bytes(_columns_path(path), columns)
+            content[_COLUMNS] = hashlib.sha256(columns).hexdigest()
         content[_SEAL] = seal(content)
         write_text(path, json.dumps(content, separators=(",", ":"), allow_nan=False) + "\n")
         return path
@@ -233,6 +240,8 @@ def _parsed(path: Path) -> Record:
         raise UserError(f"{path}: was changed after it was written; {_MEND}")
     if isinstance(content, dict):
         content.pop(_SEAL, None)
+        if (columns := content.pop(_COLUMNS, None)) is not None:
+            content = _joined(content, path, columns)
     try:
         record = Record.model_validate(content)
     except ValidationError as error:
@@ -245,6 +254,27 @@ def _parsed(path: Path) -> Record:
             f"{path}: holds the record that belongs in {expected}; move it there, or delete it"
         )
     return record
+
+
+def _columns_path(path: Path) -> Path:
+    """The file of the columns of the record `path`."""
+    return path.with_name(path.stem + SUFFIX)
+
+
+def _joined(content: dict[str, Any], path: Path, known: str) -> dict[str, Any]:
+    """Put the columns, whose SHA-256 is `known`, into the content of the record `path`."""
+    beside = _columns_path(path)
+    mend = f"restore it from git, or delete {path.name} to do the work again"
+    if not beside.exists():
+        raise UserError(f"{beside}: is missing; {mend}")
+    refuse_irregular(beside)
+    file = beside.read_bytes()
+    if hashlib.sha256(file).hexdigest() != known:
+        raise UserError(f"{beside}: was changed after it was written; {mend}")
+    try:
+        return with_columns(content, file)
+    except ValueError as error:
+        raise UserError(f"{beside}: {error}; {mend}") from None
 
 
 def _first(error: ValidationError) -> str:

@@ -1,17 +1,28 @@
 """Records are written whole, never change, and are refused after an edit by hand."""
 
 import errno
+import gzip
+import hashlib
 import json
 import os
 
 import pytest
 
-from ifc_bench.config import Count, ModelConfig
+from ablations.presets import QUICK
+from ifc_bench.config import Count, Evaluation, ModelConfig, SyntheticData, Training
 from ifc_bench.errors import UserError, told
 from ifc_bench.file_io import write_text
 from ifc_bench.hardware.device import describe_device, resolve_device
 from ifc_bench.provenance import provenance
-from ifc_bench.records import CountResult, FootprintResult, Record
+from ifc_bench.records import (
+    CountResult,
+    Detections,
+    EvaluationResult,
+    FootprintResult,
+    MarkedTruths,
+    Record,
+    plain,
+)
 from ifc_bench.store import Store, seal
 from tests.conftest import ROOT
 
@@ -68,6 +79,86 @@ def test_a_record_to_be_retried_is_replaced(store, status):
     again.save(record())
     assert again.done(WORK)
     assert store.load(WORK).status == "ok"
+
+
+EVALUATION = Evaluation(
+    training=Training(
+        model=ModelConfig(), optimisation=QUICK.video.optimisation, data=SyntheticData(), seed=0
+    ),
+    window=5,
+)
+
+
+def evaluated() -> Record:
+    """A record with columns."""
+    found = Detections(
+        video=[1, 2], category=[1, 3], score=[0.8999999761581421, 1 / 3], hits=[1023, 0],
+        ignored=[0, 0], error=["", "missed"], truth=[4, None],
+    )  # fmt: skip
+    result = EvaluationResult(
+        metrics={"AP": 0.5}, by_class={}, by_situation={}, videos=2, frames=9, tracks=2,
+        wall_seconds=1.0, detections=found,
+        marked=MarkedTruths(id=[4], iou=[None], clear_iou=[0.25], clear_area=[1.5], category=[1]),
+    )  # fmt: skip
+    return Record.of(EVALUATION, provenance("cpu", 1), result)
+
+
+def columns_of(path):
+    return path.with_name(f"{path.stem}.columns.json.gz")
+
+
+def test_columns_are_in_a_compressed_file_beside_the_record(store):
+    saved = evaluated()
+    path = store.save(saved)
+    content = json.loads(path.read_text())
+    assert "detections" not in content["result"]
+    assert content["result"]["truths"] is None, "what is no column is as it was"
+    file = columns_of(path).read_bytes()
+    assert content["columns_sha256"] == hashlib.sha256(file).hexdigest()
+    assert json.loads(gzip.decompress(file))["detections"]["score"] == [0.8999999761581421, 1 / 3]
+    again = Store(store.results, store.runs)
+    assert again.load(EVALUATION) == saved
+    assert list(again.records(strict=True)) == [saved]
+    path.unlink()
+    again.save(saved)
+    assert columns_of(path).read_bytes() == file, "the same columns give the same bytes"
+
+
+def test_columns_in_the_record_itself_are_read(store):
+    """As earlier versions wrote them."""
+    saved = evaluated()
+    path = store.save(saved)
+    content = plain(saved)
+    path.write_text(json.dumps({**content, "sha256": seal(content)}))
+    columns_of(path).unlink()
+    assert Store(store.results, store.runs).load(EVALUATION) == saved
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda file: file.unlink(), "is missing; restore it from git, or delete"),
+        (lambda file: file.write_bytes(b"other"), "was changed after it was written"),
+    ],
+)
+def test_damaged_columns_are_refused(store, damage, message):
+    path = store.save(evaluated())
+    damage(columns_of(path))
+    with pytest.raises(UserError, match=message) as caught:
+        Store(store.results, store.runs).load(EVALUATION)
+    assert str(columns_of(path)) in str(caught.value)
+    assert path.name in str(caught.value), "what to delete"
+
+
+@pytest.mark.parametrize("file", [b"no gzip", gzip.compress(b"[1]"), gzip.compress(b"{")])
+def test_columns_with_a_hash_of_their_own_are_still_checked(store, file):
+    path = store.save(evaluated())
+    columns_of(path).write_bytes(file)
+    content = json.loads(path.read_text()) | {"columns_sha256": hashlib.sha256(file).hexdigest()}
+    path.write_text(json.dumps({**content, "sha256": seal(content)}))
+    with pytest.raises(UserError, match=r"columns\.json\.gz: ") as caught:
+        Store(store.results, store.runs).load(EVALUATION)
+    assert "\n" not in str(caught.value)
 
 
 CHANGES = [

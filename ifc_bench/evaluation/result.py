@@ -23,6 +23,8 @@ from ifc_bench.records import (
     Truths,
 )
 
+_DIGITS = 6  # of an IoU that is kept for each ground truth
+
 
 def as_result(
     scores: VideoScores | ImageScores, truth: VideoInstances, tracks: int, seconds: float
@@ -101,11 +103,15 @@ def _marked(scores: VideoScores, truth: VideoInstances) -> MarkedTruths | None:
         return None
     return MarkedTruths(
         id=[one.id for one in found],
-        iou=[one.iou for one in found],
-        clear_iou=[one.clear_iou for one in found],
-        clear_area=[one.clear_area for one in found],
+        iou=[_rounded(one.iou) for one in found],
+        clear_iou=[round(one.clear_iou, _DIGITS) for one in found],
+        clear_area=[_rounded(one.clear_area) for one in found],
         category=[one.category for one in found],
     )
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, _DIGITS)
 
 
 def _oracle(scores: VideoScores, truth: VideoInstances) -> IdentityOracle:
