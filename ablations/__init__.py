@@ -3,6 +3,7 @@
 from ablations.clip_length import clip_length
 from ablations.decide import decide
 from ablations.decoder import decoder
+from ablations.knock_out import knock_out
 from ablations.own import own
 from ablations.presets import PRESETS
 from ablations.table1 import table1
@@ -32,6 +33,7 @@ TABLES = {
         decoder,
         clip_length,
         decide,
+        knock_out,
         own,
         table4a,
         table4b,

@@ -14,7 +14,7 @@ from typing import TypeVar
 import msgspec
 import torch
 
-from ifc_bench.config import Arithmetic, Testing, Training
+from ifc_bench.config import Testing, Training
 from ifc_bench.data.loading import VideoDataset
 from ifc_bench.data.youtube_vis import Video
 from ifc_bench.errors import UserError
@@ -71,8 +71,8 @@ def load_model(
     record = store.named("training", training or "")
     if record is None or not isinstance(record.work, Training):
         raise UserError(f"--training: {str(training)[:60]!r} has no record under {store.results}")
-    whole, kept = store.checkpoint_path(record.work), store.kept_path(record.work)
-    if kept.exists() and not whole.exists():
+    whole, kept = store.checkpoint_path(record.work), store.kept_weights(record.work)
+    if kept is not None and not whole.exists():
         return kept_model(kept, record.work, device)
     return trained_model(whole, record.work, device)
 
@@ -104,8 +104,8 @@ def predict_in_one_pass(
 ) -> list[Predictions]:
     """Predict in several ways of testing that share each frame's features, as `predict` does.
 
-    The ways have the same `size`, `isolated`, `precision` and `compiled` (see `one_pass`). Each
-    gets an equal part of the time. `kept` is for a single way.
+    The ways have the same `size`, `isolated`, `precision`, `compiled`, `data` and `weights` (see
+    `one_pass`). Each gets an equal part of the time. `kept` is for a single way.
 
     Raises:
         UserError: if a video is shorter than the window of a way that refuses such videos.
@@ -134,9 +134,9 @@ def predict_in_one_pass(
 
 def one_pass(hows: Sequence[How]) -> list[list[How]]:
     """Group ways of testing that can share one pass over the videos, in their order."""
-    groups: dict[tuple[int | None, bool, Arithmetic, bool], list[How]] = {}
+    groups: dict[tuple[object, ...], list[How]] = {}
     for how in hows:
-        shared = (how.size, how.isolated, how.precision, how.compiled)
+        shared = (how.size, how.isolated, how.precision, how.compiled, how.data, how.weights)
         groups.setdefault(shared, []).append(how)
     return list(groups.values())
 

@@ -26,6 +26,7 @@ from ifc_bench.file_io import write_bytes, write_text
 from ifc_bench.records import Record, Status, plain
 from ifc_bench.records.columns_file import SUFFIX, with_columns, without_columns
 
+COMMITTED = Path(__file__).resolve().parents[1] / "results" / "baseline"
 _KINDS = ("count", "training", "evaluation", "profile", "footprint", "external")
 _NAME = re.compile(r"[0-9a-f]{16}\.json")
 _SEAL = "sha256"
@@ -88,6 +89,12 @@ class Store:
     def kept_path(self, training: Training) -> Path:
         """Final weights in half precision, which `keep` writes."""
         return self.results / "weights" / f"{training.id}.safetensors"
+
+    def kept_weights(self, training: Training) -> Path | None:
+        """The kept weights of these results, else those that a clone has; None without either."""
+        ours = self.kept_path(training)
+        committed = COMMITTED / "weights" / ours.name
+        return next((path for path in (ours, committed) if path.exists()), None)
 
     def weights_path(self, weights: WeightsFile) -> Path:
         """The link to the user's file of initial weights; it has the suffix of that file."""

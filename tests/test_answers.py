@@ -1,6 +1,7 @@
 """Tables are written before they are printed, and any output can show them."""
 
 import io
+import json
 import sys
 
 import pytest
@@ -9,6 +10,8 @@ from ablations import PRESETS, TABLES
 from ifc_bench.cli import main
 from ifc_bench.cli.answers import Answers, print_and_keep
 from ifc_bench.cli.recipes import Recipes
+from ifc_bench.report.controls_in_words import Answer
+from ifc_bench.report.results import read_results
 from ifc_bench.store import Store
 from tests.report.test_tables import accuracy, save
 
@@ -49,6 +52,26 @@ def test_what_is_kept_is_what_is_printed_with_its_verdict(store, capsys):
     assert capsys.readouterr().out == kept + "\n"
     assert "Verdict: cannot tell; with n = 2 only differences above " in kept
     assert "The committed baseline (preset full, n = 5) says: none of 4 differences" in kept
+
+
+def test_controls_follow_their_table_and_are_quoted_below_others(store, monkeypatch):
+    table = TABLES["decide"](PRESET)
+    texts = Answers(Recipes(TABLES, PRESETS), PRESET, store)
+    there = read_results(table, PRESET, store)
+    assert "Controls (ours): does communication help where it must?: controls" in texts.text(there)
+    machine = Answers(Recipes(TABLES, PRESETS), PRESET, store, style="json")
+    assert json.loads(machine.text(there))["title"] == there.table.title
+    said = [
+        Answer("fog", "IFC", "helps", 3.25, 10),
+        Answer("fog", "Full THW", "equivalent", 0.5, 9),
+    ]
+    monkeypatch.setattr("ifc_bench.cli.answers.committed_answers", lambda path, baseline: said)
+    own = texts.text(read_results(TABLES["own"](PRESET), PRESET, store))
+    assert own.rstrip().endswith(
+        "Where communication must help, the committed baseline (n = 9 to 10): In fog, "
+        "communication helps IFC (+3.2), communication makes no difference to Full THW (+0.5)."
+    )
+    assert "Where communication must help" not in texts.text(there), "it has controls of its own"
 
 
 @pytest.mark.parametrize("command", ["report", "significance"])

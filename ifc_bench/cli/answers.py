@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ifc_bench.cli.recipes import Recipes
@@ -13,15 +13,16 @@ from ifc_bench.data.situations import names as situations_of
 from ifc_bench.errors import UserError
 from ifc_bench.file_io import write_text
 from ifc_bench.recipe import AnyTable, Preset
-from ifc_bench.report.layout import Format, write
+from ifc_bench.report.controls import controls_grid, findings
+from ifc_bench.report.controls_in_words import answers, committed_answers, in_words
+from ifc_bench.report.layout import Format, Grid, span, write
 from ifc_bench.report.paper import PaperNumbers
 from ifc_bench.report.presence import refuse_nothing
 from ifc_bench.report.results import AnyResults, Results, comparing, read_all, read_results
 from ifc_bench.report.tables import lay_out
-from ifc_bench.report.verdict import verdict
-from ifc_bench.store import Store
+from ifc_bench.report.verdict import SMOKE, verdict
+from ifc_bench.store import COMMITTED, Store
 
-BASELINE = Path(__file__).resolve().parents[2] / "results" / "baseline"
 _BASELINE_PRESET = "full"
 
 
@@ -37,11 +38,18 @@ class Answers:
     situation: str | None = None
 
     def text(self, results: AnyResults) -> str:
-        """Format the table of `results`, with its verdict below."""
+        """Format the table of `results`, with its verdict below; then its controls, if any.
+
+        JSON and CSV are read by programs: one document a table, without the controls.
+        """
         grid = lay_out(results, self.paper, self.situation)
         committed = committed_results(results.table, self.recipes)
         grid.foot += verdict(results, self.situation, committed)
-        return write(grid, self.style)
+        grid.foot += _of_committed_controls(results)
+        text = write(grid, self.style)
+        if comparing(results) and results.table.controls and self.style not in ("json", "csv"):
+            text += "\n" + write(_controls(results), self.style)
+        return text
 
     def refuse_empty(self, found: Sequence[AnyResults]) -> None:
         """Refuse tables that would be empty; with the paper's numbers, a table is not empty.
@@ -131,6 +139,29 @@ def with_baseline(tables: Sequence[AnyTable], recipes: Recipes, preset: Preset) 
     return found
 
 
+def _controls(results: Results) -> Grid:
+    """The controls of a table, with what they found in words."""
+    grid = controls_grid(results)
+    found = in_words(answers(findings(results), results.table.baseline))
+    return grid if not found else replace(grid, foot=[*grid.foot, f"Verdict: {found}"])
+
+
+def _of_committed_controls(results: AnyResults) -> list[str]:
+    """What the committed baseline's controls say, below a table of modules that has none itself."""
+    if not comparing(results) or results.table.controls or not results.table.compares_modules:
+        return []
+    if not all(isinstance(one.data, SyntheticData) for one in results.table.recipes):
+        return []
+    baseline = results.table.baseline
+    if baseline is None or results.preset.name == SMOKE:
+        return []
+    found = committed_answers(COMMITTED / "report" / "tables" / "decide-controls.json", baseline)
+    if not found:
+        return []
+    n = span([one.seeds for one in found])
+    return [f"Where communication must help, the committed baseline (n = {n}): {in_words(found)}"]
+
+
 def tell(note: str) -> None:
     """Print a note on stderr."""
     print(f"note: {note}", file=sys.stderr)
@@ -138,10 +169,10 @@ def tell(note: str) -> None:
 
 def committed_results(table: AnyTable, recipes: Recipes) -> Results | None:
     """Read the same table of the committed baseline; None if this copy does not have it."""
-    if not (BASELINE / "evaluations").is_dir() or _BASELINE_PRESET not in recipes.presets:
+    if not (COMMITTED / "evaluations").is_dir() or _BASELINE_PRESET not in recipes.presets:
         return None
     preset = recipes.presets[_BASELINE_PRESET]
     if table.name not in recipes.tables:
         return None
-    theirs = read_results(recipes.tables[table.name](preset), preset, Store(BASELINE, Path()))
+    theirs = read_results(recipes.tables[table.name](preset), preset, Store(COMMITTED, Path()))
     return theirs if comparing(theirs) else None

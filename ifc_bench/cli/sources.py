@@ -30,10 +30,11 @@ def with_data(preset: Preset, root: Path | None, name: str | None, store: Store)
     videos = adopt(root, name or own or "folder", store)
     shrinking = {"short_videos": "shrink"}
     image = preset.image.with_changes({}, shrinking)
-    if preset.pretrain or own:
+    if own:
         image = _on_images(image, preset, root, store)
     video = _on(preset.video.with_changes({}, shrinking), videos)
-    return preset.model_copy(update={"video": video, "image": image})
+    pretrain = preset.pretrain and own is not None  # that of embedded scenes is not for real ones
+    return preset.model_copy(update={"video": video, "image": image, "pretrain": pretrain})
 
 
 def _on_images(stage: Stage, preset: Preset, root: Path, store: Store) -> Stage:

@@ -50,8 +50,9 @@ def _essence(value: Strict) -> dict[str, Any]:
 class Training(Work):
     """Configuration, seed and data of a training run; it makes a checkpoint and curves.
 
-    `start` is the source of the first weights: another training run (every tensor that matches is
-    copied), ImageNet weights, or a file. None: fresh weights.
+    `start` is the source of the first weights: another training run, whole or as it is kept in half
+    precision (every tensor that matches is copied), ImageNet weights, or a file. None: fresh
+    weights.
     """
 
     kind: Literal["training"] = "training"
@@ -59,7 +60,17 @@ class Training(Work):
     optimisation: Optimisation
     data: Data
     seed: NonNegativeInt
-    start: Annotated[Training | ImageNet | WeightsFile, Field(discriminator="kind")] | None = None
+    start: (
+        Annotated[Training | KeptWeights | ImageNet | WeightsFile, Field(discriminator="kind")]
+        | None
+    ) = None
+
+
+class KeptWeights(Strict):
+    """Final weights of a training run in half precision, as `keep` writes them beside records."""
+
+    kind: Literal["kept"] = "kept"
+    training: Training
 
 
 class Testing(Strict):
@@ -72,6 +83,10 @@ class Testing(Strict):
     image. With `isolated`, the communication module processes each frame as a clip of its own (a
     knock-out), while the decoder still reads all T frames. `precision` and `compiled` are those of
     the network, as in a `Profile`; the tracker always works in float32.
+
+    `data` is another data set whose validation split is tested; None is that of the training run.
+    `weights` "kept" tests them as `keep` writes them, in half precision, so that a clone with kept
+    weights trains nothing.
     """
 
     window: PositiveInt | None
@@ -84,6 +99,8 @@ class Testing(Strict):
     isolated: bool = False
     precision: Arithmetic = "fp32"
     compiled: bool = False
+    data: Data | None = None
+    weights: Literal["final", "kept"] = "final"
 
     @classmethod
     def of_curve(cls, schedule: Optimisation) -> Testing:
@@ -101,6 +118,11 @@ class Evaluation(Work, Testing):
 
     kind: Literal["evaluation"] = "evaluation"
     training: Training
+
+    @property
+    def tested_on(self) -> Data:
+        """The data set whose validation split is tested."""
+        return self.data or self.training.data
 
 
 class RandomWeights(Strict):

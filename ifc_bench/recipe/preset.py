@@ -11,6 +11,7 @@ from ifc_bench.config import (
     Communication,
     Data,
     ImageNet,
+    KeptWeights,
     ModelConfig,
     Optimisation,
     Precision,
@@ -21,7 +22,7 @@ from ifc_bench.config import (
     WeightsFile,
 )
 
-FirstWeights = Training | ImageNet | WeightsFile | None
+FirstWeights = Training | KeptWeights | ImageNet | WeightsFile | None
 _Value = TypeVar("_Value", bound=Strict)
 
 
@@ -70,7 +71,8 @@ class Preset(Strict):
     A training run takes its number of classes from the stage, not from `model`. With `pretrain`,
     every row on videos starts from a training run on `image`: one for all its seeds, or with
     `pretrain_seeds` one for each; of its own network, or with `pretrain_module` of one with that
-    communication module, which all rows then share. `start` is the initial weights of a row's first
+    communication module, which all rows then share. With `pretrain_kept` it is not run: its weights
+    are those that a clone has. `start` is the initial weights of a row's first
     training run. `box_weights` (L1, GIoU) are for rows with box-based matching; seeds begin at
     `first_seed`; `windows` are the T of testing on videos. The seconds of an iteration and of an
     evaluation, the bytes of a checkpoint and the number of GPUs are used only for the plan's
@@ -85,6 +87,7 @@ class Preset(Strict):
     pretrain: bool = False
     pretrain_module: Communication | None = None
     pretrain_seeds: bool = False
+    pretrain_kept: bool = False
     start: ImageNet | WeightsFile | None = None
     windows: tuple[PositiveInt, ...] = (5, 10, 15, 20)
     seeds: PositiveInt = 5
@@ -119,7 +122,10 @@ class Preset(Strict):
 
     def start_of(self, stage: Stage, model: ModelConfig) -> FirstWeights:
         """Return the initial weights of a training run of `model`; with `pretrain`, from images."""
-        return self.pretraining(model) if self.pretrain and not stage.of_images else self.start
+        if not self.pretrain or stage.of_images:
+            return self.start
+        training = self.pretraining(model)
+        return KeptWeights(training=training) if self.pretrain_kept else training
 
     def tests(self, stage: Stage, changes: Mapping[str, object]) -> tuple[Testing, ...]:
         """Return the tests of a row: one if `changes` set a window, else one for each window."""

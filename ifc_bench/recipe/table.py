@@ -145,9 +145,13 @@ class Table(_AnyTable):
         )
 
     def works(self, preset: Preset, device: Device) -> Iterator[AnyWork]:
-        """Yield all work of the table; a training run comes after its initial weights."""
+        """Yield all work of the table; a training run comes after its initial weights.
+
+        A row that tests kept weights alone needs no training run.
+        """
         for row in self.rows:
-            for training in self.trainings(preset, row):
+            kept = all(test.weights == "kept" for test in row.tests)
+            for training in () if kept else self.trainings(preset, row):
                 if isinstance(training.start, Training):
                     yield training.start
                 yield training

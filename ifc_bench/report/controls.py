@@ -59,8 +59,7 @@ class Finding:
             return "a side has no record of it: not run, or not at this T, or on other data"
         if self.corrected is None:
             return "one seed has no std over seeds, nor one video over videos"
-        seeds = " and ".join(str(n) for n in dict.fromkeys(self.found.n))
-        n = f"n = {seeds} seeds, {self.found.videos} videos"
+        n = _counted(self.found)
         margin = f"{100 * self.control.margin:g}"
         match self.word:
             case "helps" | "harms":
@@ -141,11 +140,13 @@ def controls_grid(results: Results) -> Grid:
     """The contrasts as a table."""
     rows = findings(results)
     judged = [row for row in rows if row.as_expected is not None]
+    seeds = any(row.found is not None and row.found.seed_std is not None for row in rows)
+    over = "over seeds and videos together" if seeds else "over videos, for these weights"
     head = [
         f"{sum(row.as_expected is True for row in judged)} of {len(judged)} answers are as "
         "expected; what was expected was written down before the trainings",
-        "differences in points, with their 95% interval over seeds and videos together; std: the "
-        "parts of the seeds and of the videos; Holm over the contrasts of each control",
+        f"differences in points, with their 95% interval {over}; std: the parts of the seeds and "
+        "of the videos; Holm over the contrasts of each control",
         *dict.fromkeys(f"{row.control.situation}: {row.control.reason}" for row in rows),
     ]
     columns = [
@@ -165,6 +166,13 @@ def controls_grid(results: Results) -> Grid:
         )  # fmt: skip
         grid.values.append(_values(row))
     return grid
+
+
+def _counted(found: Crossed) -> str:
+    if found.seed_std is None:
+        return f"these weights (n = 1), {found.videos} videos"
+    seeds = " and ".join(str(n) for n in dict.fromkeys(found.n))
+    return f"n = {seeds} seeds, {found.videos} videos"
 
 
 def _value(summary: Summary | None) -> str:

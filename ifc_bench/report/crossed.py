@@ -48,7 +48,8 @@ class Crossed:
         mean: the difference of the means over seeds.
         seed_std: its std over other seeds, on these videos; None with one seed on a side.
         video_std: its std over other videos, with these seeds; None with one video.
-        std: over other seeds on other videos; None where one of these is.
+        std: over other seeds on other videos; None where one of these is. With one seed, tested in
+            two ways, it is over other videos, for these weights.
         freedom: degrees of freedom of `std` (Satterthwaite).
     """
 
@@ -61,7 +62,7 @@ class Crossed:
     freedom: float | None
 
     def interval(self, confidence: float = CONFIDENCE) -> tuple[float, float] | None:
-        """Student's interval over seeds and videos; None with one seed on a side, or one video."""
+        """Student's interval; None without a `std`."""
         if self.std is None or self.freedom is None:
             return None
         half = float(stats.t.ppf((1 + confidence) / 2, self.freedom)) * self.std
@@ -69,7 +70,7 @@ class Crossed:
 
     @property
     def p(self) -> float | None:
-        """Two-sided p of no difference; None with one seed on a side, or one video."""
+        """Two-sided p of no difference; None without a `std`."""
         if self.std is None or self.freedom is None:
             return None
         if self.std == 0:
@@ -84,7 +85,10 @@ def crossed(a: Scores, b: Scores, videos: int) -> Crossed:
 
 
 def crossed_pairs(a: Scores, b: Scores, videos: int) -> Crossed:
-    """The same where each seed is one training, tested in two ways; both have the same seeds."""
+    """The same where each seed is one training, tested in two ways; both have the same seeds.
+
+    One seed will do: its weights are the same on both sides, so only the videos vary.
+    """
     apart = Scores(b.values - a.values, b.drawn - a.drawn)
     n, mean = (len(a.values), len(b.values)), float(apart.values.mean())
     return _combined(n, [apart], mean, apart.drawn.mean(0), videos)
@@ -110,7 +114,9 @@ def _combined(
     seed_std = None if of_seeds is None else math.sqrt(sum(of_seeds))
     video_std = None if of_videos is None else math.sqrt(of_videos)
     if of_seeds is None or of_videos is None:
-        return Crossed(n, videos, mean, seed_std, video_std, None, None)
+        alone = video_std if len(sides) == 1 and max(n) == 1 else None
+        freedom = None if alone is None else float(videos - 1)
+        return Crossed(n, videos, mean, seed_std, video_std, alone, freedom)
     shared = grown * sum(_interaction(side.drawn[:, valid]) for side in sides)
     total = max(sum(of_seeds) + of_videos - shared, *of_seeds, of_videos)
     parts = [(part, len(side.values) - 1) for part, side in zip(of_seeds, sides, strict=True)]

@@ -47,7 +47,9 @@ def _schedule(training: Training) -> str:
     schedule = training.optimisation
     text = f"{schedule.iterations} iterations of {schedule.clips} clips of T={schedule.clip_frames}"
     start = training.start
-    return text + (", after training on images" if start and start.kind == "training" else "")
+    return text + (
+        ", after training on images" if start and start.kind in ("training", "kept") else ""
+    )
 
 
 def _protocols(rows: Sequence[Row]) -> str:

@@ -66,7 +66,7 @@ def _told(results: Results) -> list[str]:
 
 def _parts(both: Sequence[Crossed | None]) -> list[str]:
     """The parts of a difference's std, of the seeds and of the videos; empty where not known."""
-    known = [one for one in both if one is not None and one.std is not None]
+    known = [one for one in both if one is not None and _ends(one)]
     if not known:
         return []
     seeds = 100 * fmean((one.seed_std or 0.0) ** 2 for one in known) ** 0.5
@@ -103,18 +103,23 @@ def _grid(
             line.append(ABSENT if row.improvement is None else f"{row.improvement:.2f}")
         grid.rows.append([*line, "yes" if row.exceeds else "no"])
         # Draws of the videos are sums of many numbers, which CPUs round differently.
-        interval = over.interval() if over is not None else None
+        interval = _ends(over)
         ends = None if interval is None else tuple(round(end, 6) for end in interval)
         grid.values.append({**_values(row), **({"over_videos": ends} if any(both) else {})})
     return grid
 
 
 def _over(found: Crossed | None) -> str:
-    interval = found.interval() if found is not None else None
+    interval = _ends(found)
     if interval is None:
         return ABSENT
     low, high = interval
     return f"[{100 * low:+.1f}, {100 * high:+.1f}]"
+
+
+def _ends(found: Crossed | None) -> tuple[float, float] | None:
+    """The ends of an interval over seeds and videos; None where one of them has no std."""
+    return found.interval() if found is not None and found.seed_std is not None else None
 
 
 def power_lines(rows: Sequence[Comparison]) -> list[str]:

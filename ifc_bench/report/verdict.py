@@ -14,7 +14,7 @@ from ifc_bench.report.layout import listed, span
 from ifc_bench.report.results import AnyResults, Results, comparing
 from ifc_bench.report.statistics import FEW, detectable
 
-_SMOKE = "smoke"  # the preset whose training runs are too short to learn anything
+SMOKE = "smoke"  # the preset whose training runs are too short to learn anything
 _NAMED = 3
 
 
@@ -32,7 +32,7 @@ def verdict(
     baseline = results.table.baseline
     if baseline is None:
         return []
-    if results.preset.name == _SMOKE:
+    if results.preset.name == SMOKE:
         return ["Verdict: none; preset smoke proves only that it runs."]
     rows = _rows(results, situation)
     text = [_told(rows, baseline)]

@@ -80,7 +80,7 @@ class Outcome:
 def title(task: Task) -> str:
     """A short name for progress displays."""
     if isinstance(task, Job):
-        return label(task.training)
+        return label(task.training) + (", kept weights" if task.kept else "")
     return "profiles" if isinstance(task[0], Profile) else "MACs"
 
 
@@ -116,7 +116,7 @@ def stages(plan: Plan, store: Store) -> list[Callable[[], list[Task]]]:
     """
 
     def at(level: int) -> Callable[[], list[Task]]:
-        return lambda: [job for job in plan.jobs(store) if depth(job.training) == level]
+        return lambda: [job for job in plan.jobs(store) if job.depth == level]
 
     deepest = max((depth(training) for training in plan.trainings), default=0)
     return [
@@ -241,6 +241,7 @@ def _rest(task: Task, died: AnyWork, store: Store) -> Task | None:
         left = [e for e in task.evaluations if e.id != died.id and not store.done(e)]
         known = store.load(task.training)
         trained = isinstance(died, Evaluation) and known is not None and known.status == "ok"
+        trained |= task.kept
         return replace(task, evaluations=tuple(left)) if left and trained else None
     rest = tuple(work for work in task if work.id != died.id and not store.done(work))
     return rest or None  # type: ignore[return-value]  # of the same kind as `task`

@@ -28,10 +28,19 @@ _PROCESS_START_SECONDS = 3  # mostly to import torch; for estimates
 
 @dataclass(frozen=True)
 class Job:
-    """A training run, new or existing, and the evaluations that need it."""
+    """A training run, new or existing, and the evaluations that need it.
+
+    With `kept` they need its kept weights alone, and it is not run.
+    """
 
     training: Training
     evaluations: tuple[Evaluation, ...]
+    kept: bool = False
+
+    @property
+    def depth(self) -> int:
+        """The number of training runs that must come before."""
+        return 0 if self.kept else depth(self.training)
 
 
 @dataclass(frozen=True)
@@ -70,9 +79,11 @@ class Plan:
     def jobs(self, store: Store) -> list[Job]:
         """Return the training runs and evaluations that still have to be done."""
         waiting: dict[str, list[Evaluation]] = defaultdict(list)
+        of_kept: dict[str, list[Evaluation]] = defaultdict(list)
         for evaluation in self.evaluations:
             if not store.done(evaluation):
-                waiting[evaluation.training.id].append(evaluation)
+                group = of_kept if evaluation.weights == "kept" else waiting
+                group[evaluation.training.id].append(evaluation)
         profiled = [profile.weights for profile in self.profiles_left(store)]
         wanted = {weights.id for weights in profiled if isinstance(weights, Training)}
         wanted |= self._starts_missing(store)
@@ -85,7 +96,7 @@ class Plan:
             weights = store.checkpoint_path(training).exists()
             if not store.done(training) or left or (training.id in wanted and not weights):
                 jobs.append(Job(training, left))
-        return jobs
+        return jobs + [Job(found[0].training, tuple(found), True) for found in of_kept.values()]
 
     def _starts_missing(self, store: Store) -> set[str]:
         """Return the ids of training runs that missing training runs start from."""
@@ -110,7 +121,7 @@ class Plan:
 
     def trains(self, job: Job, store: Store) -> bool:
         """Return whether `job` has iterations to run: its record or its checkpoint is missing."""
-        return self._to_train(job.training, store)
+        return not job.kept and self._to_train(job.training, store)
 
     def seconds(self, store: Store, workers: int) -> float:
         """Estimate the remaining time from the preset's own timings."""

@@ -44,8 +44,9 @@ from ifc_bench.records import (
 )
 from ifc_bench.store import Store
 from ifc_bench.sweep.plan import Job
-from ifc_bench.training.checkpoint import trained_model
+from ifc_bench.training.checkpoint import kept_model, trained_model
 from ifc_bench.training.first_weights import start_model
+from ifc_bench.training.kept_weights import found_weights
 from ifc_bench.training.processes import ALONE, Processes
 from ifc_bench.training.setup import loaders, prepare
 from ifc_bench.training.trainer import Hooks, Trainer
@@ -91,14 +92,18 @@ class Worker:
 
     def job(self, job: Job) -> list[Record]:
         """Train (or load the checkpoint), then evaluate; every outcome becomes a record."""
-        data = self._splits(job.training.data)
-        self.begin(job.training)
-        record = self._train(job.training, data)
-        if record.status != "ok" or not self.processes.first:
-            return [record]
+        records: list[Record] = []
+        if not job.kept:
+            data = self._splits(job.training.data)
+            self.begin(job.training)
+            records.append(self._train(job.training, data))
+            if records[0].status != "ok":
+                return records
+        if not self.processes.first:
+            return records
         left = [e for e in job.evaluations if not self.store.done(e)]
-        passes = (self._evaluate(some, data) for some in one_pass(left))
-        return [record, *chain.from_iterable(passes)]
+        passes = (self._evaluate(some, self._tested(some[0])) for some in one_pass(left))
+        return [*records, *chain.from_iterable(passes)]
 
     def counts(self, counts: list[Count]) -> list[Record]:
         """Count MACs on the meta device."""
@@ -129,6 +134,21 @@ class Worker:
             splits.check()
             self._known_splits[data] = splits
         return self._known_splits[data]
+
+    def _tested(self, work: Evaluation) -> Splits:
+        """The data that `work` is tested on.
+
+        Raises:
+            UserError: if its classes are not as many as the network has.
+        """
+        data, classes = self._splits(work.tested_on), work.training.model.classes
+        if len(data.valid.category_ids) != classes:
+            raise UserError(
+                f"{data.valid.files.annotations}: categories: there are "
+                f"{len(data.valid.category_ids)}, the network of training {work.training.id} has "
+                f"{classes} classes; test it on data with as many"
+            )
+        return data
 
     def _train(self, work: Training, data: Splits) -> Record:
         path = self.store.checkpoint_path(work)
@@ -209,7 +229,7 @@ class Worker:
         # If the process is killed, this one is recorded as failed, and the others are done again.
         self.begin(max(works, key=lambda work: work.window or math.inf))
         try:
-            model = self._model(works[0].training)
+            model = self._model(works[0])
             found = predict_in_one_pass(model, data.valid, works, progress)
         except UserError:
             raise
@@ -237,7 +257,10 @@ class Worker:
             return self._failure(work, data.digest, error)
         return self._save(work, data.digest, "ok", result)
 
-    def _model(self, training: Training) -> IFC:
+    def _model(self, work: Evaluation) -> IFC:
+        training = work.training
+        if work.weights == "kept":
+            return kept_model(found_weights(self.store, training), training, self.device)
         return trained_model(self.store.checkpoint_path(training), training, self.device)
 
     def _failure(self, work: AnyWork, digest: str, error: Exception) -> Record:

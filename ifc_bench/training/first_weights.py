@@ -9,7 +9,7 @@ from urllib.error import URLError
 
 import torch
 
-from ifc_bench.config import ImageNet, Training, WeightsFile
+from ifc_bench.config import ImageNet, KeptWeights, Training, WeightsFile
 from ifc_bench.errors import UserError
 from ifc_bench.file_io import file_hash
 from ifc_bench.models.checkpoint import Start, start_from_released
@@ -17,6 +17,7 @@ from ifc_bench.models.ifc import IFC
 from ifc_bench.models.imagenet import load_imagenet_weights
 from ifc_bench.store import Store
 from ifc_bench.training.checkpoint import finished_weights
+from ifc_bench.training.kept_weights import found_weights, read_kept
 
 if TYPE_CHECKING:
     from ifc_bench.models.resnet import ResNet
@@ -34,6 +35,9 @@ def start_model(model: IFC, work: Training, store: Store) -> list[str] | None:
         case Training():
             weights = finished_weights(store.checkpoint_path(work.start), work.start)
             return list(start_from_own(model, weights).new)
+        case KeptWeights():
+            path = found_weights(store, work.start.training)
+            return list(start_from_own(model, read_kept(path, work.start.training)).new)
         case ImageNet():
             backbone = _resnet(model, work)
             load_imagenet_weights(backbone, fetched(backbone))

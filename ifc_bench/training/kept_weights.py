@@ -1,8 +1,9 @@
 """Final weights in half precision beside the records, small enough for a repository.
 
 A file (safetensors) names its training and has a hash of its content. Half precision rounds the
-weights, so nothing that a table shows is computed from them: they are for pictures, attention and
-`predict` in a clone without the checkpoints.
+weights, so a table never takes them for those of the training run: they are the start of other
+runs, and are tested as what they are (`Testing.weights`); pictures, attention and `predict` take
+them in a clone without the checkpoints.
 """
 
 from __future__ import annotations
@@ -17,6 +18,22 @@ from torch import Tensor
 from ifc_bench.config import Training
 from ifc_bench.errors import UserError, refuse_irregular
 from ifc_bench.file_io import write_bytes
+from ifc_bench.store import Store
+
+
+def found_weights(store: Store, work: Training) -> Path:
+    """Return the file of the kept weights of `work`, in these results or in the clone.
+
+    Raises:
+        UserError: if there is none.
+    """
+    path = store.kept_weights(work)
+    if path is None:
+        raise UserError(
+            f"{store.kept_path(work)}: no such file; take it from the repository, or run the "
+            f"training {work.id} and then `keep`"
+        )
+    return path
 
 
 def write_kept(path: Path, work: Training, weights: Mapping[str, Tensor]) -> None:

@@ -2,16 +2,21 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from ablations import PRESETS, TABLES
 from ifc_bench.cli import main
-from ifc_bench.recipe import Contrast, Control, Preset, Table
+from ifc_bench.errors import UserError
+from ifc_bench.recipe import Contrast, Control, Preset, Row, Table
 from ifc_bench.records import Detections, EvaluationResult, IdentityOracle, MarkedTruths, Truths
 from ifc_bench.report.controls import Finding, controls_grid, findings, needed
-from ifc_bench.report.crossed import Crossed, crossed
+from ifc_bench.report.controls_in_words import answers, committed_answers, in_words
+from ifc_bench.report.crossed import Crossed, Scores, crossed, crossed_pairs
+from ifc_bench.report.layout import write
 from ifc_bench.report.measures import scores, videos_of
 from ifc_bench.report.oracle import has_oracle, oracle_grid
 from ifc_bench.report.over_videos import over_videos
@@ -192,6 +197,72 @@ def test_one_seed_or_a_missing_record_cannot_tell(store):
     assert {row.reason for row in findings(empty)} == {
         "a side has no record of it: not run, or not at this T, or on other data"
     }
+
+
+def test_the_same_weights_tested_in_two_ways_vary_over_videos_alone(store):
+    """By hand: draws of the videos around a difference that has one value on each of them."""
+    rng = np.random.default_rng(8)
+    apart = rng.normal(0.2, 0.1, VIDEOS)
+    drawn = apart[rng.integers(0, VIDEOS, (4000, VIDEOS))].mean(1)
+    none, whole = (
+        Scores(np.zeros(1), np.zeros((1, 4000))),
+        Scores(apart.mean(keepdims=True), drawn[None]),
+    )
+    found = crossed_pairs(none, whole, VIDEOS)
+    error = apart.std(ddof=1) / VIDEOS**0.5
+    assert found.seed_std is None
+    assert found.std == found.video_std == pytest.approx(error, rel=0.05)
+    low, high = found.interval()
+    assert (low, high) == pytest.approx(stats.t.interval(0.95, VIDEOS - 1, 0.2, error), abs=0.05)
+    assert crossed(none, whole, VIDEOS).std is None, "other weights have a std over seeds"
+
+
+def test_one_seed_of_a_knock_out_has_a_verdict(store):
+    preset = FULL.model_copy(update={"seeds": 1, "windows": (5,)})
+    rows = {
+        label: Row.of(preset, label, testing={"window": 5, "isolated": label != "IFC"})
+        for label in ("IFC", "IFC, isolated")
+    }
+    use = Contrast(row="IFC", against="IFC, isolated", expected="above")
+    made = Table(
+        name="knock_out", title="Knock-out", factor="what is tested", metrics=("AP",),
+        rows=tuple(rows.values()), controls=(BLANK.model_copy(update={"contrasts": (use,)}),),
+    )  # fmt: skip
+    results = fill(store, {"IFC": 0.2}, np.random.default_rng(9), seeds=1, made=made)
+    [row] = findings(results)
+    assert (row.word, row.as_expected) == ("helps", True)
+    assert row.reason == "p = <0.001 after Holm, these weights (n = 1), 16 videos"
+    assert "95% interval over videos, for these weights; std" in controls_grid(results).head[1]
+
+
+def test_what_was_found_in_words(store, tmp_path):
+    results = fill(store, {"Decomp T-HW": 0.3, "Full THW": -0.3}, np.random.default_rng(4))
+    found = answers(findings(results), "No Comm")
+    assert [(one.row, one.word, one.seeds) for one in found] == [
+        ("Decomp T-HW", "helps", 5), ("Full THW", "harms", 5), ("IFC", "cannot tell", 5)
+    ]  # fmt: skip
+    text = in_words([replace(one, difference=12.34) for one in found])
+    assert text == (
+        "In blank_static, communication helps Decomp T-HW (+12.3), communication harms Full THW "
+        "(+12.3), no verdict on IFC (+12.3)."
+    )
+    path = tmp_path / "controls.json"
+    path.write_text(write(controls_grid(results), "json"))
+    again = committed_answers(path, "No Comm")
+    assert in_words(again) == in_words(found)
+    assert committed_answers(tmp_path / "none.json", "No Comm") == []
+    assert in_words([]) == ""
+    path.write_text('{"values": [{"seeds": [5, 5]}]}')
+    with pytest.raises(UserError, match="not a table of controls"):
+        committed_answers(path, "No Comm")
+
+
+def test_a_contrast_of_two_modules_is_not_what_communication_is_worth(store):
+    between = Contrast(row="Full THW", against="IFC", expected="above")
+    asked = table(BLANK.model_copy(update={"contrasts": (between,)}))
+    results = fill(store, {}, np.random.default_rng(4), made=asked)
+    assert len(findings(results)) == 1
+    assert answers(findings(results), "No Comm") == []
 
 
 def test_seeds_or_videos_that_would_be_needed():

@@ -1,0 +1,88 @@
+"""What controls found, in a sentence for each: below a table, and quoted from a committed one."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ifc_bench.errors import UserError
+from ifc_bench.report.controls import Finding, Word
+from ifc_bench.report.layout import listed
+
+_EFFECTS: dict[str, str] = {
+    "helps": "communication helps",
+    "harms": "communication harms",
+    "equivalent": "communication makes no difference to",
+}
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The answer to one contrast: `difference` in points; `seeds` of each row, the fewest."""
+
+    control: str
+    row: str
+    word: str
+    difference: float
+    seeds: int
+
+
+def answers(rows: Iterable[Finding], baseline: str | None) -> list[Answer]:
+    """The contrasts that ask what communication is worth: against no communication."""
+    return [
+        Answer(
+            row.control.situation,
+            row.contrast.row,
+            row.word,
+            100 * row.found.mean,
+            min(row.found.n),
+        )
+        for row in rows
+        if row.found is not None and _asks(row.contrast.row, row.contrast.against, baseline)
+    ]
+
+
+def committed_answers(path: Path, baseline: str) -> list[Answer]:
+    """The same from a table that `report` wrote as JSON; none where it was not written.
+
+    Raises:
+        UserError: if the file is not such a table.
+    """
+    if not path.exists():
+        return []
+    try:
+        rows = json.loads(path.read_text(encoding="utf-8"))["values"]
+        return [
+            Answer(row["control"], row["row"], row["verdict"], 100 * row["difference"], min(n))
+            for row in rows
+            if (n := row["seeds"]) and _asks(row["row"], row["against"], baseline)
+        ]
+    except (ValueError, KeyError, TypeError):
+        raise UserError(f"{path}: not a table of controls; take it from the repository") from None
+
+
+def in_words(found: Sequence[Answer]) -> str:
+    """Sentences, one for each control; empty without an answer."""
+    return " ".join(
+        f"In {control}, {_told([one for one in found if one.control == control])}."
+        for control in dict.fromkeys(one.control for one in found)
+    )
+
+
+def _asks(row: str, against: str, baseline: str | None) -> bool:
+    return against in (baseline, f"{row}, isolated")
+
+
+def _told(found: Sequence[Answer]) -> str:
+    words: list[Word] = ["helps", "harms", "equivalent", "cannot tell"]
+    parts = []
+    for word in words:
+        named = [f"{one.row} ({one.difference:+.1f})" for one in found if one.word == word]
+        if named:
+            effect = _EFFECTS.get(word)
+            parts.append(
+                f"{effect} {listed(named)}" if effect else f"no verdict on {listed(named)}"
+            )
+    return ", ".join(parts)
