@@ -19,7 +19,9 @@ def decide(preset: Preset) -> Table:
         data = data.model_copy(update={"generator": 3})  # the first with controls
 
     def row(label: str, module: Communication, isolated: bool = False, **changes: object) -> Row:
-        tests = preset.tests(preset.video, {"isolated": isolated})
+        # What isolated frames cost is asked at T = 5 alone.
+        window = {"window": preset.windows[0]} if isolated else {}
+        tests = preset.tests(preset.video, {"isolated": isolated, **window})
         model = {"communication": module, **changes}
         # Rows beside the four modules have half of the seeds.
         fewer = None if label in COMMUNICATIONS or isolated else max(preset.seeds // 2, 1)

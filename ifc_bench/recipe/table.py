@@ -90,8 +90,15 @@ class Table(_AnyTable):
 
     @property
     def own_windows(self) -> bool:
-        """Whether rows are tested at different windows, so that columns cannot be windows."""
-        return len({row.windows for row in self.rows}) > 1
+        """Whether no row is tested at every window of the table, so that columns are no windows."""
+        return self.columns is None
+
+    @property
+    def columns(self) -> tuple[int | None, ...] | None:
+        """Every window of the table, in the order of a row that is tested at all; None without."""
+        every = {window for row in self.rows for window in row.windows}
+        whole = (row.windows for row in self.rows if every == set(row.windows))
+        return next(whole, None)
 
     @property
     def recipes(self) -> tuple[Training, ...]:

@@ -86,14 +86,14 @@ def _grid(results: Results, paper: PaperNumbers | None, situation: str | None) -
         lead = [str(window or "video")] if table.own_windows else []
         shown = [
             _bold(
-                _show(table, by_place[label, w], c, most),
+                _show(table, by_place.get((label, w)), c, most),
                 judged and c.metric in table.metrics and (label, w) in results.best(c.metric),
             )
             for c, w in places
         ]
         grid.rows.append([label, *lead, *shown])
         if paper is not None:
-            printed = [_show_paper(table, paper, by_place[label, w], c) for c, w in places]
+            printed = [_show_paper(table, paper, by_place.get((label, w)), c) for c, w in places]
             grid.rows.append([f"{label} (paper)", *lead, *printed])
     if paper is not None:
         grid.head += _without_window(table, paper)
@@ -119,7 +119,7 @@ def _columns(table: Table, cells: list[Cell], speeds: list[_Setup]) -> list[_Col
     """
     setups: list[_Setup | None] = [*speeds] or [None]
     found = []
-    for window in [None] if table.own_windows else table.rows[0].windows:
+    for window in table.columns or [None]:
         prefix = "" if table.own_windows else f"T={window or 'video'} "
         for metric in table.metrics:
             if metric != "FPS":
@@ -144,7 +144,9 @@ def _bold(text: str, best: bool) -> str:
     return f"**{text}**" if best else text
 
 
-def _show(table: Table, cell: Cell, column: _Column, most: int) -> str:
+def _show(table: Table, cell: Cell | None, column: _Column, most: int) -> str:
+    if cell is None:  # the row is not tested at this window
+        return ABSENT
     if column.metric not in ("FPS", _WINDOWS):
         return accuracy(table, cell, column.metric, most)
     found = cell.on(column.setup)
@@ -153,8 +155,10 @@ def _show(table: Table, cell: Cell, column: _Column, most: int) -> str:
     return found[0].shown if column.metric == "FPS" else span(found[0].reading.counts)
 
 
-def _show_paper(table: Table, paper: PaperNumbers, cell: Cell, column: _Column) -> str:
+def _show_paper(table: Table, paper: PaperNumbers, cell: Cell | None, column: _Column) -> str:
     """The printed number; its FPS only beside ours of the same GPU, frame size and arithmetic."""
+    if cell is None:
+        return ABSENT
     found = paper.find(table.paper_table, cell.row, cell.window, column.metric)
     if found is None:
         return ABSENT

@@ -323,7 +323,7 @@ def test_decide_asks_what_the_documentation_says():
     assert (seeds["No Comm"], seeds["IFC, isolated"], seeds["M = 16"]) == (10, 10, 5)
     whole, without = (row for row in made.rows if row.label in ("IFC", "IFC, isolated"))
     assert whole.training.id == without.training.id
-    assert [test.isolated for test in without.tests] == [True] * 4
+    assert [(test.window, test.isolated) for test in without.tests] == [(5, True)]
 
 
 def test_significance_has_an_interval_over_seeds_and_videos(store):

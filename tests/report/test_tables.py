@@ -113,6 +113,32 @@ def test_missing_work_is_reported(store):
     assert "– (1 diverged)" in line
 
 
+def test_a_row_tested_at_some_windows_alone_has_gaps_in_the_columns_of_the_others(store):
+    preset = PRESET.model_copy(update={"windows": (5, 20)})
+    made = TABLES["table3a"](preset)
+    first, *others = made.rows
+    few = first.model_copy(update={"tests": first.tests[:1]})
+    table = made.model_copy(update={"rows": (few, *others)})
+    assert (table.own_windows, table.columns) == (False, (5, 20))
+    for row in table.rows:
+        for window in row.windows:
+            for work in table.evaluations(preset, row, window):
+                save(store, work, accuracy(0.01 * window))
+    text = render(read_results(table, preset, store))
+    lines = [line.split("|")[1:-1] for line in text.splitlines() if line.startswith("|")]
+    header, *rows = [[cell.strip() for cell in line] for line in lines]
+    cells = {row[0]: dict(zip(header, row, strict=True)) for row in rows}
+    assert cells["No Comm"]["T=5 AP"] == "5.0±0.0"
+    assert {name: cells["No Comm"][name] for name in header if "T=20" in name} == dict.fromkeys(
+        (name for name in header if "T=20" in name), "–"
+    )
+    assert cells["IFC"]["T=20 AP"] == "20.0±0.0"
+    neither = made.model_copy(
+        update={"rows": (few, others[0].model_copy(update={"tests": others[0].tests[1:]}))}
+    )
+    assert neither.own_windows, "then a line for each window of each row"
+
+
 def test_one_situation_alone(store):
     works = TABLE.evaluations(PRESET, TABLE.rows[0], 5)
     narrow = accuracy(0.3).model_copy(update={"by_situation": {"blur": dict.fromkeys(NAMES, 0.7)}})
