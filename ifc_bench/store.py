@@ -1,42 +1,27 @@
 """File layout of the results and runs directories; reads and writes records.
 
-`Store` defines every file name. A record is written once, atomically. Its file contains the hash of
-its content and that of the columns in the file beside it, so that a later change is detected when
-it is read.
+`Store` defines every file name. A record is written once.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
 import re
 import sys
 import tempfile
 from collections.abc import Collection, Iterator
 from pathlib import Path
-from typing import Any
 
 from filelock import FileLock
-from pydantic import ValidationError
-from pydantic_core import from_json
 
 from ifc_bench.config import AnyWork, Data, FolderData, Profile, Training, WeightsFile
-from ifc_bench.errors import UserError, printable_message, refuse_irregular
-from ifc_bench.file_io import write_bytes, write_text
-from ifc_bench.records import Record, Status, plain
-from ifc_bench.records.columns_file import SUFFIX, with_columns, without_columns
+from ifc_bench.errors import printable_message, refuse_irregular
+from ifc_bench.records import Record, Status
+from ifc_bench.records.files import StrayFileError, files_of, read_record, write_record
 
 COMMITTED = Path(__file__).resolve().parents[1] / "results" / "baseline"
 _KINDS = ("count", "training", "evaluation", "profile", "footprint", "external")
 _NAME = re.compile(r"[0-9a-f]{16}\.json")
-_SEAL = "sha256"
-_COLUMNS = "columns_sha256"
-_MEND = "restore it from git, or delete it to do the work again"
 _warned: set[str] = set()
-
-
-class StrayFileError(UserError):
-    """A file in a directory of records that is not one of them, whatever its name."""
 
 
 class Store:
@@ -56,6 +41,10 @@ class Store:
     def record_path(self, work: AnyWork) -> Path:
         """The file of a piece of work: `results/<kind>s/<id>.json`."""
         return self.results / f"{work.kind}s" / f"{work.id}.json"
+
+    def files_of(self, work: AnyWork) -> list[Path]:
+        """The files of the record of `work` that exist, the record itself last."""
+        return files_of(self.record_path(work))
 
     def table_path(self, name: str) -> Path:
         """The Markdown file of a table that a command writes beside the records."""
@@ -164,19 +153,7 @@ class Store:
         path = self.record_path(record.work)
         if self.done(record.work):
             return path
-        content = plain(record)
-        try:
-            Record.model_validate(content)  # copies of a record may be unvalidated
-        except ValidationError as error:
-            raise UserError(
-                f"{path}: {_first(error)}; not a valid record, so it is not written"
-            ) from None
-        content, columns = without_columns(record, content)
-        if columns is not None:  # first, because a record without its columns would be damaged
-            write_bytes(_columns_path(path), columns)
-            content[_COLUMNS] = hashlib.sha256(columns).hexdigest()
-        content[_SEAL] = seal(content)
-        write_text(path, json.dumps(content, separators=(",", ":"), allow_nan=False) + "\n")
+        write_record(path, record)
         return path
 
     def records(self, *kinds: str, strict: bool = False) -> Iterator[Record]:
@@ -217,78 +194,11 @@ class Store:
             known = self._read.get(path.name)
             if known is not None and known[0] == stamp:
                 return known[1]
-            record = _parsed(path)
+            record = read_record(path)
         except OSError as error:
             raise StrayFileError(f"{path}: cannot be read ({error.strerror})") from None
         self._read[path.name] = (stamp, record)
         return record
-
-
-def seal(content: dict[str, Any]) -> str:
-    """Return the SHA-256 of a record's JSON object without the hash: keys sorted, no spaces."""
-    rest = {key: value for key, value in content.items() if key != _SEAL}
-    canonical = json.dumps(rest, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(canonical.encode()).hexdigest()
-
-
-def _parsed(path: Path) -> Record:
-    """Read the record in a file."""
-    text = path.read_bytes()
-    if not text.strip():
-        raise StrayFileError(f"{path}: is empty; {_MEND}")
-    try:
-        content = from_json(text)
-        known = content.get(_SEAL) if isinstance(content, dict) else None
-        intact = known is None or known == seal(content)  # earlier versions wrote no hash
-    except ValueError as error:
-        reason = " ".join(str(error).split())[:80]
-        raise UserError(f"{path}: not JSON ({reason}); {_MEND}") from None
-    if not intact:
-        raise UserError(f"{path}: was changed after it was written; {_MEND}")
-    if isinstance(content, dict):
-        content.pop(_SEAL, None)
-        if (columns := content.pop(_COLUMNS, None)) is not None:
-            content = _joined(content, path, columns)
-    try:
-        record = Record.model_validate(content)
-    except ValidationError as error:
-        raise UserError(
-            f"{path}: {_first(error)}; not a record of this version, or edited by hand; {_MEND}"
-        ) from None
-    expected = Path(f"{record.work.kind}s") / f"{record.id}.json"
-    if path.parts[-2:] != expected.parts:
-        raise StrayFileError(
-            f"{path}: holds the record that belongs in {expected}; move it there, or delete it"
-        )
-    return record
-
-
-def _columns_path(path: Path) -> Path:
-    """The file of the columns of the record `path`."""
-    return path.with_name(path.stem + SUFFIX)
-
-
-def _joined(content: dict[str, Any], path: Path, known: str) -> dict[str, Any]:
-    """Put the columns, whose SHA-256 is `known`, into the content of the record `path`."""
-    beside = _columns_path(path)
-    mend = f"restore it from git, or delete {path.name} to do the work again"
-    if not beside.exists():
-        raise UserError(f"{beside}: is missing; {mend}")
-    refuse_irregular(beside)
-    file = beside.read_bytes()
-    if hashlib.sha256(file).hexdigest() != known:
-        raise UserError(f"{beside}: was changed after it was written; {mend}")
-    try:
-        return with_columns(content, file)
-    except ValueError as error:
-        raise UserError(f"{beside}: {error}; {mend}") from None
-
-
-def _first(error: ValidationError) -> str:
-    """Describe the first error, with its field."""
-    first = error.errors(include_url=False)[0]
-    field = ".".join(str(part) for part in first["loc"]) or "record"
-    return f"{field[:60]}: {first['msg'].removeprefix('Value error, ')}"
 
 
 def _warn(message: str) -> None:

@@ -23,7 +23,8 @@ from ifc_bench.records import (
     Record,
     plain,
 )
-from ifc_bench.store import Store, seal
+from ifc_bench.records.files import seal
+from ifc_bench.store import Store
 from tests.conftest import ROOT
 
 

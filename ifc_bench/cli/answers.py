@@ -147,7 +147,7 @@ def _controls(results: Results) -> Grid:
 
 
 def _of_committed_controls(results: AnyResults) -> list[str]:
-    """What the committed baseline's controls say, below a table of modules that has none itself."""
+    """Sentences on the committed baseline's controls, below a table of modules that has none."""
     if not comparing(results) or results.table.controls or not results.table.compares_modules:
         return []
     if not all(isinstance(one.data, SyntheticData) for one in results.table.recipes):

@@ -22,6 +22,7 @@ COMMANDS: dict[str, dict[str, str]] = {
         "plan": "List the work behind tables: what exists, what is shared, what the rest takes.",
         "report": "Print tables from records alone, or write a report with figures.",
         "significance": "Test which differences of tables exceed noise, ours or the paper's.",
+        "merge": "Copy the records of another results directory into this one.",
         "keep": "Write final weights in half precision beside the records.",
     },
     "Measure": {

@@ -5,6 +5,7 @@ from ifc_bench.config.data import (
     FolderData,
     SyntheticData,
 )
+from ifc_bench.config.identity import Work
 from ifc_bench.config.ladder import RUNGS, ladder
 from ifc_bench.config.model import (
     AttentionKernel,
@@ -50,7 +51,6 @@ from ifc_bench.config.work import (
     RandomWeights,
     Testing,
     Training,
-    Work,
 )
 
 __all__ = [

@@ -1,14 +1,13 @@
-"""Pieces of work: each contains all that determines its result; its id is the hash of that."""
+"""Pieces of work: each contains all that determines its result."""
 
 from __future__ import annotations
 
-import hashlib
-import json
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 
 from ifc_bench.config.data import Data, FolderData, SyntheticData
+from ifc_bench.config.identity import Work
 from ifc_bench.config.model import ModelConfig
 from ifc_bench.config.own_network import OwnNetwork
 from ifc_bench.config.strict import Strict
@@ -17,34 +16,6 @@ from ifc_bench.config.training import ImageNet, Optimisation, WeightsFile
 Arithmetic = Literal["fp32", "tf32", "bf16", "fp16"]
 InferenceForm = Literal["release", "shared", "folded"]
 NUMBER_BYTES: dict[Arithmetic, int] = {"fp32": 4, "tf32": 4, "bf16": 2, "fp16": 2}
-
-
-_FIRST_DEFAULTS: dict[tuple[str, str], object] = {("Protocol", "edition"): 1}
-
-
-class Work(Strict):
-    """A piece of work; its id is the hash of all that determines its result.
-
-    Fields at their defaults are left out of the hash, so a later version can add a field and
-    still find all records. In return, a released default never changes; where it has to, the first
-    one (`_FIRST_DEFAULTS`) is left out.
-    """
-
-    @property
-    def id(self) -> str:
-        canonical = json.dumps(_essence(self), sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(canonical.encode()).hexdigest()[:16]
-
-
-def _essence(value: Strict) -> dict[str, Any]:
-    """The fields that differ from their defaults, and every `kind`; values within values alike."""
-    fields = {}
-    for name, field in type(value).model_fields.items():
-        content = getattr(value, name)
-        default = _FIRST_DEFAULTS.get((type(value).__name__, name), field.default)
-        if name == "kind" or content != default:
-            fields[name] = _essence(content) if isinstance(content, Strict) else content
-    return fields
 
 
 class Training(Work):

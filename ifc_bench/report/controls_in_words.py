@@ -1,4 +1,4 @@
-"""What controls found, in a sentence for each: below a table, and quoted from a committed one."""
+"""Sentences on what controls found: below their table, and quoted from a committed one."""
 
 from __future__ import annotations
 
