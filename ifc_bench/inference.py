@@ -13,6 +13,7 @@ from typing import TypeVar
 
 import msgspec
 import torch
+from torch import Tensor
 
 from ifc_bench.config import Testing, Training
 from ifc_bench.data.loading import VideoDataset
@@ -33,6 +34,10 @@ from ifc_bench.tracking import ClipTracker, Tracking, track_in_one_pass
 from ifc_bench.training.checkpoint import kept_model, trained_model
 
 How = TypeVar("How", bound=Testing)
+
+# Windows are decoded together up to 40 frames of 64x96, the embedded benchmark's; one window of
+# real videos has more, and is decoded alone.
+_DECODED_PIXELS = 40 * 64 * 96
 
 
 @dataclass(frozen=True)
@@ -147,10 +152,14 @@ def tracks_of(
     """Track the instances of one video in each way of testing, in their precision."""
     size = (video.height, video.width)
     ways = [Tracking(ClipTracker(size, h.match_threshold), h.window, h.stride) for h in hows]
+    # Frames that are resized are those of real videos.
+    decoded = 0 if hows[0].size else _DECODED_PIXELS // (video.height * video.width)
+
+    def read(indices: list[int]) -> Tensor:
+        return data.frames(video, indices, hows[0].size)
+
     with arithmetic(next(model.parameters()).device, hows[0].precision):
-        return track_in_one_pass(
-            model, lambda indices: data.frames(video, indices, hows[0].size), video.length, ways
-        )
+        return track_in_one_pass(model, read, video.length, ways, decoded=decoded)
 
 
 def _entries_of(

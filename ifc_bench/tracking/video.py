@@ -48,10 +48,12 @@ class _Features:
         for past in [index for index in self.of_frame if index < frame]:
             del self.of_frame[past]
 
-    def clip(self, frames: range) -> list[Tensor]:
-        """The levels of `frames`, each [1, T, ...]."""
-        levels = zip(*(self.of_frame[index] for index in frames), strict=True)
-        return [torch.cat(level)[None] for level in levels]  # stack changes the memory format
+    def clips(self, several: Sequence[range]) -> list[Tensor]:
+        """The levels of `several` clips of T frames, each [B, T, ...]."""
+        frames = [self.of_frame[index] for clip in several for index in clip]
+        levels = zip(*frames, strict=True)
+        # stack changes the memory format
+        return [torch.cat(level).unflatten(0, (len(several), -1)) for level in levels]
 
 
 @torch.inference_mode()
@@ -79,7 +81,7 @@ def track_video(  # noqa: PLR0913 - public, older than the limit
         fresh = [index for index in frames if index not in features.of_frame]
         for first in range(0, len(fresh), together):
             features.add(fresh[first : first + together])
-        _decode(model, features, frames, tracker, watch)
+        _decode(model, features, [frames], tracker, watch)
     return [of_length(track, length) for track in tracker.tracks()]
 
 
@@ -90,32 +92,33 @@ def track_in_one_pass(
     length: int,
     ways: Sequence[Tracking],
     together: int | None = None,
+    decoded: int = 1,
 ) -> list[list[Track]]:
     """Track the instances of one video in several `ways`, which share the features of each frame.
 
     Returns the tracks of each way. The backbone takes frames 0 to `together` - 1, then the next
-    ones, whatever the windows are: so the tracks of a way are to the last bit those that it has
-    alone. `together` None: two on a CPU, eight on a GPU. Windows are taken in the order of their
-    last frame.
+    ones, whatever the windows are, and windows of one way are decoded together, up to `decoded`
+    frames of them: so the tracks of a way are to the last bit those that it has alone. `together`
+    None: two on a CPU, eight on a GPU. Windows are taken in the order of their last frame.
     """
     taken = sorted(
         (
-            (frames, number)
+            (several, number)
             for number, way in enumerate(ways)
-            for frames in windows(length, way.window, way.stride)
+            for several in _in_groups(list(windows(length, way.window, way.stride)), decoded)
         ),
-        key=lambda one: (one[0].stop, one[1]),
+        key=lambda one: (one[0][-1].stop, one[1]),
     )
-    first_needed = list(accumulate((frames.start for frames, _ in reversed(taken)), min))[::-1]
+    first_needed = list(accumulate((several[0].start for several, _ in reversed(taken)), min))[::-1]
     features = _Features(model, read)
     together = together or (_ON_CPU if features.device.type == "cpu" else _ON_GPU)
-    for (frames, number), first in zip(taken, first_needed, strict=True):
+    for (several, number), first in zip(taken, first_needed, strict=True):
         features.drop_before(first)
-        for index in frames:
+        for index in (index for frames in several for index in frames):
             if index not in features.of_frame:
                 start = index - index % together
                 features.add(list(range(start, min(start + together, length))))
-        _decode(model, features, frames, ways[number].tracker, unwatched)
+        _decode(model, features, several, ways[number].tracker, unwatched)
     return [[of_length(track, length) for track in way.tracker.tracks()] for way in ways]
 
 
@@ -130,13 +133,23 @@ def predict_clip(model: IFC, frames: Tensor) -> Prediction:
     return model.decode([torch.cat(level)[None] for level in zip(*maps, strict=True)])
 
 
+def _in_groups(several: list[range], frames: int) -> list[list[range]]:
+    """Consecutive windows of one length in groups of up to `frames` frames, or of one window."""
+    if not several:
+        return []
+    count = max(1, frames // len(several[0]))
+    return [several[first : first + count] for first in range(0, len(several), count)]
+
+
 def _decode(
-    model: IFC, features: _Features, frames: range, tracker: ClipTracker, watch: Watch
+    model: IFC, features: _Features, several: Sequence[range], tracker: ClipTracker, watch: Watch
 ) -> None:
-    """Decode one window, and match its instances with the tracks."""
-    prediction = model.decode(features.clip(frames))
+    """Decode windows of one length, and match their instances with the tracks in turn."""
+    prediction = model.decode(features.clips(several))
     with watch("tracker"):
-        tracker.update(frames, prediction.class_logits[0].softmax(-1), prediction.mask_logits[0])
+        found = zip(prediction.class_logits.softmax(-1), prediction.mask_logits, strict=True)
+        for frames, (classes, masks) in zip(several, found, strict=True):
+            tracker.update(frames, classes, masks)
 
 
 def of_length(track: Track, length: int) -> Track:

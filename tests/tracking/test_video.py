@@ -1,7 +1,9 @@
 """A model over a video: windows share the backbone, and offline is one window."""
 
+import pytest
 import torch
 
+from ifc_bench.masks import tube_ious
 from ifc_bench.models.build import build_model
 from ifc_bench.tracking import ClipTracker, Tracking, track_in_one_pass, track_video, video
 from tests.conftest import tiny_model
@@ -59,7 +61,8 @@ def test_an_empty_video_has_no_tracks():
     assert run(0, 3)[0] == []
 
 
-def test_ways_of_tracking_share_the_features_and_change_nothing():
+@pytest.mark.parametrize("decoded", [1, 12])
+def test_ways_of_tracking_share_the_features_and_change_nothing(decoded):
     torch.manual_seed(0)
     model = build_model(tiny_model()).eval()
     with torch.no_grad():
@@ -75,14 +78,48 @@ def test_ways_of_tracking_share_the_features_and_change_nothing():
     def ways(chosen):
         return [Tracking(ClipTracker((32, 48)), window, stride) for window, stride in chosen]
 
-    together = track_in_one_pass(model, reader, 11, ways(windows))
+    together = track_in_one_pass(model, reader, 11, ways(windows), decoded=decoded)
     assert read == list(range(11)), "each frame is read once, for all ways"
     for window, found in zip(windows, together, strict=True):
-        [alone] = track_in_one_pass(model, reader, 11, ways([window]))
+        [alone] = track_in_one_pass(model, reader, 11, ways([window]), decoded=decoded)
         assert [t.segmentations for t in found] == [t.segmentations for t in alone]
         assert found
         for mine, other in zip(found, alone, strict=True):
             assert torch.equal(mine.class_probabilities, other.class_probabilities)
+
+
+def test_windows_decoded_together_have_the_tracks_of_each_by_itself(monkeypatch):
+    """Products of larger matrices are rounded elsewhere; nothing else differs."""
+    torch.manual_seed(0)
+    model = build_model(tiny_model()).eval()
+    with torch.no_grad():
+        model.heads.classify.layers[-1].weight.mul_(5)
+    frames = torch.randint(0, 256, (11, 3, 32, 48), dtype=torch.uint8)
+    seen: list[int] = []
+    decode = model.decode
+
+    def counted(maps):
+        seen.append(len(maps[0]))
+        return decode(maps)
+
+    monkeypatch.setattr(model, "decode", counted)
+
+    def tracked(decoded: int, *chosen):
+        ways = [Tracking(ClipTracker((32, 48)), window, stride) for window, stride in chosen]
+        return track_in_one_pass(model, lambda i: frames[i], 11, ways, decoded=decoded)
+
+    chosen = ((4, 1), (None, 1), (2, 5))
+    one = tracked(1, *chosen)
+    assert seen == [1] * 12
+    seen.clear()
+    several = tracked(13, *chosen)
+    assert sorted(seen) == [1, 2, 3, 3, 3], "8 windows of 4 by three, 3 windows of 2 at once"
+    for mine, other in zip(one, several, strict=True):
+        assert len(mine) == len(other) > 0
+        for a, b in zip(mine, other, strict=True):
+            assert torch.allclose(a.class_probabilities, b.class_probabilities, atol=1e-6)
+            overlap = tube_ious([a.segmentations], [b.segmentations]).item()
+            assert overlap > 0.99 or not any(a.segmentations + b.segmentations)
 
 
 def test_one_pass_keeps_no_frame_that_no_window_needs(monkeypatch):
