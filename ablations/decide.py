@@ -14,7 +14,7 @@ _TIMED = "Full THW +time"
 def decide(preset: Preset) -> Table:
     """The four modules, Full THW that knows the order of frames, and the modules taken away."""
 
-    data = preset.video.data
+    data, seeds = preset.video.data, preset.seeds_of("decide")
     if isinstance(data, SyntheticData):
         data = data.model_copy(update={"generator": 3})  # the first with controls
 
@@ -24,7 +24,7 @@ def decide(preset: Preset) -> Table:
         tests = preset.tests(preset.video, {"isolated": isolated, **window})
         model = {"communication": module, **changes}
         # Rows beside the four modules have half of the seeds.
-        fewer = None if label in COMMUNICATIONS or isolated else max(preset.seeds // 2, 1)
+        fewer = None if label in COMMUNICATIONS or isolated else max(seeds // 2, 1)
         made = Row.of(preset, label, model=model, tests=tests, data=data)
         return made.model_copy(update={"most_seeds": fewer})
 

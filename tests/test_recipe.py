@@ -4,6 +4,7 @@ import pytest
 from pydantic import ValidationError
 
 from ablations import PRESETS, TABLES
+from ifc_bench.cli.recipes import Recipes
 from ifc_bench.config import ImageNet, NoComm, SyntheticData, Training
 from ifc_bench.config import Testing as HowTested  # pytest collects what begins with Test
 from ifc_bench.recipe import Row, Table
@@ -141,5 +142,12 @@ def test_seeds_begin_at_the_first_and_the_profile_is_of_it():
     assert [training.seed for training in trainings] == [1000, 1001]
     profile = table.profile(made, table.rows[0], 5, Device(kind="cpu", name="here"))
     assert profile.weights == trainings[0]
+    more = made.model_copy(update={"seeds_of_tables": (("decide", 6),)})
+    assert [more.seeds_of(name) for name in ("table3a", "decide")] == [2, 6]
+    decide = TABLES["decide"](more)
+    counts = {row.label: len(decide.seeds(more, row)) for row in decide.rows}
+    assert (counts["IFC"], counts["M = 16"]) == (6, 3)
+    given = Recipes(TABLES, {"x": more}).preset("x", seeds=4)
+    assert given.seeds_of("decide") == 4, "--seeds is for every table"
     limited = table.rows[0].model_copy(update={"most_seeds": 1})
     assert [training.seed for training in table.trainings(made, limited)] == [1000]

@@ -46,8 +46,11 @@ class Recipes:
                 f"--window: T = {longest} is longer than the videos of preset {name}, which have "
                 f"{preset.video.data.frames} frames; choose at most that"
             )
-        changes = {"seeds": seeds, "windows": tuple(dict.fromkeys(windows)) if windows else None}
-        return preset.model_copy(update={k: v for k, v in changes.items() if v is not None})
+        if seeds is not None:
+            preset = preset.model_copy(update={"seeds": seeds, "seeds_of_tables": ()})
+        if windows:
+            preset = preset.model_copy(update={"windows": tuple(dict.fromkeys(windows))})
+        return preset
 
     def chosen(
         self, names: Sequence[str], preset: Preset, own: Sequence[str] = ()

@@ -72,11 +72,12 @@ class Preset(Strict):
     every row on videos starts from a training run on `image`: one for all its seeds, or with
     `pretrain_seeds` one for each; of its own network, or with `pretrain_module` of one with that
     communication module, which all rows then share. With `pretrain_kept` it is not run: its weights
-    are those that a clone has. `start` is the initial weights of a row's first
-    training run. `box_weights` (L1, GIoU) are for rows with box-based matching; seeds begin at
-    `first_seed`; `windows` are the T of testing on videos. The seconds of an iteration and of an
-    evaluation, the bytes of a checkpoint and the number of GPUs are used only for the plan's
-    estimates; `timed` names their source.
+    are those that a clone has. `start` is the initial weights of a row's first training run.
+    `box_weights` (L1, GIoU) are for rows with box-based matching. Seeds begin at `first_seed`;
+    there are `seeds` of each row, in some tables as many as `seeds_of_tables` says (name, number).
+    `windows` are the T of testing on videos. The seconds of an iteration and of an evaluation, the
+    bytes of a checkpoint and the number of GPUs are used only for the plan's estimates; `timed`
+    names their source.
     """
 
     name: str
@@ -91,6 +92,7 @@ class Preset(Strict):
     start: ImageNet | WeightsFile | None = None
     windows: tuple[PositiveInt, ...] = (5, 10, 15, 20)
     seeds: PositiveInt = 5
+    seeds_of_tables: tuple[tuple[str, PositiveInt], ...] = ()
     first_seed: NonNegativeInt = 0
     tables: tuple[str, ...]
     profile_videos: PositiveInt = 8
@@ -99,6 +101,10 @@ class Preset(Strict):
     timed: str
     checkpoint_bytes: PositiveInt
     gpus: int = 0
+
+    def seeds_of(self, table: str) -> int:
+        """Return the number of seeds of a row in the table of that name."""
+        return dict(self.seeds_of_tables).get(table, self.seeds)
 
     def pretraining(self, model: ModelConfig) -> Training:
         """Return the training run on images that the rows with `model` start from."""

@@ -30,7 +30,7 @@ class Row(Strict):
     """One line of a table: a label as the paper prints it, a training run, and its tests.
 
     A table may vary any of their fields. The seed of `training` is 0; a table runs it with every
-    seed of the preset, up to `most_seeds`. Each test has a different window, which identifies it.
+    seed that the preset has for it, up to `most_seeds`. Each test has a different window, which identifies it.
     """
 
     label: str
@@ -64,11 +64,6 @@ class Row(Strict):
         told = changes.get("testing", {})
         tests = changes["tests"] if "tests" in changes else preset.tests(stage, told)
         return cls(label=label, training=training, tests=tests)
-
-    def seeds(self, preset: Preset) -> range:
-        """Return the seeds of its training runs."""
-        count = min(preset.seeds, self.most_seeds or preset.seeds)
-        return range(preset.first_seed, preset.first_seed + count)
 
     @property
     def windows(self) -> tuple[int | None, ...]:

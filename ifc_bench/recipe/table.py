@@ -119,9 +119,14 @@ class Table(_AnyTable):
         row = Row.of(preset, label, model={"communication": communication})
         return self.model_copy(update={"rows": (*self.rows, row)})
 
+    def seeds(self, preset: Preset, row: Row) -> range:
+        """Return the seeds of the training runs of `row`."""
+        count = preset.seeds_of(self.name)
+        return range(preset.first_seed, preset.first_seed + min(count, row.most_seeds or count))
+
     def trainings(self, preset: Preset, row: Row) -> list[Training]:
         """Return the training runs of `row`, one for each seed."""
-        return [preset.seeded(row.training, seed) for seed in row.seeds(preset)]
+        return [preset.seeded(row.training, seed) for seed in self.seeds(preset, row)]
 
     def evaluations(self, preset: Preset, row: Row, window: int | None) -> list[Evaluation]:
         """Return the evaluations of one accuracy cell, one for each seed."""

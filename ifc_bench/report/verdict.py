@@ -107,7 +107,8 @@ def _adds(committed: Results, rows: Sequence[Comparison], ours: Results) -> bool
     if {one.data.kind for one in ours.table.recipes} != {"synthetic"}:
         return False
     known = min(_counts(rows), default=0)
-    return ours.preset.name != committed.preset.name or known < committed.preset.seeds
+    there = min(_counts(_rows(committed, None)), default=0)
+    return ours.preset.name != committed.preset.name or known < there
 
 
 def _quoted(rows: Sequence[Comparison], committed: Results) -> list[str]:

@@ -319,7 +319,7 @@ def test_decide_asks_what_the_documentation_says():
     asked = {(c.situation, c.measure) for c in made.controls}
     assert ("blank_static", "marked IoU") in asked
     assert len(made.controls) == 8
-    seeds = {row.label: len(row.seeds(preset)) for row in made.rows}
+    seeds = {row.label: len(made.seeds(preset, row)) for row in made.rows}
     assert (seeds["No Comm"], seeds["IFC, isolated"], seeds["M = 16"]) == (10, 10, 5)
     whole, without = (row for row in made.rows if row.label in ("IFC", "IFC, isolated"))
     assert whole.training.id == without.training.id
