@@ -11,8 +11,6 @@ import tempfile
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
-from filelock import FileLock
-
 from ifc_bench.config import AnyWork, Data, FolderData, Profile, Training, WeightsFile
 from ifc_bench.errors import printable_message, refuse_irregular
 from ifc_bench.records import Record, Status
@@ -124,11 +122,9 @@ class Store:
         """Annotations of one part of a user's training set, after holding out videos."""
         return self.runs / "data" / "splits" / f"{annotations_hash[:16]}-{part}.json"
 
-    def lock(self, work: AnyWork) -> FileLock:
-        """A lock for the time of the work, so that two sweeps never do it at the same time."""
-        folder = self.runs / "locks"
-        folder.mkdir(parents=True, exist_ok=True)
-        return FileLock(folder / f"{work.id}.lock")
+    def claims(self) -> Path:
+        """The directory of the claims of runners, which share the work of these directories."""
+        return self.runs / "claims"
 
     def load(self, work: AnyWork) -> Record | None:
         """The record of `work`, or None."""

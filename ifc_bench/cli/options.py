@@ -22,7 +22,7 @@ from ifc_bench.hardware.device import describe_device, resolve_device, usable_co
 from ifc_bench.recipe import AnyTable, Preset
 from ifc_bench.records import Device, Status
 from ifc_bench.store import Store
-from ifc_bench.sweep.executors import Settings
+from ifc_bench.sweep.tasks import Settings
 
 MOST_FRAMES = 1024  # of a window, and of a noise video
 MOST_SIDE = 8192  # pixels

@@ -15,8 +15,8 @@ from ifc_bench.hardware.device import describe_device
 from ifc_bench.records import Device
 from ifc_bench.report.quantities import SPACE
 from ifc_bench.store import Store
-from ifc_bench.sweep.executors import Settings
 from ifc_bench.sweep.plan import Plan, label, make_plan
+from ifc_bench.sweep.tasks import Settings
 
 _ITERATIONS, _MOST_ITERATIONS = 3, 1000
 _CHOICE, _MACHINE = Choice(), Machine()

@@ -17,7 +17,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 from ifc_bench.errors import printable, printable_message
 from ifc_bench.records import Record, TrainingResult
 from ifc_bench.store import Store
-from ifc_bench.sweep.executors import Event, Task, title
+from ifc_bench.sweep.tasks import Event, Task, title
 
 _FRAME = re.compile(r'File "(.+)", line (\d+), in (\S+)')
 _LIBRARIES = [sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")]
@@ -150,6 +150,8 @@ class SweepDisplay:
         elif bad:
             words = [f"{r.work.kind} {r.status.replace('_', ' ')}" for r in bad]
             outcome = ", ".join(dict.fromkeys(words))
+        elif not event.records:
+            outcome = "done by another runner"
         place = "..."
         if event.stage == "end":
             self.done += 1

@@ -25,8 +25,9 @@ from ifc_bench.hardware.device import describe_device
 from ifc_bench.hardware.precision import require_precision
 from ifc_bench.report.paper import PaperNumbers
 from ifc_bench.store import Store
-from ifc_bench.sweep.executors import Outcome, Settings, run
+from ifc_bench.sweep.executors import run
 from ifc_bench.sweep.plan import Plan, make_plan
+from ifc_bench.sweep.tasks import Outcome, Settings
 
 _CHOICE, _MACHINE = Choice(), Machine()
 

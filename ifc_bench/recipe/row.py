@@ -30,7 +30,8 @@ class Row(Strict):
     """One line of a table: a label as the paper prints it, a training run, and its tests.
 
     A table may vary any of their fields. The seed of `training` is 0; a table runs it with every
-    seed that the preset has for it, up to `most_seeds`. Each test has a different window, which identifies it.
+    seed that the preset has for it, up to `most_seeds`. Each test has a different window, which
+    identifies it.
     """
 
     label: str

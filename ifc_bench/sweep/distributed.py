@@ -7,15 +7,20 @@ see the same runs directory, because a stopped training run resumes from its che
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable
+from contextlib import nullcontext
 
 import torch.distributed as dist
 
 from ifc_bench.store import Store
-from ifc_bench.sweep.executors import Event, Outcome, Settings, Task, do, stages
+from ifc_bench.sweep.claims import Claims
 from ifc_bench.sweep.plan import Plan
+from ifc_bench.sweep.tasks import Event, Outcome, Settings, Task, do, finished, key_of, stages
 from ifc_bench.sweep.worker import Worker
 from ifc_bench.training.processes import join
+
+_LOOK_SECONDS = 2.0  # from one look at the claims of other runners to the next
 
 
 def first_process() -> bool:
@@ -41,17 +46,33 @@ def run_together(
 
     worker = Worker(store, device, settings.threads, report, settings.tensorboard, processes)
     worker.prepare()
-    for stage in stages(plan, store):
-        shared: list[list[Task]] = [stage()]
-        # One plan for all processes, even if their views of the store differ.
-        dist.broadcast_object_list(shared)
-        for number, task in enumerate(shared[0]):
-            current[:] = [task]
-            records = do(worker, task, store)
-            processes.wait()
-            if processes.first:
-                ended = Event(number, "end", records=tuple(records))
-                outcome.add(ended)
-                progress(task, ended)
+    with Claims(store.claims()) if processes.first else nullcontext() as claims:
+        for stage in stages(plan, store):
+            shared: list[list[Task]] = [stage()]
+            # One plan for all processes, even if their views of the store differ.
+            dist.broadcast_object_list(shared)
+            for number, task in enumerate(shared[0]):
+                current[:] = [task]
+                ours = [claims is None or _claimed(claims, task, store)]
+                dist.broadcast_object_list(ours)
+                if not ours[0]:
+                    continue
+                records = do(worker, task)
+                processes.wait()
+                if claims is not None:
+                    claims.release(key_of(task))
+                    ended = Event(number, "end", records=tuple(records))
+                    outcome.add(ended)
+                    progress(task, ended)
     dist.destroy_process_group()
     return outcome
+
+
+def _claimed(claims: Claims, task: Task, store: Store) -> bool:
+    """Wait until a task can be claimed; False if another runner has done it by then."""
+    while not claims.take(key_of(task)):
+        time.sleep(_LOOK_SECONDS)
+    if finished(task, store):
+        claims.release(key_of(task))
+        return False
+    return True

@@ -38,6 +38,19 @@ class Job:
     kept: bool = False
 
     @property
+    def key(self) -> str:
+        """The name of its claim."""
+        return f"{self.training.id}{'-kept' if self.kept else ''}"
+
+    def finished(self, store: Store) -> bool:
+        """Return whether nothing of it is left, because another runner did it."""
+        known, weights = store.load(self.training), store.checkpoint_path(self.training)
+        if known is not None and known.status != "ok" and store.done(self.training):
+            return True  # it diverged, or ran out of memory
+        trained = self.kept or (store.done(self.training) and weights.exists())
+        return trained and all(store.done(one) for one in self.evaluations)
+
+    @property
     def depth(self) -> int:
         """The number of training runs that must come before."""
         return 0 if self.kept else depth(self.training)

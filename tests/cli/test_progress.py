@@ -11,8 +11,8 @@ from ifc_bench.cli.progress import StallWatch, SweepDisplay, fault
 from ifc_bench.config import Training
 from ifc_bench.records import Device, Provenance, Record
 from ifc_bench.store import Store
-from ifc_bench.sweep.executors import Event
 from ifc_bench.sweep.plan import Job
+from ifc_bench.sweep.tasks import Event
 from tests.conftest import tiny_model
 
 

@@ -5,6 +5,7 @@ import os
 import signal
 import struct
 import threading
+import time
 from multiprocessing.connection import Connection
 
 import pytest
@@ -18,8 +19,8 @@ from ifc_bench.records import Device, EvaluationResult, Record, TrainingResult
 from ifc_bench.store import Store
 from ifc_bench.sweep import executors
 from ifc_bench.sweep import worker as worker_module
-from ifc_bench.sweep.executors import Event, Job, Settings
-from ifc_bench.sweep.plan import make_plan
+from ifc_bench.sweep.plan import Job, make_plan
+from ifc_bench.sweep.tasks import Event, Settings
 
 SETTINGS = Settings("cpu", threads=1, workers=2)
 
@@ -132,6 +133,53 @@ def test_a_full_disk_stops_all(plan, store, monkeypatch):
     outcome, events = run(plan, store, full_disk, monkeypatch, one)
     assert outcome.errors == ["x.pt: no space left on device"]
     assert [event.task for event in events if event.stage == "end"] == [0]
+
+
+def train_for_a_while(
+    number: int, task: Job, store: Store, settings: Settings, channel: Connection
+) -> None:
+    """Leave a trace of each piece; the runner's number is in the settings."""
+    with (store.runs / "trace").open("a") as file:
+        file.write(f"{settings.threads} {task.training.id}\n")
+    time.sleep(0.5)
+    records = tuple(done(work) for work in (task.training, *task.evaluations))
+    for record in records:
+        store.save(record)
+    path = store.checkpoint_path(task.training)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch()
+    channel.send(Event(number, "end", records=records))
+
+
+def test_two_runners_share_the_work_and_do_each_piece_once(store, monkeypatch):
+    preset = PRESETS["smoke"].model_copy(update={"seeds": 3})
+    device = Device(kind="cpu", name="cpu", threads=1)
+    plan = make_plan([TABLES["table3d"](preset)], preset, device)
+    monkeypatch.setattr(executors, "_work", train_for_a_while)
+    heard: dict[int, list[str]] = {1: [], 2: []}
+    outcomes = {}
+
+    def runner(name: int) -> None:
+        settings = Settings("cpu", threads=name, workers=1)
+        outcomes[name] = executors.run(
+            plan, store, settings, lambda task, event: heard[name].append(event.stage)
+        )
+
+    runners = [threading.Thread(target=runner, args=(name,)) for name in heard]
+    for one in runners:
+        one.start()
+    for one in runners:
+        one.join()
+    lines = (store.runs / "trace").read_text().split()
+    by, pieces = lines[::2], lines[1::2]
+    assert sorted(pieces) == sorted(training.id for training in plan.trainings)
+    assert set(by) == {"1", "2"}, "both had their share"
+    assert plan.jobs(store) == []
+    made = [record.id for outcome in outcomes.values() for record in outcome.records]
+    assert len(made) == len(set(made)) == len(plan.trainings) + len(plan.evaluations)
+    for stages in heard.values():
+        assert stages.count("end") == len(plan.trainings), "each knows of all pieces"
+    assert list(store.claims().iterdir()) == []
 
 
 class Channel(list):

@@ -13,8 +13,9 @@ from ifc_bench.recipe import Row, Table
 from ifc_bench.records import Device
 from ifc_bench.store import Store
 from ifc_bench.sweep import worker as module
-from ifc_bench.sweep.executors import Settings, run, title
+from ifc_bench.sweep.executors import run
 from ifc_bench.sweep.plan import Plan, make_plan
+from ifc_bench.sweep.tasks import Settings, title
 from ifc_bench.training import first_weights
 from ifc_bench.training.checkpoint import finished_weights, kept_model
 from ifc_bench.training.kept_weights import read_kept, write_kept

@@ -9,8 +9,9 @@ from ifc_bench.cli import main
 from ifc_bench.hardware.device import describe_device
 from ifc_bench.store import Store
 from ifc_bench.sweep import worker as module
-from ifc_bench.sweep.executors import Settings, _failed
+from ifc_bench.sweep.executors import _failed
 from ifc_bench.sweep.plan import make_plan
+from ifc_bench.sweep.tasks import Settings
 from ifc_bench.training.trainer import Curves
 
 

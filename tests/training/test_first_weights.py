@@ -22,8 +22,8 @@ from ifc_bench.models.build import build_model
 from ifc_bench.recipe import Row, Stage, varied
 from ifc_bench.records import Device, EvaluationResult, TrainingResult
 from ifc_bench.store import Store
-from ifc_bench.sweep.executors import stages
 from ifc_bench.sweep.plan import depth, make_plan
+from ifc_bench.sweep.tasks import stages
 from ifc_bench.sweep.worker import Worker
 from ifc_bench.training.first_weights import fetched_file, start_model
 from ifc_bench.training.weights_file import adopt_weights

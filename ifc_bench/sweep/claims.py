@@ -1,0 +1,210 @@
+"""Claims: which runner does a piece of work, so that several share the work of one directory.
+
+A claim is a small file, created exclusively, which every file system of a cluster can do; locks of
+the operating system (flock) fail on some. Its owner writes to it again every few seconds. A runner
+takes over a claim whose owner is dead: on its own host it looks for the process, on another it has
+seen the claim unchanged for a minute by its own clock, so the clocks of two hosts need not agree.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import threading
+import time
+import uuid
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+
+import psutil
+
+_BEAT_SECONDS = 10.0
+_DEAD_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class Owner:
+    """The runner that has a claim: a process, and when that process started.
+
+    `processes` names the host's table of processes: containers of one host have their own.
+    """
+
+    id: str
+    host: str
+    processes: str
+    process: int
+    started: float
+
+    @classmethod
+    def this(cls) -> Owner:
+        """A new owner in this process."""
+        mine = psutil.Process()
+        where = (socket.gethostname(), _table_of_processes())
+        return cls(uuid.uuid4().hex, *where, mine.pid, mine.create_time())
+
+    @property
+    def gone(self) -> bool | None:
+        """Whether its process has ended; None on another host."""
+        if (self.host, self.processes) != (socket.gethostname(), _table_of_processes()):
+            return None
+        try:
+            return psutil.Process(self.process).create_time() != self.started
+        except psutil.NoSuchProcess:
+            return True
+
+
+@dataclass
+class Claims:
+    """The claims of one runner in `folder`. A context manager: it ends with all of them released.
+
+    Attributes:
+        beat: seconds between two signs of life.
+        dead: seconds without one, after which a claim of another host is taken over.
+    """
+
+    folder: Path
+    beat: float = _BEAT_SECONDS
+    dead: float = _DEAD_SECONDS
+    owner: Owner = field(default_factory=Owner.this)
+    _mine: set[str] = field(default_factory=set)
+    _seen: dict[str, tuple[bytes, float]] = field(default_factory=dict)  # content, since when
+    _beats: int = 0
+    _changing: threading.Lock = field(default_factory=threading.Lock)
+    _over: threading.Event = field(default_factory=threading.Event)
+
+    def __enter__(self) -> Claims:
+        self._thread = threading.Thread(target=self._live, daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._over.set()
+        self._thread.join()
+        for key in list(self._mine):
+            self.release(key)
+
+    def take(self, key: str) -> bool:
+        """Claim the piece `key` (a word); False while another living runner has it.
+
+        Raises:
+            OSError: if the claim cannot be written.
+        """
+        if key in self._mine:
+            return True
+        path = self._path(key)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with self._changing:
+            if not self._created(path) and not (self._is_dead(key) and self._taken_over(path)):
+                return False
+            self._mine.add(key)
+        return True
+
+    def release(self, key: str) -> None:
+        """Give a claim up; without effect if it is not this runner's."""
+        with self._changing:
+            if key in self._mine:
+                self._mine.discard(key)
+                if _owner_of(_content(self._path(key))) == self.owner:
+                    self._path(key).unlink(missing_ok=True)
+
+    def holder(self, key: str) -> Owner | None:
+        """The runner that has a claim, or None."""
+        return _owner_of(_content(self._path(key)))
+
+    def _path(self, key: str) -> Path:
+        return self.folder / f"{key}.claim"
+
+    def _text(self) -> bytes:
+        return json.dumps({**vars(self.owner), "beats": self._beats}).encode()
+
+    def _created(self, path: Path) -> bool:
+        try:
+            descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644)
+        except FileExistsError:
+            return False
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(self._text())
+        return True
+
+    def _is_dead(self, key: str) -> bool:
+        """Whether the owner of a claim has died. Called again and again by one who waits."""
+        content, now = _content(self._path(key)), time.monotonic()
+        if content is None:
+            return False  # released meanwhile
+        owner = _owner_of(content)
+        if owner is not None and owner.gone is not None:
+            return owner.gone
+        known, since = self._seen.get(key, (None, now))
+        if known != content:
+            self._seen[key] = (content, now)
+            return False
+        return now - since >= self.dead
+
+    def _taken_over(self, path: Path) -> bool:
+        """Replace a dead claim; False if another runner was faster."""
+        found = _content(path)
+        aside = path.with_suffix(f".{self.owner.id}")
+        try:
+            path.rename(aside)
+        except FileNotFoundError:
+            return False
+        if _content(aside) != found:  # the new claim of a faster one was moved: put it back
+            with suppress(FileExistsError):
+                os.link(aside, path)
+            aside.unlink()
+            return False
+        aside.unlink()
+        return self._created(path)
+
+    def _live(self) -> None:
+        """Give signs of life until the end."""
+        while not self._over.wait(self.beat):
+            with self._changing:
+                self._beats += 1
+                for key in list(self._mine):
+                    path = self._path(key)
+                    if _owner_of(_content(path)) != self.owner:
+                        self._mine.discard(key)  # taken over, while this process was stopped
+                        continue
+                    with suppress(OSError):  # a full disk: the next one may work
+                        _rewrite(path, self._text())
+
+
+def _table_of_processes() -> str:
+    """The name of this process's namespace of process numbers; empty where there are none."""
+    try:
+        return str(Path("/proc/self/ns/pid").readlink())
+    except OSError:
+        return ""
+
+
+def _rewrite(path: Path, content: bytes) -> None:
+    """Replace the content of a claim that exists, atomically."""
+    aside = path.with_suffix(".beat")
+    aside.write_bytes(content)
+    os.replace(aside, path)
+
+
+def _content(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return None
+
+
+def _owner_of(content: bytes | None) -> Owner | None:
+    """The owner in a claim; None where it is absent or not yet written whole."""
+    try:
+        found = json.loads(content or b"")
+        del found["beats"]
+        return Owner(**found)
+    except (ValueError, KeyError, TypeError):
+        return None

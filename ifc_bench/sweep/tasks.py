@@ -1,0 +1,131 @@
+"""Tasks of a sweep, the events that report them, and the order in which they can be done."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from ifc_bench.config import AnyWork, Count, Evaluation, Profile, Training
+from ifc_bench.records import Record
+from ifc_bench.store import Store
+from ifc_bench.sweep.plan import Job, Plan, depth, label
+
+Task = Job | tuple[Profile, ...] | tuple[Count, ...]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """A resolved device, threads per process, and processes at a time."""
+
+    device: str
+    threads: int
+    workers: int
+    tensorboard: bool = False
+
+
+@dataclass(frozen=True)
+class Event:
+    """A report of a running task.
+
+    `stage` is the current step, with `done` of `total`; or "begin", with the next piece of `work`;
+    "again", if a process died and another does the rest; "kept", after a request to stop, with what
+    was kept in `error`; or "end". A `fatal` error concerns the machine and would stop every other
+    task as well.
+    """
+
+    task: int
+    stage: str
+    done: int = 0
+    total: int = 0
+    records: tuple[Record, ...] = ()
+    error: str | None = None
+    work: AnyWork | None = None
+    fatal: bool = False
+
+
+@dataclass
+class Outcome:
+    """All records that a run made or found, and the errors that stopped tasks."""
+
+    records: list[Record] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
+
+    def add(self, event: Event) -> None:
+        """Add the records and the error of an event; equal errors of several tasks count once."""
+        self.records += event.records
+        if event.stage == "end" and event.error and event.error not in self.errors:
+            self.errors.append(event.error)
+
+
+def title(task: Task) -> str:
+    """A short name for progress displays."""
+    if isinstance(task, Job):
+        return label(task.training) + (", kept weights" if task.kept else "")
+    return "profiles" if isinstance(task[0], Profile) else "MACs"
+
+
+def key_of(task: Task) -> str:
+    """The name of a task's claim. All profiles have one, and so have all counts."""
+    return task.key if isinstance(task, Job) else f"{task[0].kind}s"
+
+
+def finished(task: Task, store: Store) -> bool:
+    """Return whether nothing of a task is left, because another runner did it."""
+    if isinstance(task, Job):
+        return task.finished(store)
+    return all(store.done(work) for work in task)
+
+
+def stages(plan: Plan, store: Store) -> list[Callable[[], list[Task]]]:
+    """Return the stages of `plan`, each to be called when the one before is done.
+
+    Tasks of one stage may run at the same time. A training run comes after the one that it starts
+    from. Profiles come last and alone.
+    """
+
+    def at(level: int) -> Callable[[], list[Task]]:
+        return lambda: [job for job in plan.jobs(store) if job.depth == level]
+
+    deepest = max((depth(training) for training in plan.trainings), default=0)
+    return [
+        lambda: [tuple(left)] if (left := plan.counts_left(store)) else [],
+        *(at(level) for level in range(deepest + 1)),
+        lambda: [tuple(left)] if (left := _measurable(plan, store)) else [],
+    ]
+
+
+def _measurable(plan: Plan, store: Store) -> list[Profile]:
+    """Return profiles whose weights exist; a diverged training run leaves none."""
+    left = plan.profiles_left(store)
+    return [
+        profile
+        for profile in left
+        if isinstance(profile.weights, Training)
+        and (record := store.load(profile.weights)) is not None
+        and record.status == "ok"
+    ]
+
+
+def rest_of(task: Task, died: AnyWork, store: Store) -> Task | None:
+    """Return the part of `task` that is left for another process after one died at `died`."""
+    if isinstance(task, Job):
+        left = [e for e in task.evaluations if e.id != died.id and not store.done(e)]
+        known = store.load(task.training)
+        trained = isinstance(died, Evaluation) and known is not None and known.status == "ok"
+        trained |= task.kept
+        return replace(task, evaluations=tuple(left)) if left and trained else None
+    rest = tuple(work for work in task if work.id != died.id and not store.done(work))
+    return rest or None  # type: ignore[return-value]  # of the same kind as `task`
+
+
+def do(worker: Any, task: Task) -> list[Record]:
+    """Run one task, which this runner has claimed."""
+    records: list[Record]
+    if isinstance(task, Job):
+        records = worker.job(task)
+    elif isinstance(task[0], Profile):
+        records = worker.profiles(list(task))
+    else:
+        records = worker.counts(list(task))
+    return records
