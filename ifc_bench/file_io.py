@@ -1,4 +1,4 @@
-"""Atomic writes and file hashes."""
+"""Atomic, durable writes and file hashes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Write a file atomically: to a temporary file first, then renamed.
+    """Write a file atomically: to a temporary file, flushed to disk, then renamed.
 
     Raises:
         OSError: if it cannot be written (a full disk included); the error names the file.
@@ -47,6 +47,8 @@ def written_aside(path: Path) -> Iterator[Path]:
     try:
         yield aside
         aside.chmod(0o644)
+        with aside.open("rb") as file:
+            os.fsync(file.fileno())  # else a power cut could leave an empty file of that name
         os.replace(aside, path)
     except OSError as error:
         raise OSError(error.errno, error.strerror or str(error), str(path)) from None
