@@ -34,6 +34,7 @@ from ifc_bench.sweep.tasks import (
     do,
     finished,
     key_of,
+    ready,
     rest_of,
     stages,
     title,
@@ -76,6 +77,7 @@ class _Pool:
         self.tasks, self.store, self.settings, self.claims = tasks, store, settings, claims
         self.waiting = list(range(len(tasks)))
         self.running: dict[int, SpawnProcess] = {}
+        self.held = False  # whether another runner has one that waits
         self.at: dict[int, AnyWork] = {}  # the current piece of each process
         self.inbox: queue.Queue[tuple[int, Event | None]] = queue.Queue()
 
@@ -110,6 +112,8 @@ class _Pool:
             if len(self.running) >= self.settings.workers:
                 return
             task = self.tasks[number]
+            if not ready(task, [self.tasks[n] for n in (*self.waiting, *self.running)]):
+                continue
             if not self.claims.take(key_of(task)):
                 taken.append(number)
                 continue
@@ -120,6 +124,7 @@ class _Pool:
                 continue
             self._start(number)
             yield number, "starting"
+        self.held = bool(taken)
         if taken and not self.running:
             yield taken[0], "taken by another runner"
 
@@ -130,7 +135,7 @@ class _Pool:
         """
         if not self.waiting and not self.running:
             return None
-        idle = self.waiting and len(self.running) < self.settings.workers
+        idle = self.held and len(self.running) < self.settings.workers
         try:
             return self.inbox.get(timeout=_LOOK_SECONDS if idle else None)
         except queue.Empty:

@@ -51,9 +51,10 @@ class Job:
         return trained and all(store.done(one) for one in self.evaluations)
 
     @property
-    def depth(self) -> int:
-        """The number of training runs that must come before."""
-        return 0 if self.kept else depth(self.training)
+    def start(self) -> Training | None:
+        """The training run that must come before."""
+        start = self.training.start
+        return start if isinstance(start, Training) and not self.kept else None
 
 
 @dataclass(frozen=True)
@@ -174,7 +175,7 @@ def depth(training: Training) -> int:
 def _start_order(training: Training) -> tuple[int, int, bool]:
     """Return the sort key of the order in which training runs start."""
     longest = isinstance(training.model.communication, FullTHW)
-    return depth(training), training.seed, not longest
+    return training.seed, depth(training), not longest
 
 
 def label(training: Training) -> str:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ifc_bench.config import AnyWork, Count, Evaluation, Profile, Training
 from ifc_bench.records import Record
 from ifc_bench.store import Store
-from ifc_bench.sweep.plan import Job, Plan, depth, label
+from ifc_bench.sweep.plan import Job, Plan, label
 
 Task = Job | tuple[Profile, ...] | tuple[Count, ...]
 
@@ -80,19 +80,21 @@ def finished(task: Task, store: Store) -> bool:
 def stages(plan: Plan, store: Store) -> list[Callable[[], list[Task]]]:
     """Return the stages of `plan`, each to be called when the one before is done.
 
-    Tasks of one stage may run at the same time. A training run comes after the one that it starts
-    from. Profiles come last and alone.
+    Tasks of one stage may run at the same time, but for a training run and the one that it starts
+    from (`ready`), which comes before it in the order. Profiles come last and alone.
     """
-
-    def at(level: int) -> Callable[[], list[Task]]:
-        return lambda: [job for job in plan.jobs(store) if job.depth == level]
-
-    deepest = max((depth(training) for training in plan.trainings), default=0)
     return [
         lambda: [tuple(left)] if (left := plan.counts_left(store)) else [],
-        *(at(level) for level in range(deepest + 1)),
+        lambda: list(plan.jobs(store)),
         lambda: [tuple(left)] if (left := _measurable(plan, store)) else [],
     ]
+
+
+def ready(task: Task, pending: Iterable[Task]) -> bool:
+    """Return whether no `pending` task makes the weights that a task starts from."""
+    if not isinstance(task, Job) or task.start is None:
+        return True
+    return task.start.id not in {key_of(one) for one in pending}
 
 
 def _measurable(plan: Plan, store: Store) -> list[Profile]:

@@ -11,7 +11,7 @@ from multiprocessing.connection import Connection
 import pytest
 
 from ablations import PRESETS, TABLES
-from ifc_bench.config import Evaluation
+from ifc_bench.config import Evaluation, NoComm
 from ifc_bench.errors import Stopped, UserError
 from ifc_bench.measuring import isolation
 from ifc_bench.measuring.isolation import ending, measuring
@@ -180,6 +180,27 @@ def test_two_runners_share_the_work_and_do_each_piece_once(store, monkeypatch):
     for stages in heard.values():
         assert stages.count("end") == len(plan.trainings), "each knows of all pieces"
     assert list(store.claims().iterdir()) == []
+
+
+def test_a_training_starts_when_its_own_start_is_done_and_not_those_of_other_seeds(
+    store, monkeypatch
+):
+    preset = PRESETS["smoke"].model_copy(
+        update={"seeds": 2, "pretrain": True, "pretrain_seeds": True, "pretrain_module": NoComm()}
+    )
+    device = Device(kind="cpu", name="cpu", threads=1)
+    plan = make_plan([TABLES["table3d"](preset)], preset, device)
+    order = [(one.seed, one.data.frames) for one in plan.trainings]
+    assert order == [(0, 1), (0, 20), (0, 20), (1, 1), (1, 20), (1, 20)], "seed by seed"
+    outcome, events = run(plan, store, train_for_a_while, monkeypatch)
+    assert len(outcome.records) == 6 + len(plan.evaluations)
+    jobs = [event.task for event in events if event.stage == "starting"]
+    ends = [event.task for event in events if event.stage == "end"]
+    assert jobs[:2] == [0, 3], "both trainings on images first"
+    assert sorted(jobs) == sorted(ends) == list(range(6))
+    place = {(e.stage, e.task): n for n, e in enumerate(events) if e.stage in ("starting", "end")}
+    for before, after in ((0, 1), (0, 2), (3, 4), (3, 5)):
+        assert place["end", before] < place["starting", after]
 
 
 class Channel(list):

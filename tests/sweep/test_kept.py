@@ -69,7 +69,7 @@ def test_they_are_tested_on_other_data_without_training(clone):
     plan = planned(KNOCK_OUT)
     assert plan.trainings == ()
     [job] = plan.jobs(clone)
-    assert (job.depth, title(job)) == (0, "ifc M=8 seed 0, kept weights")
+    assert (job.start, title(job)) == (None, "ifc M=8 seed 0, kept weights")
     assert not plan.trains(job, clone)
     outcome = run(plan, clone, Settings("cpu", 1, 1), lambda *_: None)
     assert outcome.errors == []
@@ -123,7 +123,7 @@ def test_a_training_starts_from_them(clone):
     assert kept.seeded(table.rows[0].training, 3).start == start, "one for all seeds"
     plan = make_plan([table], kept, CPU)
     assert {training.data for training in plan.trainings} == {SMOKE.video.data}
-    assert {job.depth for job in plan.jobs(clone)} == {0}
+    assert {job.start for job in plan.jobs(clone)} == {None}
     work = TRAINING.model_copy(update={"start": KeptWeights(training=TRAINING), "seed": 1})
     model = build_model(work.model)
     assert first_weights.start_model(model, work, clone) == []
