@@ -4,7 +4,7 @@ python docs/measure_why_memory.py --results results/why_memory --runs runs --out
 
 It needs the checkpoints of the table `why_memory`, which `run` leaves under --runs; what a training
 that was stopped has learned so far is measured as well. `--along` names a folder of copies that
-were made of them during training, under any names.
+were made of them during training, under any names. What --out has of other trainings stays.
 """
 
 from __future__ import annotations
@@ -72,8 +72,15 @@ def main() -> None:
                 )
                 asked.out.write_text(json.dumps(found) + "\n")
                 print(arm, seed, state["iteration"], flush=True)
-    found["unfinished"] = unfinished(copies)
-    found["along"] = along(copies, splits.valid)
+    finished = {work.id for work in works().values() if store.load(work) is not None}
+    losses_so_far = {one["training"]: one for one in found.get("unfinished", [])}
+    losses_so_far |= {one["training"]: one for one in unfinished(copies)}
+    found["unfinished"] = [
+        one for training, one in losses_so_far.items() if training not in finished
+    ]
+    new = along(copies, splits.valid)
+    again = {one["arm"] for one in new}
+    found["along"] = [one for one in found.get("along", []) if one["arm"] not in again] + new
     asked.out.write_text(json.dumps(found) + "\n")
 
 

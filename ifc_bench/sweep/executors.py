@@ -131,7 +131,7 @@ class _Pool:
     def _heard(self) -> tuple[int, Event | None] | None:
         """The next event; None after a while if there is room for a task that another runner has.
 
-        None also if nothing is left to hear of.
+        None also if nothing is left to wait for.
         """
         if not self.waiting and not self.running:
             return None
