@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ifc_bench.config import Training
+from ifc_bench.config import Count, Training
 from ifc_bench.errors import UserError
 from ifc_bench.file_io import write_bytes
 from ifc_bench.records import Record
@@ -40,15 +39,17 @@ def merge(ours: Store, theirs: Store) -> Merged:
         UserError: if a record of theirs is damaged, or both have one of the same work with other
             content; it names both.
     """
-    new, known, failed, conflicts = list[Record](), 0, 0, list[str]()
+    new, new_weights, conflicts = list[Record](), list[Path](), list[str]()
+    known = failed = 0
     for record in theirs.records(strict=True):
         here = ours.load(record.work)
         if record.status == "failed":
             failed += 1
         elif here is None or here.status == "failed":
             new.append(record)
-        elif here == record:
+        elif here == record or _same_count(here, record):
             known += 1
+            new_weights += _weights_missing(ours, theirs, record)
         else:
             conflicts.append(_conflict(ours, theirs, here, record))
     if conflicts:
@@ -58,19 +59,35 @@ def merge(ours: Store, theirs: Store) -> Merged:
             + (f"; and {more} more" if more > 0 else "")
             + "; keep one of the two files and delete the other, nothing was copied"
         )
-    copied = [path for record in new for path in _copied(ours, theirs, record)]
+    sources = [path for record in new for path in _files(theirs, record)] + new_weights
+    copied = [_copied(ours, theirs, source) for source in sources]
     return Merged(tuple(copied), known, failed)
 
 
-def _copied(ours: Store, theirs: Store, record: Record) -> Iterator[Path]:
-    """Copy the files of a record; the record itself last, so that it is never without them."""
-    sources = theirs.files_of(record.work)
+def _files(theirs: Store, record: Record) -> list[Path]:
+    """The files of a record; the record itself last, so that it is never without them."""
+    files = theirs.files_of(record.work)
     if isinstance(record.work, Training) and theirs.kept_path(record.work).exists():
-        sources = [theirs.kept_path(record.work), *sources]
-    for source in sources:
-        target = ours.results / source.relative_to(theirs.results)
-        write_bytes(target, source.read_bytes())
-        yield target
+        files.insert(0, theirs.kept_path(record.work))
+    return files
+
+
+def _weights_missing(ours: Store, theirs: Store, record: Record) -> list[Path]:
+    """Kept weights that were written after the record was copied."""
+    if not isinstance(record.work, Training) or ours.kept_path(record.work).exists():
+        return []
+    return [path for path in _files(theirs, record) if path == theirs.kept_path(record.work)]
+
+
+def _copied(ours: Store, theirs: Store, source: Path) -> Path:
+    target = ours.results / source.relative_to(theirs.results)
+    write_bytes(target, source.read_bytes())
+    return target
+
+
+def _same_count(here: Record, there: Record) -> bool:
+    """Whether both are the same count: exact, so every machine makes the same."""
+    return isinstance(here.work, Count) and here.result == there.result
 
 
 def _conflict(ours: Store, theirs: Store, here: Record, there: Record) -> str:

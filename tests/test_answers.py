@@ -62,16 +62,18 @@ def test_controls_follow_their_table_and_are_quoted_below_others(store, monkeypa
     machine = Answers(Recipes(TABLES, PRESETS), PRESET, store, style="json")
     assert json.loads(machine.text(there))["title"] == there.table.title
     said = [
-        Answer("fog", "IFC", "helps", 3.25, 10),
-        Answer("fog", "Full THW", "equivalent", 0.5, 9),
+        Answer("fog", False, "IFC", "helps", 3.25, 10),
+        Answer("fog", False, "Full THW", "equivalent", 0.5, 9),
     ]
     monkeypatch.setattr("ifc_bench.cli.answers.committed_answers", lambda path, baseline: said)
     own = texts.text(read_results(TABLES["own"](PRESET), PRESET, store))
     assert own.rstrip().endswith(
-        "Where communication must help, the committed baseline (n = 9 to 10): In fog, "
-        "communication helps IFC (+3.2), communication makes no difference to Full THW (+0.5)."
+        "Controls of the committed baseline (n = 9 to 10): In fog, communication helps IFC "
+        "(+3.2), communication makes no difference to Full THW (+0.5)."
     )
-    assert "Where communication must help" not in texts.text(there), "it has controls of its own"
+    assert "Controls of the committed baseline" not in texts.text(there), (
+        "it has controls of its own"
+    )
 
 
 @pytest.mark.parametrize("command", ["report", "significance"])

@@ -77,6 +77,18 @@ def test_kept_weights_come_along(stores):
     path.write_bytes(b"weights")
     merge(ours, theirs)
     assert ours.kept_path(training).read_bytes() == b"weights"
+    ours.kept_path(training).unlink()
+    assert merge(ours, theirs).copied == (ours.kept_path(training),), "written after the record"
+
+
+def test_equal_counts_of_two_machines_are_no_conflict(stores):
+    ours, theirs = stores
+    ours.save(record())
+    made = record()
+    elsewhere = made.provenance.model_copy(update={"platform": "another"})
+    theirs.save(made.model_copy(update={"provenance": elsewhere}))
+    assert merge(ours, theirs).known == 1
+    assert ours.load(WORK).provenance.platform != "another"
 
 
 def test_a_damaged_record_stops_it(stores):

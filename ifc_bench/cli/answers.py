@@ -159,7 +159,7 @@ def _of_committed_controls(results: AnyResults) -> list[str]:
     if not found:
         return []
     n = span([one.seeds for one in found])
-    return [f"Where communication must help, the committed baseline (n = {n}): {in_words(found)}"]
+    return [f"Controls of the committed baseline (n = {n}): {in_words(found)}"]
 
 
 def tell(note: str) -> None:

@@ -17,7 +17,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 from ifc_bench.errors import printable, printable_message
 from ifc_bench.records import Record, TrainingResult
 from ifc_bench.store import Store
-from ifc_bench.sweep.tasks import Event, Task, title
+from ifc_bench.sweep.tasks import TAKEN, Event, Task, title
 
 _FRAME = re.compile(r'File "(.+)", line (\d+), in (\S+)')
 _LIBRARIES = [sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")]
@@ -123,7 +123,10 @@ class SweepDisplay:
                 self.bars.remove_task(self.of_task.pop(key))
         else:
             where = f" {event.done}/{event.total}" if event.total else ""
-            self.stalls.heard(key, name + where)
+            if event.stage == TAKEN:  # nothing of this runner's can stand still
+                self.stalls.ended(key)
+            else:
+                self.stalls.heard(key, name + where)
             self._line(key, name + where)
             if key not in self.of_task:
                 self.of_task[key] = self.bars.add_task(name, total=event.total)

@@ -140,8 +140,9 @@ def controls_grid(results: Results) -> Grid:
     """The contrasts as a table."""
     rows = findings(results)
     judged = [row for row in rows if row.as_expected is not None]
-    seeds = any(row.found is not None and row.found.seed_std is not None for row in rows)
-    over = "over seeds and videos together" if seeds else "over videos, for these weights"
+    known = [row.found for row in rows if row.found is not None and row.found.std is not None]
+    alone = bool(known) and all(found.seed_std is None for found in known)
+    over = "over videos, for these weights" if alone else "over seeds and videos together"
     head = [
         f"{sum(row.as_expected is True for row in judged)} of {len(judged)} answers are as "
         "expected; what was expected was written down before the trainings",

@@ -20,9 +20,13 @@ _EFFECTS: dict[str, str] = {
 
 @dataclass(frozen=True)
 class Answer:
-    """The answer to one contrast: `difference` in points; `seeds` of each row, the fewest."""
+    """The answer to one contrast: `difference` in points; `seeds` of each row, the fewest.
+
+    `isolated`: the row is compared with itself without communication.
+    """
 
     control: str
+    isolated: bool
     row: str
     word: str
     difference: float
@@ -34,6 +38,7 @@ def answers(rows: Iterable[Finding], baseline: str | None) -> list[Answer]:
     return [
         Answer(
             row.control.situation,
+            row.contrast.against != baseline,
             row.contrast.row,
             row.word,
             100 * row.found.mean,
@@ -55,7 +60,14 @@ def committed_answers(path: Path, baseline: str) -> list[Answer]:
     try:
         rows = json.loads(path.read_text(encoding="utf-8"))["values"]
         return [
-            Answer(row["control"], row["row"], row["verdict"], 100 * row["difference"], min(n))
+            Answer(
+                row["control"],
+                row["against"] != baseline,
+                row["row"],
+                row["verdict"],
+                100 * row["difference"],
+                min(n),
+            )
             for row in rows
             if (n := row["seeds"]) and _asks(row["row"], row["against"], baseline)
         ]
@@ -64,11 +76,14 @@ def committed_answers(path: Path, baseline: str) -> list[Answer]:
 
 
 def in_words(found: Sequence[Answer]) -> str:
-    """Sentences, one for each control; empty without an answer."""
-    return " ".join(
-        f"In {control}, {_told([one for one in found if one.control == control])}."
-        for control in dict.fromkeys(one.control for one in found)
-    )
+    """Sentences, one for each control and way of comparing; empty without an answer."""
+    both = len({one.isolated for one in found}) > 1
+    sentences = []
+    for control, isolated in dict.fromkeys((one.control, one.isolated) for one in found):
+        of_it = [one for one in found if (one.control, one.isolated) == (control, isolated)]
+        against = " (the same weights without it)" if both and isolated else ""
+        sentences.append(f"In {control}{against}, {_told(of_it)}.")
+    return " ".join(sentences)
 
 
 def _asks(row: str, against: str, baseline: str | None) -> bool:

@@ -8,6 +8,7 @@ seen the claim unchanged for a minute by its own clock, so the clocks of two hos
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import socket
@@ -47,13 +48,21 @@ class Owner:
 
     @property
     def gone(self) -> bool | None:
-        """Whether its process has ended; None on another host."""
+        """Whether its process has ended; None on another host, and where it cannot be known.
+
+        The start of a process moves with the clock, so another start is no proof.
+        """
         if (self.host, self.processes) != (socket.gethostname(), _table_of_processes()):
             return None
         try:
-            return psutil.Process(self.process).create_time() != self.started
+            process = psutil.Process(self.process)
+            if process.status() == psutil.STATUS_ZOMBIE:
+                return True
+            return False if process.create_time() == self.started else None
         except psutil.NoSuchProcess:
             return True
+        except psutil.AccessDenied:
+            return None
 
 
 @dataclass
@@ -102,8 +111,10 @@ class Claims:
         path = self._path(key)
         self.folder.mkdir(parents=True, exist_ok=True)
         with self._changing:
-            if not self._created(path) and not (self._is_dead(key) and self._taken_over(path)):
-                return False
+            if not self._created(path, self._text()):
+                dead = self._dead(key)
+                if dead is None or not self._taken_over(path, dead):
+                    return False
             self._mine.add(key)
         return True
 
@@ -115,54 +126,49 @@ class Claims:
                 if _owner_of(_content(self._path(key))) == self.owner:
                     self._path(key).unlink(missing_ok=True)
 
-    def holder(self, key: str) -> Owner | None:
-        """The runner that has a claim, or None."""
-        return _owner_of(_content(self._path(key)))
-
     def _path(self, key: str) -> Path:
         return self.folder / f"{key}.claim"
 
     def _text(self) -> bytes:
         return json.dumps({**vars(self.owner), "beats": self._beats}).encode()
 
-    def _created(self, path: Path) -> bool:
+    def _created(self, path: Path, content: bytes) -> bool:
         try:
             descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644)
         except FileExistsError:
             return False
         with os.fdopen(descriptor, "wb") as file:
-            file.write(self._text())
+            file.write(content)
         return True
 
-    def _is_dead(self, key: str) -> bool:
-        """Whether the owner of a claim has died. Called again and again by one who waits."""
+    def _dead(self, key: str) -> bytes | None:
+        """The claim, if its owner has died; one who waits asks again and again."""
         content, now = _content(self._path(key)), time.monotonic()
         if content is None:
-            return False  # released meanwhile
+            return None  # released meanwhile
         owner = _owner_of(content)
-        if owner is not None and owner.gone is not None:
-            return owner.gone
+        gone = None if owner is None else owner.gone
+        if gone is not None:
+            return content if gone else None
         known, since = self._seen.get(key, (None, now))
         if known != content:
             self._seen[key] = (content, now)
-            return False
-        return now - since >= self.dead
+            return None
+        return content if now - since >= self.dead else None
 
-    def _taken_over(self, path: Path) -> bool:
-        """Replace a dead claim; False if another runner was faster."""
-        found = _content(path)
+    def _taken_over(self, path: Path, dead: bytes) -> bool:
+        """Replace the `dead` claim; False if another runner was faster."""
         aside = path.with_suffix(f".{self.owner.id}")
         try:
             path.rename(aside)
         except FileNotFoundError:
             return False
-        if _content(aside) != found:  # the new claim of a faster one was moved: put it back
-            with suppress(FileExistsError):
-                os.link(aside, path)
-            aside.unlink()
-            return False
+        found = _content(aside)
         aside.unlink()
-        return self._created(path)
+        if found != dead:  # the new claim of a faster one was moved: put it back
+            self._created(path, found or b"")
+            return False
+        return self._created(path, self._text())
 
     def _live(self) -> None:
         """Give signs of life until the end."""
@@ -170,34 +176,43 @@ class Claims:
             with self._changing:
                 self._beats += 1
                 for key in list(self._mine):
-                    path = self._path(key)
-                    if _owner_of(_content(path)) != self.owner:
-                        self._mine.discard(key)  # taken over, while this process was stopped
-                        continue
-                    with suppress(OSError):  # a full disk: the next one may work
-                        _rewrite(path, self._text())
+                    with suppress(OSError):  # a full disk, a server that is away: next time
+                        self._sign(key)
+
+    def _sign(self, key: str) -> None:
+        """Write to a claim again; give it up if another has it, because this process stood still.
+
+        Without a file, another is looking at it, and will put it back.
+        """
+        path = self._path(key)
+        content = _content(path)
+        if content is None:
+            return
+        if _owner_of(content) not in (self.owner, None):
+            self._mine.discard(key)
+            return
+        aside = path.with_suffix(".beat")
+        aside.write_bytes(self._text())
+        os.replace(aside, path)
 
 
 def _table_of_processes() -> str:
-    """The name of this process's namespace of process numbers; empty where there are none."""
+    """A name for the processes that have numbers of their own: this boot, and the container."""
     try:
-        return str(Path("/proc/self/ns/pid").readlink())
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        return f"{boot} {Path('/proc/self/ns/pid').readlink()}"
     except OSError:
-        return ""
-
-
-def _rewrite(path: Path, content: bytes) -> None:
-    """Replace the content of a claim that exists, atomically."""
-    aside = path.with_suffix(".beat")
-    aside.write_bytes(content)
-    os.replace(aside, path)
+        return ""  # no Linux
 
 
 def _content(path: Path) -> bytes | None:
+    """The content of a claim; None where it is absent, or was replaced while it was opened."""
     try:
         return path.read_bytes()
-    except FileNotFoundError:
-        return None
+    except OSError as error:
+        if error.errno in (errno.ENOENT, errno.ESTALE):
+            return None
+        raise
 
 
 def _owner_of(content: bytes | None) -> Owner | None:

@@ -56,6 +56,8 @@ def run_together(
                 ours = [claims is None or _claimed(claims, task, store)]
                 dist.broadcast_object_list(ours)
                 if not ours[0]:
+                    if processes.first:
+                        progress(task, Event(number, "end"))
                     continue
                 records = do(worker, task)
                 processes.wait()

@@ -27,6 +27,7 @@ from ifc_bench.store import Store
 from ifc_bench.sweep.claims import Claims
 from ifc_bench.sweep.plan import Plan
 from ifc_bench.sweep.tasks import (
+    TAKEN,
     Event,
     Outcome,
     Settings,
@@ -75,7 +76,9 @@ class _Pool:
 
     def __init__(self, tasks: list[Task], store: Store, settings: Settings, claims: Claims) -> None:
         self.tasks, self.store, self.settings, self.claims = tasks, store, settings, claims
+        self.keys = [key_of(task) for task in tasks]
         self.waiting = list(range(len(tasks)))
+        self.looked = 0.0  # when the waiting tasks were last looked through
         self.running: dict[int, SpawnProcess] = {}
         self.held = False  # whether another runner has one that waits
         self.at: dict[int, AnyWork] = {}  # the current piece of each process
@@ -97,7 +100,8 @@ class _Pool:
                     continue
                 if event.stage == "end":
                     self._join(number)
-                    self.claims.release(key_of(self.tasks[number]))
+                    self.claims.release(self.keys[number])
+                    self.looked = 0.0
                 yield self.tasks[number], event
         finally:
             self._stop()
@@ -107,26 +111,32 @@ class _Pool:
 
         A task that another runner has goes on waiting.
         """
+        if time.monotonic() - self.looked < _LOOK_SECONDS:
+            return
         taken: list[int] = []
         for number in list(self.waiting):
             if len(self.running) >= self.settings.workers:
                 return
             task = self.tasks[number]
-            if not ready(task, [self.tasks[n] for n in (*self.waiting, *self.running)]):
+            if not ready(task, self._pending()):
                 continue
-            if not self.claims.take(key_of(task)):
+            if not self.claims.take(self.keys[number]):
                 taken.append(number)
                 continue
             self.waiting.remove(number)
             if finished(task, self.store):
-                self.claims.release(key_of(task))
+                self.claims.release(self.keys[number])
                 yield number, "end"
                 continue
             self._start(number)
             yield number, "starting"
-        self.held = bool(taken)
+        self.held, self.looked = bool(taken), time.monotonic()
         if taken and not self.running:
-            yield taken[0], "taken by another runner"
+            yield taken[0], TAKEN
+
+    def _pending(self) -> set[str]:
+        """The keys of the tasks that wait or run."""
+        return {self.keys[number] for number in (*self.waiting, *self.running)}
 
     def _heard(self) -> tuple[int, Event | None] | None:
         """The next event; None after a while if there is room for a task that another runner has.
@@ -135,7 +145,7 @@ class _Pool:
         """
         if not self.waiting and not self.running:
             return None
-        idle = self.held and len(self.running) < self.settings.workers
+        idle = len(self.running) < self.settings.workers if self.held else not self.running
         try:
             return self.inbox.get(timeout=_LOOK_SECONDS if idle else None)
         except queue.Empty:
@@ -195,6 +205,7 @@ class _Pool:
         self._join(number)
         self.tasks[number] = rest
         self.waiting.insert(0, number)
+        self.looked = 0.0
         return Event(number, "again", records=(record,))
 
     def _stop(self) -> None:

@@ -45,7 +45,12 @@ class Job:
     def finished(self, store: Store) -> bool:
         """Return whether nothing of it is left, because another runner did it."""
         known, weights = store.load(self.training), store.checkpoint_path(self.training)
-        if known is not None and known.status != "ok" and store.done(self.training):
+        if (
+            not self.kept
+            and known is not None
+            and known.status != "ok"
+            and store.done(self.training)
+        ):
             return True  # it diverged, or ran out of memory
         trained = self.kept or (store.done(self.training) and weights.exists())
         return trained and all(store.done(one) for one in self.evaluations)

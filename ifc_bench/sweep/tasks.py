@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import hashlib
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -11,6 +12,7 @@ from ifc_bench.records import Record
 from ifc_bench.store import Store
 from ifc_bench.sweep.plan import Job, Plan, label
 
+TAKEN = "taken by another runner"  # the stage of a task that waits for it
 Task = Job | tuple[Profile, ...] | tuple[Count, ...]
 
 
@@ -46,7 +48,7 @@ class Event:
 
 @dataclass
 class Outcome:
-    """All records that a run made or found, and the errors that stopped tasks."""
+    """All records that a run made, and the errors that stopped tasks."""
 
     records: list[Record] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
@@ -66,8 +68,13 @@ def title(task: Task) -> str:
 
 
 def key_of(task: Task) -> str:
-    """The name of a task's claim. All profiles have one, and so have all counts."""
-    return task.key if isinstance(task, Job) else f"{task[0].kind}s"
+    """The name of a task's claim. All profiles of a device have one, and so have all counts."""
+    if isinstance(task, Job):
+        return task.key
+    first = task[0]
+    if isinstance(first, Profile):
+        return f"profiles-{hashlib.sha256(first.device.encode()).hexdigest()[:8]}"
+    return "counts"
 
 
 def finished(task: Task, store: Store) -> bool:
@@ -90,11 +97,9 @@ def stages(plan: Plan, store: Store) -> list[Callable[[], list[Task]]]:
     ]
 
 
-def ready(task: Task, pending: Iterable[Task]) -> bool:
-    """Return whether no `pending` task makes the weights that a task starts from."""
-    if not isinstance(task, Job) or task.start is None:
-        return True
-    return task.start.id not in {key_of(one) for one in pending}
+def ready(task: Task, pending: Collection[str]) -> bool:
+    """Return whether no `pending` task, by its key, trains what a task starts from."""
+    return not isinstance(task, Job) or task.start is None or task.start.id not in pending
 
 
 def _measurable(plan: Plan, store: Store) -> list[Profile]:

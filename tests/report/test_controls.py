@@ -252,6 +252,10 @@ def test_what_was_found_in_words(store, tmp_path):
     assert in_words(again) == in_words(found)
     assert committed_answers(tmp_path / "none.json", "No Comm") == []
     assert in_words([]) == ""
+    both = [found[0], replace(found[0], isolated=True, difference=-1.0)]
+    assert "In blank_static (the same weights without it), communication helps Decomp" in in_words(
+        both
+    )
     path.write_text('{"values": [{"seeds": [5, 5]}]}')
     with pytest.raises(UserError, match="not a table of controls"):
         committed_answers(path, "No Comm")

@@ -9,8 +9,9 @@ from ifc_bench.config import KeptWeights, NoComm, SyntheticData
 from ifc_bench.errors import UserError
 from ifc_bench.inference import predict
 from ifc_bench.models.build import build_model
+from ifc_bench.provenance import provenance
 from ifc_bench.recipe import Row, Table
-from ifc_bench.records import Device
+from ifc_bench.records import Device, Record
 from ifc_bench.store import Store
 from ifc_bench.sweep import worker as module
 from ifc_bench.sweep.executors import run
@@ -84,6 +85,12 @@ def test_they_are_tested_on_other_data_without_training(clone):
         again = predict(model, valid, work)
         assert record.result.tracks == again.count
     assert whole.id != isolated.id
+
+
+def test_a_training_that_failed_here_does_not_count_for_its_kept_weights(clone):
+    clone.save(Record.of(TRAINING, provenance("cpu", 1), status="out_of_memory"))
+    [job] = planned(KNOCK_OUT).jobs(clone)
+    assert not job.finished(clone)
 
 
 def test_a_table_that_trains_the_same_network_still_trains_it(clone):
