@@ -49,7 +49,8 @@ def merge(ours: Store, theirs: Store) -> Merged:
             new.append(record)
         elif here == record or _same_count(here, record):
             known += 1
-            new_weights += _weights_missing(ours, theirs, record)
+            if not _weights(ours, record):  # `keep` may have been called after the last merge
+                new_weights += _weights(theirs, record)
         else:
             conflicts.append(_conflict(ours, theirs, here, record))
     if conflicts:
@@ -66,17 +67,14 @@ def merge(ours: Store, theirs: Store) -> Merged:
 
 def _files(theirs: Store, record: Record) -> list[Path]:
     """The files of a record; the record itself last, so that it is never without them."""
-    files = theirs.files_of(record.work)
-    if isinstance(record.work, Training) and theirs.kept_path(record.work).exists():
-        files.insert(0, theirs.kept_path(record.work))
-    return files
+    return [*_weights(theirs, record), *theirs.files_of(record.work)]
 
 
-def _weights_missing(ours: Store, theirs: Store, record: Record) -> list[Path]:
-    """Kept weights that were written after the record was copied."""
-    if not isinstance(record.work, Training) or ours.kept_path(record.work).exists():
+def _weights(store: Store, record: Record) -> list[Path]:
+    """The kept weights of a training run, if there are any."""
+    if not isinstance(record.work, Training):
         return []
-    return [path for path in _files(theirs, record) if path == theirs.kept_path(record.work)]
+    return [path for path in (store.kept_path(record.work),) if path.exists()]
 
 
 def _copied(ours: Store, theirs: Store, source: Path) -> Path:

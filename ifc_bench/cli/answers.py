@@ -13,7 +13,7 @@ from ifc_bench.data.situations import names as situations_of
 from ifc_bench.errors import UserError
 from ifc_bench.file_io import write_text
 from ifc_bench.recipe import AnyTable, Preset
-from ifc_bench.report.controls import controls_grid, findings
+from ifc_bench.report.controls import controls_grid
 from ifc_bench.report.controls_in_words import answers, committed_answers, in_words
 from ifc_bench.report.layout import Format, Grid, span, write
 from ifc_bench.report.paper import PaperNumbers
@@ -142,7 +142,7 @@ def with_baseline(tables: Sequence[AnyTable], recipes: Recipes, preset: Preset) 
 def _controls(results: Results) -> Grid:
     """The controls of a table, with what they found in words."""
     grid = controls_grid(results)
-    found = in_words(answers(findings(results), results.table.baseline))
+    found = in_words(answers(grid.values, results.table.baseline))
     return grid if not found else replace(grid, foot=[*grid.foot, f"Verdict: {found}"])
 
 

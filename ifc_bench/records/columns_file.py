@@ -1,4 +1,4 @@
-"""The columns of a record, in a compressed file beside it: they are nine tenths of its bytes."""
+"""The columns of a record, in a compressed file beside it: they are most of its bytes."""
 
 from __future__ import annotations
 

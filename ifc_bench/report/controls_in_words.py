@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ifc_bench.errors import UserError
-from ifc_bench.report.controls import Finding, Word
+from ifc_bench.report.controls import Word
 from ifc_bench.report.layout import listed
 
 _EFFECTS: dict[str, str] = {
@@ -33,19 +34,19 @@ class Answer:
     seeds: int
 
 
-def answers(rows: Iterable[Finding], baseline: str | None) -> list[Answer]:
-    """The contrasts that ask what communication is worth: against no communication."""
+def answers(values: Iterable[Mapping[str, Any]], baseline: str | None) -> list[Answer]:
+    """The contrasts with no communication, from the values of `controls_grid`."""
     return [
         Answer(
-            row.control.situation,
-            row.contrast.against != baseline,
-            row.contrast.row,
-            row.word,
-            100 * row.found.mean,
-            min(row.found.n),
+            row["control"],
+            row["against"] != baseline,
+            row["row"],
+            row["verdict"],
+            100 * row["difference"],
+            min(row["seeds"]),
         )
-        for row in rows
-        if row.found is not None and _asks(row.contrast.row, row.contrast.against, baseline)
+        for row in values
+        if row["seeds"] and row["against"] in (baseline, f"{row['row']}, isolated")
     ]
 
 
@@ -58,19 +59,7 @@ def committed_answers(path: Path, baseline: str) -> list[Answer]:
     if not path.exists():
         return []
     try:
-        rows = json.loads(path.read_text(encoding="utf-8"))["values"]
-        return [
-            Answer(
-                row["control"],
-                row["against"] != baseline,
-                row["row"],
-                row["verdict"],
-                100 * row["difference"],
-                min(n),
-            )
-            for row in rows
-            if (n := row["seeds"]) and _asks(row["row"], row["against"], baseline)
-        ]
+        return answers(json.loads(path.read_text(encoding="utf-8"))["values"], baseline)
     except (ValueError, KeyError, TypeError):
         raise UserError(f"{path}: not a table of controls; take it from the repository") from None
 
@@ -84,10 +73,6 @@ def in_words(found: Sequence[Answer]) -> str:
         against = " (the same weights without it)" if both and isolated else ""
         sentences.append(f"In {control}{against}, {_told(of_it)}.")
     return " ".join(sentences)
-
-
-def _asks(row: str, against: str, baseline: str | None) -> bool:
-    return against in (baseline, f"{row}, isolated")
 
 
 def _told(found: Sequence[Answer]) -> str:

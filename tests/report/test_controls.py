@@ -237,7 +237,7 @@ def test_one_seed_of_a_knock_out_has_a_verdict(store):
 
 def test_what_was_found_in_words(store, tmp_path):
     results = fill(store, {"Decomp T-HW": 0.3, "Full THW": -0.3}, np.random.default_rng(4))
-    found = answers(findings(results), "No Comm")
+    found = answers(controls_grid(results).values, "No Comm")
     assert [(one.row, one.word, one.seeds) for one in found] == [
         ("Decomp T-HW", "helps", 5), ("Full THW", "harms", 5), ("IFC", "cannot tell", 5)
     ]  # fmt: skip
@@ -266,7 +266,7 @@ def test_a_contrast_of_two_modules_is_not_what_communication_is_worth(store):
     asked = table(BLANK.model_copy(update={"contrasts": (between,)}))
     results = fill(store, {}, np.random.default_rng(4), made=asked)
     assert len(findings(results)) == 1
-    assert answers(findings(results), "No Comm") == []
+    assert answers(controls_grid(results).values, "No Comm") == []
 
 
 def test_seeds_or_videos_that_would_be_needed():

@@ -9,6 +9,15 @@ from ifc_bench.tracking import ClipTracker, Tracking, track_in_one_pass, track_v
 from tests.conftest import tiny_model
 
 
+def finding_instances():
+    """A network whose classes are spread, so that some queries are instances."""
+    torch.manual_seed(0)
+    model = build_model(tiny_model()).eval()
+    with torch.no_grad():
+        model.heads.classify.layers[-1].weight.mul_(5)
+    return model
+
+
 def run(length: int, window: int | None, stride: int = 1):
     torch.manual_seed(0)
     model = build_model(tiny_model()).eval()
@@ -63,10 +72,7 @@ def test_an_empty_video_has_no_tracks():
 
 @pytest.mark.parametrize("decoded", [1, 12])
 def test_ways_of_tracking_share_the_features_and_change_nothing(decoded):
-    torch.manual_seed(0)
-    model = build_model(tiny_model()).eval()
-    with torch.no_grad():
-        model.heads.classify.layers[-1].weight.mul_(5)
+    model = finding_instances()
     video = torch.randint(0, 256, (11, 3, 32, 48), dtype=torch.uint8)
     windows = ((4, 1), (2, 5), (None, 1), (9, 2), (20, 1))
     read: list[int] = []
@@ -90,10 +96,7 @@ def test_ways_of_tracking_share_the_features_and_change_nothing(decoded):
 
 def test_windows_decoded_together_have_the_tracks_of_each_by_itself(monkeypatch):
     """Products of larger matrices are rounded elsewhere; nothing else differs."""
-    torch.manual_seed(0)
-    model = build_model(tiny_model()).eval()
-    with torch.no_grad():
-        model.heads.classify.layers[-1].weight.mul_(5)
+    model = finding_instances()
     frames = torch.randint(0, 256, (11, 3, 32, 48), dtype=torch.uint8)
     seen: list[int] = []
     decode = model.decode
