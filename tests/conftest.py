@@ -117,6 +117,13 @@ def tf32() -> Iterator[Callable[[], tuple[bool, bool]]]:
         backend.allow_tf32 = allowed
 
 
+def cpu_flags() -> set[str]:
+    """The instructions of this CPU, as Linux lists them; none elsewhere."""
+    path = Path("/proc/cpuinfo")
+    lines = path.read_text().splitlines() if path.exists() else []
+    return {flag for line in lines if line.startswith("flags") for flag in line.split()}
+
+
 def run_cli(*arguments: object, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
     """The command line within this process, which saves the seconds that torch takes to start."""
     from ablations import PRESETS, TABLES
