@@ -12,14 +12,14 @@ from __future__ import annotations
 
 import statistics
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ablations.presets import EMBEDDED_IMAGES, EMBEDDED_SCHEDULE, EMBEDDED_VIDEOS, FULL
 from ablations.table3a import table3a
 from ablations.variants import COMMUNICATIONS
 from ifc_bench.cli import main
-from ifc_bench.config import NoComm, SyntheticData
+from ifc_bench.config import LossConfig, NoComm, SyntheticData
 from ifc_bench.recipe import Preset, Stage, Table, varied
 from ifc_bench.recipe.control import Measure
 from ifc_bench.report.results import Results
@@ -38,10 +38,19 @@ def tuning(preset: Preset) -> Table:
     return table3a(preset).model_copy(update=changes)
 
 
-def candidate(name: str, **changes: object) -> Preset:
-    """A recipe: 500 iterations on images, shared by the rows of a seed; `changes` are on videos."""
+def candidate(
+    name: str,
+    changes: Mapping[str, object],
+    on_images: int = 500,
+    loss: Mapping[str, float] | None = None,
+) -> Preset:
+    """A recipe: iterations `on_images`, shared by the rows of a seed, then 340 on videos.
+
+    `changes` are of the schedule on videos, those of the `loss` of both.
+    """
     data = SyntheticData(generator=3, seed=_DATA_SEED, validation_videos=120)
-    schedule = varied(EMBEDDED_SCHEDULE.of_length(340), {"curve_every": 0, **changes})
+    weighted = varied(EMBEDDED_SCHEDULE, {"loss": varied(EMBEDDED_SCHEDULE.loss, loss or {})})
+    schedule = varied(weighted.of_length(340), {"curve_every": 0, **changes})
     images = SyntheticData(
         generator=3, seed=_DATA_SEED, train_videos=1000, validation_videos=12, frames=1
     )
@@ -49,7 +58,7 @@ def candidate(name: str, **changes: object) -> Preset:
         update={
             "name": name,
             "video": EMBEDDED_VIDEOS.model_copy(update={"data": data, "optimisation": schedule}),
-            "image": _images(images),
+            "image": _images(images, on_images, schedule.loss),
             "pretrain": True,
             "pretrain_module": NoComm(),
             "pretrain_seeds": True,
@@ -60,21 +69,27 @@ def candidate(name: str, **changes: object) -> Preset:
     )
 
 
-def _images(data: SyntheticData) -> Stage:
-    schedule = EMBEDDED_IMAGES.optimisation.of_length(500)
+def _images(data: SyntheticData, iterations: int, loss: LossConfig) -> Stage:
+    schedule = varied(EMBEDDED_IMAGES.optimisation.of_length(iterations), {"loss": loss})
     return EMBEDDED_IMAGES.model_copy(update={"data": data, "optimisation": schedule})
+
+
+_LINEAR: dict[str, object] = {"decay": "linear", "drop_at": ()}
+_AVERAGE: dict[str, object] = {"average": 0.98}
+_BOTH = {**_LINEAR, **_AVERAGE}
 
 
 CANDIDATES = {
     preset.name: preset
     for preset in (
-        candidate("first"),
-        candidate("linear", decay="linear", drop_at=()),
-        candidate("average", average=0.98),
-        candidate("both", decay="linear", drop_at=(), average=0.98),
-        candidate("longer-range", sampling_range=8),
-        candidate("dice", loss=varied(EMBEDDED_SCHEDULE.loss, {"dice": 4.0})),
-        candidate("less-focal", loss=varied(EMBEDDED_SCHEDULE.loss, {"dice": 3.0, "focal": 2.0})),
+        candidate("first", {}),
+        candidate("linear", _LINEAR),
+        candidate("average", _AVERAGE),
+        candidate("both", _BOTH),
+        candidate("both-longer-range", {**_BOTH, "sampling_range": 8}),
+        candidate("both-more-images", _BOTH, on_images=1000),
+        candidate("both-dice", _BOTH, loss={"dice": 4.0}),
+        candidate("both-alpha", _BOTH, loss={"focal_alpha": 0.5}),
     )
 }
 
