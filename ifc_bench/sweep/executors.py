@@ -16,7 +16,7 @@ import traceback
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, suppress
 from multiprocessing.connection import Connection, wait
-from multiprocessing.context import SpawnProcess
+from multiprocessing.process import BaseProcess
 
 from ifc_bench.config import AnyWork
 from ifc_bench.errors import NO_SPACE, Stopped, UserError, told
@@ -79,7 +79,7 @@ class _Pool:
         self.keys = [key_of(task) for task in tasks]
         self.waiting = list(range(len(tasks)))
         self.looked = 0.0  # when the waiting tasks were last looked through
-        self.running: dict[int, SpawnProcess] = {}
+        self.running: dict[int, BaseProcess] = {}
         self.held = False  # whether another runner has one that waits
         self.at: dict[int, AnyWork] = {}  # the current piece of each process
         self.inbox: queue.Queue[tuple[int, Event | None]] = queue.Queue()
@@ -163,14 +163,16 @@ class _Pool:
         self.at.pop(number, None)
         with uninterrupted():
             self.running[number] = start(
-                _work, number, self.tasks[number], self.store, self.settings, there
+                _work,
+                *(number, self.tasks[number], self.store, self.settings, there),
+                loaded="ifc_bench.sweep.worker",
             )
         there.close()
         reader = threading.Thread(target=self._read, args=(number, here, self.running[number]))
         reader.daemon = True
         reader.start()
 
-    def _read(self, number: int, channel: Connection, process: SpawnProcess) -> None:
+    def _read(self, number: int, channel: Connection, process: BaseProcess) -> None:
         """Forward the events of a process; None at its death. Runs in a thread: no pipe blocks."""
         ended = False
         with channel, suppress(EOFError, OSError):
