@@ -93,7 +93,7 @@ def _maps(results: Results) -> Iterator[Drawing]:
         ("differences", results.differences, ""),
         ("situation-differences", results.by_situation, " by situation"),
     ):
-        if any(abs(one.free.mean) > 1e-9 for one in found):
+        if any(abs(one.tested.mean) > 1e-9 for one in found):
             draw = partial(plots.difference_map, found, baseline)
             yield Drawing(name, f"differences to {baseline}{text}", draw, found)
 

@@ -187,10 +187,20 @@ class Results:
         seeds = {test.work.training.seed: place for place, test in enumerate(tests)}
         return SeededScores(seeds, found, len(videos))
 
+    def paired(self, row: str, against: str) -> bool:
+        """Whether training runs of one seed of both rows share a pretraining of that seed alone."""
+        a, b = (
+            {run.work.seed: run.work.start for run in self.runs if run.row == one}
+            for one in (row, against)
+        )
+        shared = [a[seed] for seed in a.keys() & b.keys() if a[seed] == b[seed]]
+        starts = {start.id for start in shared if isinstance(start, Training)}
+        return len(shared) > 1 and len(starts) == len(shared) == len(a.keys() & b.keys())
+
     def best(self, metric: str) -> set[_Place]:
         """Rows that are better than every other row at their window by more than noise."""
         if metric not in self._best:
-            self._best[metric] = best_rows(self.cells, metric)
+            self._best[metric] = best_rows(self.cells, metric, self.paired)
         return self._best[metric]
 
     @property
@@ -215,7 +225,9 @@ class Results:
         found = [
             one
             for situation in situations
-            for one in compare(self.cells_of(situation), baseline, situation=situation)
+            for one in compare(
+                self.cells_of(situation), baseline, situation=situation, pairs=self.paired
+            )
         ]
         return corrected(found)
 

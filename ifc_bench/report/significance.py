@@ -9,14 +9,15 @@ from statistics import fmean
 from ifc_bench.errors import UserError
 from ifc_bench.recipe import AnyTable
 from ifc_bench.report.crossed import Crossed
-from ifc_bench.report.differences import Comparison, compare_paper, pooled_std
+from ifc_bench.report.differences import Comparison, compare_paper, spread
 from ifc_bench.report.heads import data_of
 from ifc_bench.report.layout import ABSENT, Grid
 from ifc_bench.report.over_videos import over_videos
 from ifc_bench.report.paper import PaperNumbers
 from ifc_bench.report.results import Results
-from ifc_bench.report.statistics import Difference, seeds_needed
+from ifc_bench.report.statistics import Difference
 
+_PAIRED = "a t-test of pairs, since both runs of a seed start from one pretraining"
 _WORTH_FINDING = (0.01, 0.02, 0.03)  # differences of AP, as fractions
 
 
@@ -91,15 +92,18 @@ def _grid(
     columns = ["situation"] if placed else []
     columns += ["T", "row", "difference [95%]", "p", "p (Holm)", "Hedges' g"]
     columns += ["over seeds and videos [95%]"] if any(both) else []
-    columns += ["paired [95%]", "p (paired, not corrected)", "P(better)"] if ours else []
+    kinds = {row.pairs for row in rows}
+    other = "other test" if len(kinds) > 1 else "unpaired" if kinds == {True} else "paired"
+    columns += [f"{other} [95%]", f"p ({other}, not corrected)", "P(better)"] if ours else []
     grid = Grid(title, [*_explained(baseline, rows), *head], [*columns, "exceeds noise"])
     for row, over in zip_longest(rows, both):
         line = [str(row.situation)] if placed else []
-        line += [str(row.window or "video"), row.row, *_difference(row.free), _p(row.corrected)]
-        line.append(ABSENT if row.free.effect is None else f"{row.free.effect:+.2f}")
+        tested, beside = row.tested, row.free if row.pairs else row.matched
+        line += [str(row.window or "video"), row.row, *_difference(tested), _p(row.corrected)]
+        line.append(ABSENT if tested.effect is None else f"{tested.effect:+.2f}")
         line += [_over(over)] if any(both) else []
         if ours:
-            line += [*(_difference(row.matched) if row.matched else (ABSENT, ABSENT))]
+            line += [*(_difference(beside) if beside else (ABSENT, ABSENT))]
             line.append(ABSENT if row.improvement is None else f"{row.improvement:.2f}")
         grid.rows.append([*line, "yes" if row.exceeds else "no"])
         # Draws of the videos are sums of many numbers, which CPUs round differently.
@@ -124,12 +128,12 @@ def _ends(found: Crossed | None) -> tuple[float, float] | None:
 
 def power_lines(rows: Sequence[Comparison]) -> list[str]:
     """Seeds that a row needs to show differences worth finding, from the stds seen."""
-    pooled = pooled_std(rows)
-    if pooled is None:
+    noise = spread(rows)
+    if noise is None:
         return []
-    needed = [f"{100 * d:.0f} AP: {seeds_needed(100 * d, pooled)}" for d in _WORTH_FINDING]
+    needed = [f"{100 * d:.0f} AP: {noise.seeds_needed(100 * d)}" for d in _WORTH_FINDING]
     return [
-        f"seeds a row for 80% power at 5% (t-test, std {pooled:.1f}, without correction): "
+        f"seeds a row for 80% power at 5% (t-test, {noise}, without correction): "
         + ", ".join(needed)
     ]
 
@@ -144,8 +148,12 @@ def _explained(baseline: str, rows: Sequence[Comparison]) -> list[str]:
         else "0"
     )
     few = any(summary.few for row in rows for summary in (row.a, row.b))
+    paired = sum(row.pairs for row in rows)
+    test = "Welch's test" if not paired else _PAIRED
+    if 0 < paired < len(rows):
+        test = f"{_PAIRED} for {paired} rows, Welch's test for the rest"
     lines = [
-        f"against {baseline}; differences in points of AP; Welch's test, n = {n} runs a row; "
+        f"against {baseline}; differences in points of AP; {test}, n = {n} runs a row; "
         f"Holm over {len(rows)} tests",
         f"{sum(row.exceeds for row in rows)} of {len(rows)} differences exceed noise",
     ]
@@ -175,6 +183,7 @@ def _values(row: Comparison) -> dict[str, object]:
         "welch": vars(row.free),
         "p_holm": row.corrected,
         "paired": None if row.matched is None else vars(row.matched),
+        "tested": "paired" if row.tested is row.matched else "welch",
         "probability_of_improvement": row.improvement,
         "exceeds_noise": row.exceeds,
     }

@@ -55,6 +55,7 @@ class Difference:
         interval: 95% of the mean; None where it cannot be known.
         p: of the test; None where it cannot be known.
         effect: Hedges' g, the difference in pooled stds with its small-sample correction.
+        std: of the difference of a pair, where it is paired.
     """
 
     n: tuple[int, int]
@@ -62,6 +63,7 @@ class Difference:
     interval: tuple[float, float] | None
     p: float | None
     effect: float | None
+    std: float | None = None
 
 
 def summarise(values: Sequence[float]) -> Summary | None:
@@ -94,8 +96,7 @@ def welch(a: Summary, b: Summary, confidence: float = CONFIDENCE) -> Difference:
 def paired(a: Mapping[int, float], b: Mapping[int, float]) -> Difference | None:
     """B less A over the seeds that both have (paired t-test); None where there is none.
 
-    A pair shares what a seed decides: the order of data, and first weights as far as the rows draw
-    the same ones.
+    A pair shares what a seed decides: the order of data, and its pretraining where rows share it.
     """
     seeds = sorted(a.keys() & b.keys())
     differences = summarise([b[seed] - a[seed] for seed in seeds])
@@ -112,7 +113,7 @@ def paired(a: Mapping[int, float], b: Mapping[int, float]) -> Difference | None:
     if differences.std > 0:
         t = differences.mean / differences.std * math.sqrt(differences.n)
         p = float(2 * stats.t.sf(abs(t), differences.n - 1))
-    return Difference(n, differences.mean, interval, p, hedges(left, right))
+    return Difference(n, differences.mean, interval, p, hedges(left, right), differences.std)
 
 
 def hedges(a: Summary, b: Summary) -> float | None:
@@ -146,40 +147,53 @@ def probability_of_improvement(a: Sequence[float], b: Sequence[float]) -> float:
     return float(wins.mean())
 
 
-def power(difference: float, std: float, n: int, alpha: float = 0.05) -> float:
-    """The chance that a two-sided t-test of n runs a side finds a true `difference`."""
-    freedom = 2 * n - 2
+def power(difference: float, std: float, n: int, alpha: float = 0.05, pairs: bool = False) -> float:
+    """The chance that a two-sided t-test of n runs a side finds a true `difference`.
+
+    `std` is that of a run; with `pairs`, of the difference of a pair.
+    """
+    freedom = n - 1 if pairs else 2 * n - 2
     if freedom < 1 or std <= 0:
         return 0.0 if std > 0 else 1.0
-    shift = abs(difference) / std * math.sqrt(n / 2)
+    shift = abs(difference) / std * math.sqrt(n if pairs else n / 2)
     edge = stats.t.ppf(1 - alpha / 2, freedom)
     # Both tails as upper ones: scipy's cdf of the far lower one is often NaN.
     return float(stats.nct.sf(edge, freedom, shift) + stats.nct.sf(edge, freedom, -shift))
 
 
-def seeds_needed(difference: float, std: float, wanted: float = 0.8, most: int = 10_000) -> int:
+def seeds_needed(
+    difference: float, std: float, wanted: float = 0.8, most: int = 10_000, pairs: bool = False
+) -> int:
     """The fewest runs a side that find a true `difference` with the `wanted` power.
 
-    `most` where not even those do.
+    `most` where not even those do; `std` and `pairs` as in `power`.
     """
+
+    def enough(n: int) -> bool:
+        return power(difference, std, n, pairs=pairs) >= wanted
+
     low, high = 1, 2
-    while high < most and power(difference, std, high) < wanted:
+    while high < most and not enough(high):
         low, high = high, 2 * high
     high = min(high, most)
     while high - low > 1:
         middle = (low + high) // 2
-        low, high = (low, middle) if power(difference, std, middle) >= wanted else (middle, high)
+        low, high = (low, middle) if enough(middle) else (middle, high)
     return high
 
 
-def detectable(std: float, n: int, wanted: float = 0.8) -> float:
+def detectable(std: float, n: int, wanted: float = 0.8, pairs: bool = False) -> float:
     """The true difference that n runs a side find with the `wanted` power, in the unit of `std`.
 
-    Infinite for fewer than two runs.
+    Infinite for fewer than two runs; `std` and `pairs` as in `power`.
     """
     if n < 2:
         return math.inf
+
+    def lacking(size: float) -> float:
+        return power(size, 1.0, n, pairs=pairs) - wanted
+
     low, high = 0.0, 1.0
-    while power(high, 1.0, n) < wanted:
+    while lacking(high) < 0:
         low, high = high, 2 * high
-    return std * float(optimize.brentq(lambda size: power(size, 1.0, n) - wanted, low, high))
+    return std * float(optimize.brentq(lacking, low, high))

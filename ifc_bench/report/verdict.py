@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ifc_bench.report.differences import Comparison, pooled_std
+from ifc_bench.report.differences import Comparison, spread
 from ifc_bench.report.layout import listed, span
 from ifc_bench.report.results import AnyResults, Results, comparing
-from ifc_bench.report.statistics import FEW, detectable
+from ifc_bench.report.statistics import FEW
 
 SMOKE = "smoke"  # the preset whose training runs are too short to learn anything
 _NAMED = 3
@@ -51,7 +51,7 @@ def _told(rows: Sequence[Comparison], baseline: str) -> str:
     """Our own sentences, without the committed baseline's."""
     if not rows:
         return f"none; no row can be compared with {baseline} yet."
-    judged = [row for row in rows if row.free.p is not None]
+    judged = [row for row in rows if row.tested.p is not None]
     if not judged:
         return f"none; a single seed cannot tell a difference to {baseline} from noise (n = 1)."
     counts = _counts(judged)
@@ -72,13 +72,13 @@ def _told(rows: Sequence[Comparison], baseline: str) -> str:
 
 def _findings(rows: Sequence[Comparison], baseline: str) -> str:
     """ "2 of 12 differences to No Comm exceed noise: IFC at T = 5 (+3.1 AP), ..."."""
-    sure = sorted((row for row in rows if row.exceeds), key=lambda row: -abs(row.free.mean))
+    sure = sorted((row for row in rows if row.exceeds), key=lambda row: -abs(row.tested.mean))
     if not sure:
         if len(rows) == 1:
             return f"the difference to {baseline} does not exceed noise"
         return f"none of {len(rows)} differences to {baseline} exceeds noise"
     named = [
-        f"{row.row} at T = {row.window or 'video'} ({row.free.mean:+.1f} AP)"
+        f"{row.row} at T = {row.window or 'video'} ({row.tested.mean:+.1f} AP)"
         for row in sure[:_NAMED]
     ]
     if len(sure) > _NAMED:
@@ -91,11 +91,11 @@ def _findings(rows: Sequence[Comparison], baseline: str) -> str:
 
 def _limit(rows: Sequence[Comparison]) -> str:
     """The smallest difference that the fewest seeds can show; empty where no std is known."""
-    std = pooled_std(rows)
-    if std is None:
+    noise = spread(rows)
+    if noise is None:
         return ""
-    least = detectable(std, min(_counts(rows)))
-    return f"only differences above {least:.1f} AP could be seen (80% power, std {std:.1f})"
+    least = noise.detectable(min(_counts(rows)))
+    return f"only differences above {least:.1f} AP could be seen (80% power, {noise})"
 
 
 def _counts(rows: Sequence[Comparison]) -> list[int]:
@@ -112,7 +112,7 @@ def _adds(committed: Results, rows: Sequence[Comparison], ours: Results) -> bool
 
 
 def _quoted(rows: Sequence[Comparison], committed: Results) -> list[str]:
-    judged = [row for row in rows if row.free.p is not None]
+    judged = [row for row in rows if row.tested.p is not None]
     if not judged:
         return []
     found = _findings(judged, committed.table.baseline or "")

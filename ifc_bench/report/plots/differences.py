@@ -9,16 +9,13 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
 from matplotlib.patches import Rectangle
-from scipy.optimize import brentq
 
-from ifc_bench.report.differences import Comparison, pooled_std
+from ifc_bench.report.differences import Comparison, spread
 from ifc_bench.report.plots.style import axes
-from ifc_bench.report.statistics import power
 
 _COLOURS = mpl.colormaps["PuOr"]
 _PALE = 0.35  # of the colour is left where a difference does not exceed noise
 _FADED = ListedColormap(1 - _PALE * (1 - _COLOURS(np.arange(_COLOURS.N))[:, :3]), "faded")
-_POWER = 0.8
 
 
 def colour_limit(maps: Sequence[Sequence[Comparison]]) -> float:
@@ -27,7 +24,7 @@ def colour_limit(maps: Sequence[Sequence[Comparison]]) -> float:
     The largest difference in any of them, but at least the one that a t-test with as many seeds
     finds with 80% power.
     """
-    shown = [abs(one.free.mean) for comparisons in maps for one in comparisons]
+    shown = [abs(one.tested.mean) for comparisons in maps for one in comparisons]
     return max([1e-9, *shown, *(_least_found(comparisons) for comparisons in maps)])
 
 
@@ -50,7 +47,7 @@ def difference_map(
     layers = {exceeds: np.full((len(rows), len(windows)), np.nan) for exceeds in (False, True)}
     for one in comparisons:
         place = rows.index(one.label), windows.index(one.window)
-        layers[one.exceeds][place] = one.free.mean
+        layers[one.exceeds][place] = one.tested.mean
         _write(ax, one, place, limit)
     bars = []
     for exceeds, text in ((True, "framed: exceeds noise"), (False, "faded: does not exceed noise")):
@@ -72,9 +69,9 @@ def difference_map(
 def _write(ax: Axes, one: Comparison, place: tuple[int, int], limit: float) -> None:
     """The number of a cell at (line, column), and its frame."""
     line, column = place
-    strong = one.exceeds and abs(one.free.mean) > 0.6 * limit
+    strong = one.exceeds and abs(one.tested.mean) > 0.6 * limit
     ax.text(
-        column, line, f"{one.free.mean:+.1f}", ha="center", va="center", fontsize=9,
+        column, line, f"{one.tested.mean:+.1f}", ha="center", va="center", fontsize=9,
         color="white" if strong else "black", weight="bold" if one.exceeds else "normal",
     )  # fmt: skip
     if one.exceeds:
@@ -87,11 +84,6 @@ def _write(ax: Axes, one: Comparison, place: tuple[int, int], limit: float) -> N
 
 def _least_found(comparisons: Sequence[Comparison]) -> float:
     """The smallest difference that its seeds find with 80% power; 0 where no std is known."""
-    std = pooled_std(comparisons)
+    noise = spread(comparisons)
     n = min((min(one.a.n, one.b.n) for one in comparisons), default=0)
-    if std is None or n < 2:
-        return 0.0
-    far = std
-    while power(far, std, n) < _POWER:
-        far *= 2
-    return float(brentq(lambda size: power(size, std, n) - _POWER, 0.0, far))
+    return 0.0 if noise is None or n < 2 else noise.detectable(n)
