@@ -22,7 +22,7 @@ from ifc_bench.config import (
 )
 from ifc_bench.errors import UserError
 from ifc_bench.records import EvaluationResult, Record
-from ifc_bench.report.statistics import Summary, holm, summarise, welch
+from ifc_bench.report.statistics import Summary, holm, paired, summarise, welch
 from ifc_bench.store import Store
 
 if TYPE_CHECKING:
@@ -68,9 +68,16 @@ def _evaluation(record: Record) -> Iterator[dict[str, Any]]:
 
 
 def compare_rows(
-    results: pd.DataFrame, baseline: str, metric: str = "AP", by: str = "variant"
+    results: pd.DataFrame,
+    baseline: str,
+    metric: str = "AP",
+    by: str = "variant",
+    pairs: bool = False,
 ) -> pd.DataFrame:
     """Compare rows of `load_results` with a baseline: Welch's test over seeds, Holm over all rows.
+
+    With `pairs` it is a t-test of pairs of one seed, for rows whose training runs of a seed start
+    from one pretraining.
 
     Filter `results` first: all rows must have the same data set and number of iterations, and one
     result for each value of `by`, T and seed.
@@ -103,16 +110,22 @@ def compare_rows(
         before, after = _points(base[metric]), _points(group[metric])
         if name == baseline or before is None or after is None:
             continue
-        test = welch(before, after)
+        test = paired(_by_seed(base, metric), _by_seed(group, metric)) if pairs else None
+        test = test or welch(before, after)
         low, high = test.interval or (None, None)
         found.append(
-            {by: name, "T": window, "n": after.n, "difference": test.mean, "low": low,
+            {by: name, "T": window, "n": test.n[1], "difference": test.mean, "low": low,
              "high": high, "p": test.p}
         )  # fmt: skip
     frame = pd.DataFrame(found, columns=[by, "T", "n", "difference", "low", "high", "p"])
     judged = frame["p"].notna()
     frame.loc[judged, "p_holm"] = holm(frame.loc[judged, "p"].tolist())
     return frame
+
+
+def _by_seed(rows: pd.DataFrame, metric: str) -> dict[int, float]:
+    known = rows[rows[metric].notna()]
+    return dict(zip(known["seed"], 100 * known[metric], strict=True))
 
 
 def _points(values: pd.Series) -> Summary | None:

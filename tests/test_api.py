@@ -7,6 +7,7 @@ import sys
 import pandas as pd
 import pytest
 import torch
+from scipy import stats
 
 import ifc_bench
 from ifc_bench.config import Protocol
@@ -15,7 +16,7 @@ from tests.conftest import GOLDEN, ROOT, tiny_model
 
 BASELINE = ROOT / "results" / "baseline"
 PARAMETERS = {
-    "compare_rows": ["results", "baseline", "metric", "by"],
+    "compare_rows": ["results", "baseline", "metric", "by", "pairs"],
     "evaluate": ["ground_truth", "predictions"],
     "load_model": ["source", "results", "runs", "device", "own"],
     "load_results": ["folder"],
@@ -48,6 +49,10 @@ def test_results_are_a_row_an_evaluation_and_compare_as_the_tables_do():
     assert found.loc[("full", 20), "difference"] == pytest.approx(ours["full"] - ours["none"])
     assert found.loc[("full", 20), "low"] < found.loc[("full", 20), "difference"]
     assert (found["p_holm"] >= found["p"]).all()
+    paired = ifc_bench.compare_rows(plain, "none", pairs=True).set_index(["variant", "T"])
+    five = plain[plain["T"] == 5].pivot(index="seed", columns="variant", values="AP")
+    expected = stats.ttest_rel(five["full"], five["none"]).pvalue
+    assert paired.loc[("full", 5), "p"] == pytest.approx(expected)
     mixed = results.query("iterations == 1000")
     with pytest.raises(UserError, match="several results of seed 0, which differ in S, decoder"):
         ifc_bench.compare_rows(mixed, "none")

@@ -11,18 +11,19 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TypeGuard
 
-from ifc_bench.config import Evaluation, External, Profile, Training
+from ifc_bench.config import Evaluation, External, Training
 from ifc_bench.errors import UserError
-from ifc_bench.recipe import AnyTable, Preset, Row, Table, TableOfCounts
+from ifc_bench.recipe import AnyTable, Preset, Table, TableOfCounts
 from ifc_bench.recipe.control import Measure
-from ifc_bench.records import Device, EvaluationResult, Record, TrainingResult
+from ifc_bench.records import EvaluationResult, Record, TrainingResult
 from ifc_bench.report.cells import NOT_RUN, Cell
 from ifc_bench.report.counts import Counts as Counts
 from ifc_bench.report.crossed import Scores
 from ifc_bench.report.differences import Comparison, best_rows, compare, corrected
 from ifc_bench.report.measures import Integers, scores, videos_of
 from ifc_bench.report.origins import origin_of
-from ifc_bench.report.speeds import Speed, speed_of
+from ifc_bench.report.row_speeds import profiles_of, speeds_of
+from ifc_bench.report.speeds import Speed
 from ifc_bench.store import Store
 
 _Place = tuple[str, int | None]  # a row's label and a window
@@ -119,9 +120,9 @@ class Results:
             )
             for row, window in places
         }
-        profiles = _profiles(store) if "FPS" in table.metrics else {}
+        profiles = profiles_of(store) if "FPS" in table.metrics else {}
         speeds = {
-            (row.label, window): _speeds(table, preset, row, window, profiles)
+            (row.label, window): speeds_of(table, preset, row, window, profiles)
             for row, window in places
         }
         others = store.records("external") if table.published else ()
@@ -276,26 +277,6 @@ def read_results(table: AnyTable, preset: Preset, store: Store) -> AnyResults:
 def read_all(tables: Sequence[AnyTable], preset: Preset, store: Store) -> list[AnyResults]:
     """Read the records of `store` behind each of `tables`."""
     return [read_results(table, preset, store) for table in tables]
-
-
-def _profiles(store: Store) -> dict[str, list[Record]]:
-    """All profiles, by the id that they have without their device."""
-    found: dict[str, list[Record]] = {}
-    for record in store.records("profile"):
-        if isinstance(record.work, Profile):
-            found.setdefault(record.work.id_anywhere, []).append(record)
-    return found
-
-
-def _speeds(
-    table: Table, preset: Preset, row: Row, window: int | None, profiles: dict[str, list[Record]]
-) -> tuple[tuple[Record, Speed], ...]:
-    wanted = table.profile(preset, row, window, Device(kind="cpu", name=""))
-    if wanted is None:
-        return ()
-    # Older records stand in where a row has no number of today's protocol.
-    found = profiles.get(wanted.id_anywhere) or profiles.get(wanted.older.id_anywhere, [])
-    return tuple((record, speed) for record in found if (speed := speed_of(record)))
 
 
 def _scores(result: EvaluationResult, situation: str | None) -> dict[str, float | None]:
