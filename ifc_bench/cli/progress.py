@@ -19,6 +19,7 @@ from ifc_bench.records import Record, TrainingResult
 from ifc_bench.store import Store
 from ifc_bench.sweep.tasks import TAKEN, Event, Task, title
 
+_NUMBERED = re.compile(r"\.\d+\.")  # a part of which there are several, such as "layers.0."
 _FRAME = re.compile(r'File "(.+)", line (\d+), in (\S+)')
 _LIBRARIES = [sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")]
 _NOT_OWN = (*_LIBRARIES, str(Path(__file__).parents[1]), "<")
@@ -164,8 +165,8 @@ class SweepDisplay:
         for record in event.records:
             if isinstance(record.result, TrainingResult) and record.result.new_parameters:
                 new = record.result.new_parameters
-                parts = ", ".join(dict.fromkeys(key.rpartition(".")[0] or key for key in new))
-                self._say(f"    missing from its initial weights: {parts}")
+                parts = ", ".join(dict.fromkeys(_NUMBERED.split(key)[0] for key in new))
+                self._say(f"    missing from its initial weights ({len(new)} parameters): {parts}")
         for record in bad:
             self._say(f"    {fault(record)} ({self.store.record_path(record.work)})")
 

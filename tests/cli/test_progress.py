@@ -9,7 +9,7 @@ from rich.console import Console
 from ablations import PRESETS
 from ifc_bench.cli.progress import StallWatch, SweepDisplay, fault
 from ifc_bench.config import Training
-from ifc_bench.records import Device, Provenance, Record
+from ifc_bench.records import Device, Provenance, Record, TrainingResult
 from ifc_bench.store import Store
 from ifc_bench.sweep.plan import Job
 from ifc_bench.sweep.tasks import Event
@@ -129,3 +129,23 @@ def test_control_characters_of_an_error_do_not_reach_the_terminal(tmp_path, trai
         shown.tell(Job(training, ()), Event(0, "end", records=(record,)))
     assert r"ValueError: \x1b[2J gone" in out.getvalue()
     assert "\x1b" not in out.getvalue()
+
+
+def test_parameters_that_the_initial_weights_lack_are_named_by_their_part(training, tmp_path):
+    lacking = ["memory", "communication.gather.0.norm.weight", "communication.gather.1.norm.bias"]
+    result = TrainingResult(
+        loss=[1.0],
+        loss_parts={},
+        accuracy_curve=[],
+        parameters=9,
+        wall_seconds=1.0,
+        new_parameters=lacking,
+    )
+    record = failed(training, None).model_copy(update={"status": "ok", "result": result})
+    out = io.StringIO()
+    display = SweepDisplay(Console(file=out, width=200), 1, Store(tmp_path, tmp_path))
+    display.tell(Job(training, ()), Event(0, "end", records=(record,)))
+    assert (
+        "missing from its initial weights (3 parameters): memory, communication.gather\n"
+        in out.getvalue()
+    )
