@@ -11,6 +11,7 @@ from ifc_bench.records.consistency import Columns
 from ifc_bench.records.record import Record
 
 SUFFIX = ".columns.json.gz"
+_CURVES = ("loss", "loss_parts")  # of a training run
 
 
 def without_columns(record: Record, content: dict[str, Any]) -> tuple[dict[str, Any], bytes | None]:
@@ -21,7 +22,11 @@ def without_columns(record: Record, content: dict[str, Any]) -> tuple[dict[str, 
         columns give the same bytes, which contain no time and no name.
     """
     result = content["result"] or {}
-    names = [name for name in result if isinstance(getattr(record.result, name), Columns)]
+    names = [
+        name
+        for name in result
+        if name in _CURVES or isinstance(getattr(record.result, name), Columns)
+    ]
     if not names:
         return content, None
     columns = {name: result[name] for name in names}
