@@ -20,8 +20,12 @@ def decide(preset: Preset) -> Table:
 
     def row(label: str, module: Communication, isolated: bool = False, **changes: object) -> Row:
         # What isolated frames cost is asked at T = 5 alone.
-        window = {"window": preset.windows[0]} if isolated else {}
-        tests = preset.tests(preset.video, {"isolated": isolated, **window})
+        ends = preset.windows[:1] if isolated else (preset.windows[0], preset.windows[-1])
+        tests = tuple(
+            test
+            for window in dict.fromkeys(ends)
+            for test in preset.tests(preset.video, {"isolated": isolated, "window": window})
+        )
         model = {"communication": module, **changes}
         # Rows beside the four modules have half of the seeds.
         fewer = None if label in COMMUNICATIONS or isolated else max(seeds // 2, 1)
