@@ -13,7 +13,7 @@ from pathlib import Path
 
 from ifc_bench.config import AnyWork, Data, FolderData, Profile, Training, WeightsFile
 from ifc_bench.errors import printable_message, refuse_irregular
-from ifc_bench.records import Record, Status
+from ifc_bench.records import PASSING, Record, Status
 from ifc_bench.records.files import StrayFileError, files_of, read_record, write_record
 
 COMMITTED = Path(__file__).resolve().parents[1] / "results" / "baseline"
@@ -28,13 +28,19 @@ class Store:
     Work whose record has a status in `retry` counts as not done, and its record is replaced.
     """
 
-    def __init__(
-        self, results: Path, runs: Path, retry: Collection[Status] = frozenset({"failed"})
-    ) -> None:
+    def __init__(self, results: Path, runs: Path, retry: Collection[Status] = PASSING) -> None:
         self.results = results
         self.runs = runs
         self.retry = retry
         self._read: dict[str, tuple[tuple[int, int], Record]] = {}
+
+    def retrying(self, *more: Status) -> Store:
+        """The same store, in which work with one of these statuses counts as not done as well."""
+        return Store(self.results, self.runs, frozenset({*self.retry, *more}))
+
+    def log_path(self, key: str) -> Path:
+        """The output of the process of a task; `key` names the task."""
+        return self.runs / "logs" / f"{key}.log"
 
     def record_path(self, work: AnyWork) -> Path:
         """The file of a piece of work: `results/<kind>s/<id>.json`."""

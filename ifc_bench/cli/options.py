@@ -18,7 +18,7 @@ from ifc_bench.config import Arithmetic, Precision
 from ifc_bench.data.catalogue import LAYOUTS
 from ifc_bench.errors import UserError
 from ifc_bench.hardware.catalogue import same_gpu
-from ifc_bench.hardware.device import describe_device, resolve_device, usable_cores
+from ifc_bench.hardware.device import describe_device, resolve_devices, usable_cores
 from ifc_bench.recipe import AnyTable, Preset
 from ifc_bench.records import Device, Status
 from ifc_bench.store import Store
@@ -86,6 +86,10 @@ Style = Annotated[
     Literal["github", "latex", "csv", "json"], Parameter("--format", help="Format of the tables.")
 ]
 DeviceName = Annotated[str, Parameter("--device", help="auto, cpu or cuda:N.")]
+Devices = Annotated[
+    str,
+    Parameter("--device", help="auto (the first GPU, else the CPU), cpu, cuda:N, cuda:0,1,2, all."),
+]
 Threads = Annotated[int, number("Threads of a CPU.", 1, MOST_THREADS)]
 ShortEdge = Annotated[
     int | None, number("Short edge of the frames in pixels (paper: 360).", 32, MOST_SIDE)
@@ -96,19 +100,21 @@ ExpectGpu = Annotated[
 Compare = Annotated[
     Literal["paper"] | None, Parameter(help="Print the paper's numbers beside ours.")
 ]
-Retry = Literal["oom", "diverged", "all"]
+Retry = Literal["failed", "oom", "diverged", "timeout", "all"]
 RetryOption = Annotated[
     Retry | None,
     Parameter(
         "--retry",
-        help="Repeat work that ran out of memory (oom), that diverged, or both (all). Failed work "
-        "is always repeated.",
+        help="Repeat work that ran out of memory (oom), diverged, or took too long (timeout), or "
+        "all of it. Failed work is always repeated.",
     ),
 ]
 _RETRIED: dict[Retry, tuple[Status, ...]] = {
+    "failed": (),
     "oom": ("out_of_memory",),
     "diverged": ("diverged",),
-    "all": ("out_of_memory", "diverged"),
+    "timeout": ("timed_out",),
+    "all": ("out_of_memory", "diverged", "timed_out"),
 }
 _PRECISIONS: dict[Arithmetic, Precision] = {
     "fp32": "float32", "bf16": "bfloat16", "fp16": "float16",
@@ -196,8 +202,7 @@ class Choice:
 
     def store(self, retry: Retry | None = None) -> Store:
         """Open the records; those of failed work, or of work that `retry` names, are replaced."""
-        more = _RETRIED[retry] if retry else ()
-        return Store(self.results, self.runs, frozenset({"failed", *more}))
+        return Store(self.results, self.runs).retrying(*(_RETRIED[retry] if retry else ()))
 
     def tables(self, recipes: Recipes, names: tuple[str, ...], preset: Preset) -> list[AnyTable]:
         """Return the tables in `names` for `preset`, with a row for each module of `--own`.
@@ -232,23 +237,45 @@ class Choice:
 class Machine:
     """Options of the device and of the worker processes."""
 
-    device: DeviceName = "auto"
+    device: Devices = "auto"
     workers: Annotated[
         int | None,
-        number("Worker processes. Default: one per CPU core, or one on a GPU.", 1, MOST_THREADS),
+        number("Worker processes. Default: one per CPU core, or one per GPU.", 1, MOST_THREADS),
     ] = None
     threads: Annotated[int, number("Threads of each process.", 1, MOST_THREADS)] = 1
     tensorboard: Annotated[bool, Parameter(help="Write TensorBoard curves under --runs.")] = False
     expect_gpu: ExpectGpu = None
+    executor: Annotated[
+        Literal["local", "inline"],
+        Parameter(help="local: a process for each task; inline: in this process, for a debugger."),
+    ] = "local"
+    memory_limit: Annotated[
+        float | None,
+        number("GiB of host memory that a process may use; it ends as out of memory.", 0.1, 1e6),
+    ] = None
+    time_limits: Annotated[
+        bool,
+        Parameter(help="End work that takes ten times as long as such work took in this sweep."),
+    ] = True
 
     def settings(self) -> Settings:
-        """Resolve the device and the number of worker processes.
+        """Resolve the devices and the number of worker processes.
 
         Raises:
-            UserError: if the device does not exist, or is not the expected GPU.
+            UserError: if a device does not exist, or is not the expected GPU.
         """
-        device = resolve_device(self.device)
-        refuse_other_gpu(self.expect_gpu, describe_device(device, self.threads).name)
+        devices = resolve_devices(self.device)
+        for device in devices:
+            refuse_other_gpu(self.expect_gpu, describe_device(device, self.threads).name)
         cores = max(1, usable_cores() // self.threads)
-        workers = self.workers or (cores if device == "cpu" else 1)
-        return Settings(device, self.threads, workers, self.tensorboard)
+        workers = self.workers or (cores if devices == ("cpu",) else len(devices))
+        limit = None if self.memory_limit is None else int(self.memory_limit * 2**30)
+        return Settings(
+            devices=devices,
+            threads=self.threads,
+            workers=1 if self.executor == "inline" else workers,
+            tensorboard=self.tensorboard,
+            executor=self.executor,
+            memory_limit=limit,
+            time_limits=self.time_limits,
+        )

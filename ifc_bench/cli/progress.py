@@ -68,7 +68,7 @@ class StallWatch:
 
 
 class SweepDisplay:
-    """Context manager whose `tell` takes the events of `ifc_bench.sweep.executors.run`.
+    """Context manager whose `tell` takes the events of `ifc_bench.sweep.scheduler.run`.
 
     If the console is not a terminal, a running task prints a line every `line_every` seconds.
     """

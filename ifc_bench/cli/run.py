@@ -25,8 +25,8 @@ from ifc_bench.hardware.device import describe_device
 from ifc_bench.hardware.precision import require_precision
 from ifc_bench.report.paper import PaperNumbers
 from ifc_bench.store import Store
-from ifc_bench.sweep.executors import run
 from ifc_bench.sweep.plan import Plan, make_plan
+from ifc_bench.sweep.scheduler import run
 from ifc_bench.sweep.tasks import Outcome, Settings
 
 _CHOICE, _MACHINE = Choice(), Machine()
@@ -46,6 +46,9 @@ def command(
     if anything that the tables need is missing (failed, diverged, out of memory).
 
     Example: python run_ablations.py run table3a table3d --preset full
+
+    Eight GPUs, a training on each: python run_ablations.py run table3a --preset paper --data ROOT
+    --device all
 
     Real data: python run_ablations.py run table3a --preset paper --data ROOT
 
@@ -99,7 +102,7 @@ def _refuse_incomplete(plan: Plan, store: Store, errors: list[str]) -> None:
     if missing:
         raise UserError(
             f"incomplete: {', '.join(missing)}; see the records under {store.results}. The same "
-            "command repeats failed work, and with --retry oom, diverged or all also the rest"
+            "command repeats failed work, and with --retry oom, diverged, timeout or all the rest"
         )
 
 
@@ -120,8 +123,10 @@ def _do(plan: Plan, store: Store, settings: Settings, device: str) -> Outcome | 
             run_together(plan, store, settings, lambda task, event: None)
             return None
     console = Console(stderr=True, highlight=False)
+    count = len(settings.devices)
+    where = device if count == 1 else f"{count} devices ({device})"
     console.print(
-        f"{plan.preset.name}: {pieces} pieces of work on {device}, "
+        f"{plan.preset.name}: {pieces} pieces of work on {where}, "
         f"{1 if together else settings.workers} at a time; about "
         f"{plan.seconds(store, settings.workers) / 60:.0f} min (an estimate)",
         soft_wrap=True,

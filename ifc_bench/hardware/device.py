@@ -17,6 +17,7 @@ from ifc_bench.hardware.nvml import Gpu
 from ifc_bench.records import Device
 
 _INDEX_DIGITS = 4
+_NAMES = "auto, cpu, cuda:N"
 _ASK_TORCH = """
 import json, sys, torch
 found = torch.cuda.get_device_properties(int(sys.argv[1]))
@@ -25,6 +26,25 @@ print(json.dumps({
     "compute_capability": f"{found.major}.{found.minor}",
 }))
 """
+
+
+def resolve_devices(asked: str) -> tuple[str, ...]:
+    """Resolve "cuda:0,1,2" to these GPUs, "all" to every GPU, or to the CPU without one.
+
+    Raises:
+        UserError: if a device requested by name does not exist, or is named twice.
+    """
+    if asked == "all":
+        found: list[str] = []
+        while _nvml(len(found)) is not None:
+            found.append(f"cuda:{len(found)}")
+        return tuple(found) or ("cpu",)
+    kind, _, several = asked.partition(":")
+    names = [f"{kind}:{one}" for one in several.split(",")] if "," in several else [asked]
+    devices = tuple(resolve_device(name) for name in names)
+    if len(set(devices)) < len(devices):
+        raise UserError(f"--device: {asked!r} names a GPU twice; name each once")
+    return devices
 
 
 def resolve_device(asked: str) -> str:
@@ -40,7 +60,7 @@ def resolve_device(asked: str) -> str:
     kind, _, index = asked.partition(":")
     digits = index or "0"
     if kind != "cuda" or not (digits.isascii() and digits.isdigit()):
-        raise UserError(f"--device: {asked!r} is none of auto, cpu, cuda:N")
+        raise UserError(f"--device: {asked!r} is none of {_NAMES}")
     if len(digits) > _INDEX_DIGITS or _nvml(int(digits)) is None:
         raise UserError(f"--device: {asked!r} does not exist (NVML lists no such GPU); use cpu")
     return f"cuda:{int(digits)}"

@@ -10,6 +10,7 @@ from ifc_bench.records.evaluation import (
 )
 from ifc_bench.records.origin import Device, Provenance
 from ifc_bench.records.record import (
+    PASSING,
     SCHEMA_VERSION,
     CountResult,
     FootprintResult,
@@ -33,6 +34,7 @@ from ifc_bench.records.samples import (
 )
 
 __all__ = [
+    "PASSING",
     "SCHEMA_VERSION",
     "CountResult",
     "Detections",

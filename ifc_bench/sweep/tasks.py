@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Literal
 
 from ifc_bench.config import AnyWork, Count, Evaluation, Profile, Training
 from ifc_bench.records import Record
@@ -18,12 +18,30 @@ Task = Job | tuple[Profile, ...] | tuple[Count, ...]
 
 @dataclass(frozen=True)
 class Settings:
-    """A resolved device, threads per process, and processes at a time."""
+    """Resolved devices, threads per process, and tasks at a time.
 
-    device: str
+    Attributes:
+        devices: "cpu", or one or more "cuda:N"; tasks are spread over them.
+        memory_limit: bytes that a process may use on the host; None without a limit.
+        time_limits: whether a piece that takes ten times its estimate is ended.
+    """
+
+    devices: tuple[str, ...]
     threads: int
     workers: int
     tensorboard: bool = False
+    executor: Literal["local", "inline"] = "local"
+    memory_limit: int | None = None
+    time_limits: bool = True
+
+    @property
+    def device(self) -> str:
+        """The first device, which profiles and counts use."""
+        return self.devices[0]
+
+    def on(self, device: str) -> Settings:
+        """The same settings for one task, on one device."""
+        return replace(self, devices=(device,))
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,8 @@ def prepare(device: str, threads: int) -> None:
             f"--device: {device} exists, but torch {torch.__version__} cannot use it "
             "(built without CUDA, or for another driver); install a matching torch, or use cpu"
         )
+    if device != "cpu":
+        torch.cuda.set_device(device)  # so that nothing opens a context on another GPU
     torch.set_num_threads(threads)
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
 

@@ -17,12 +17,13 @@ from ifc_bench.measuring import isolation
 from ifc_bench.measuring.isolation import ending, measuring
 from ifc_bench.records import Device, EvaluationResult, Record, TrainingResult
 from ifc_bench.store import Store
-from ifc_bench.sweep import executors
+from ifc_bench.sweep import local, scheduler
 from ifc_bench.sweep import worker as worker_module
+from ifc_bench.sweep.executor import Ending
 from ifc_bench.sweep.plan import Job, make_plan
 from ifc_bench.sweep.tasks import Event, Settings
 
-SETTINGS = Settings("cpu", threads=1, workers=2)
+SETTINGS = Settings(("cpu",), threads=1, workers=2)
 
 
 @pytest.fixture
@@ -40,8 +41,8 @@ def plan():
 def run(plan, store, body, monkeypatch, settings=SETTINGS):
     """Return the outcome and the events of a plan whose processes run `body`."""
     events: list[Event] = []
-    monkeypatch.setattr(executors, "_work", body)
-    outcome = executors.run(plan, store, settings, lambda task, event: events.append(event))
+    monkeypatch.setattr(local, "_work", body)
+    outcome = scheduler.run(plan, store, settings, lambda task, event: events.append(event))
     return outcome, events
 
 
@@ -57,7 +58,7 @@ def done(work) -> Record:
             loss=[1.0], loss_parts={}, accuracy_curve=[], parameters=1, wall_seconds=1.0
         )
     )  # fmt: skip
-    record = executors._failed(work, "", SETTINGS)
+    record = scheduler.failure(work, Ending("failed", ""), SETTINGS)
     return record.model_copy(update={"status": "ok", "error": None, "result": result})
 
 
@@ -74,10 +75,10 @@ def die_while_reporting(
 
 def test_a_process_killed_while_it_reports_hangs_nothing(plan, store, monkeypatch):
     outcome, events = run(plan, store, die_while_reporting, monkeypatch)
-    assert [record.status for record in outcome.records] == ["failed"]
+    assert [record.status for record in outcome.records] == ["killed"]
     assert "killed by SIGKILL, often for lack of memory" in (outcome.records[0].error or "")
     assert sorted(event.task for event in events if event.stage == "end") == [0, 1]
-    assert store.load(plan.jobs(store)[0].training).status == "failed"
+    assert store.load(plan.jobs(store)[0].training).status == "killed"
 
 
 def die_in_the_first_evaluation(
@@ -116,7 +117,7 @@ def bad_input_for_the_first(
 
 
 def test_bad_input_of_one_task_stops_only_that(plan, store, monkeypatch):
-    one = Settings("cpu", threads=1, workers=1)
+    one = Settings(("cpu",), threads=1, workers=1)
     outcome, events = run(plan, store, bad_input_for_the_first, monkeypatch, one)
     assert outcome.errors == ["x.pt: not a readable checkpoint"]
     assert [event.task for event in events if event.stage == "end"] == [0, 1]
@@ -129,7 +130,7 @@ def full_disk(
 
 
 def test_a_full_disk_stops_all(plan, store, monkeypatch):
-    one = Settings("cpu", threads=1, workers=1)
+    one = Settings(("cpu",), threads=1, workers=1)
     outcome, events = run(plan, store, full_disk, monkeypatch, one)
     assert outcome.errors == ["x.pt: no space left on device"]
     assert [event.task for event in events if event.stage == "end"] == [0]
@@ -155,13 +156,13 @@ def test_two_runners_share_the_work_and_do_each_piece_once(store, monkeypatch):
     preset = PRESETS["smoke"].model_copy(update={"seeds": 3})
     device = Device(kind="cpu", name="cpu", threads=1)
     plan = make_plan([TABLES["table3d"](preset)], preset, device)
-    monkeypatch.setattr(executors, "_work", train_for_a_while)
+    monkeypatch.setattr(local, "_work", train_for_a_while)
     heard: dict[int, list[str]] = {1: [], 2: []}
     outcomes = {}
 
     def runner(name: int) -> None:
-        settings = Settings("cpu", threads=name, workers=1)
-        outcomes[name] = executors.run(
+        settings = Settings(("cpu",), threads=name, workers=1)
+        outcomes[name] = scheduler.run(
             plan, store, settings, lambda task, event: heard[name].append(event.stage)
         )
 
@@ -225,7 +226,7 @@ def test_a_process_reports_its_end(error, stage, message, fatal, store, plan, mo
     usual = signal.getsignal(signal.SIGTERM)
     monkeypatch.setattr(worker_module.Worker, "job", fail)
     try:
-        executors._work(0, plan.jobs(store)[0], store, SETTINGS, channel)
+        local._work(0, plan.jobs(store)[0], store, SETTINGS, channel)
     finally:
         signal.signal(signal.SIGTERM, usual)
     assert (channel[-1].stage, channel[-1].fatal) == (stage, fatal)

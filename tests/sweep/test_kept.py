@@ -14,8 +14,8 @@ from ifc_bench.recipe import Row, Table
 from ifc_bench.records import Device, Record
 from ifc_bench.store import Store
 from ifc_bench.sweep import worker as module
-from ifc_bench.sweep.executors import run
 from ifc_bench.sweep.plan import Plan, make_plan
+from ifc_bench.sweep.scheduler import run
 from ifc_bench.sweep.tasks import Settings, title
 from ifc_bench.training import first_weights
 from ifc_bench.training.checkpoint import finished_weights, kept_model
@@ -72,7 +72,7 @@ def test_they_are_tested_on_other_data_without_training(clone):
     [job] = plan.jobs(clone)
     assert (job.start, title(job)) == (None, "ifc M=8 seed 0, kept weights")
     assert not plan.trains(job, clone)
-    outcome = run(plan, clone, Settings("cpu", 1, 1), lambda *_: None)
+    outcome = run(plan, clone, Settings(("cpu",), 1, 1), lambda *_: None)
     assert outcome.errors == []
     assert [record.kind for record in (r.work for r in outcome.records)] == ["evaluation"] * 2
     assert plan.jobs(clone) == []
@@ -102,7 +102,7 @@ def test_a_table_that_trains_the_same_network_still_trains_it(clone):
 
 def test_without_them_the_file_is_named(tmp_path):
     store = Store(tmp_path / "results", tmp_path / "runs")
-    outcome = run(planned(KNOCK_OUT), store, Settings("cpu", 1, 1), lambda *_: None)
+    outcome = run(planned(KNOCK_OUT), store, Settings(("cpu",), 1, 1), lambda *_: None)
     [error] = outcome.errors
     assert error.startswith(f"{store.kept_path(TRAINING)}: no such file; take it from the reposi")
     assert "\n" not in error

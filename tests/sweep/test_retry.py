@@ -9,8 +9,9 @@ from ifc_bench.cli import main
 from ifc_bench.hardware.device import describe_device
 from ifc_bench.store import Store
 from ifc_bench.sweep import worker as module
-from ifc_bench.sweep.executors import _failed
+from ifc_bench.sweep.executor import Ending
 from ifc_bench.sweep.plan import make_plan
+from ifc_bench.sweep.scheduler import failure
 from ifc_bench.sweep.tasks import Settings
 from ifc_bench.training.trainer import Curves
 
@@ -29,7 +30,7 @@ def plan():
 def put(store, plan, status):
     """Save a record of each training run with a status other than ok."""
     for training in plan.trainings:
-        record = _failed(training, "as it was", Settings("cpu", 1, 1))
+        record = failure(training, Ending("failed", "as it was"), Settings(("cpu",), 1, 1))
         store.save(record.model_copy(update={"status": status}))
 
 
@@ -69,7 +70,7 @@ def test_retry_plans_again_what_it_names(status, retry, left, store, plan, capsy
 
 def test_retry_of_something_else_is_one_line(store, capsys):
     assert command(store, "plan", "--retry=lost") == 2
-    assert 'Choose from: "oom", "diverged", "all"' in capsys.readouterr().err
+    assert 'Choose from: "failed", "oom", "diverged", "timeout", "all"' in capsys.readouterr().err
 
 
 class Trained:

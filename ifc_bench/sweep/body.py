@@ -1,0 +1,49 @@
+"""The body of a process: one task, with every way in which it can end reported."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable
+
+from ifc_bench.errors import NO_SPACE, Stopped, UserError, told
+from ifc_bench.store import Store
+from ifc_bench.sweep.tasks import Event, Settings, Task, do
+from ifc_bench.sweep.worker import Worker
+
+_EVERY = 200  # up to so many steps each one is reported, beyond it every tenth
+
+
+def run_task(
+    number: int,
+    task: Task,
+    store: Store,
+    settings: Settings,
+    send: Callable[[Event], None],
+    started: Callable[[Worker], None] = lambda worker: None,
+) -> None:
+    """Do one task on the device of `settings`; `send` gets its events, the last one being its end.
+
+    `started` gets the worker before any work, to be able to stop it.
+    """
+
+    def progress(stage: str, done: int, total: int) -> None:
+        if total <= _EVERY or done % 10 == 0 or done == total:
+            send(Event(number, stage, done, total))
+
+    worker = Worker(
+        store, settings.device, settings.threads, progress, tensorboard=settings.tensorboard
+    )
+    worker.begin = lambda work: send(Event(number, "begin", work=work))
+    started(worker)
+    try:
+        worker.prepare()
+        send(Event(number, "end", records=tuple(do(worker, task))))
+    except Stopped as stopped:
+        send(Event(number, "kept", error=str(stopped)))
+    except UserError as error:
+        send(Event(number, "end", error=str(error)))
+    except Exception as error:
+        known = told(error) if isinstance(error, OSError) else None
+        message = known or f"internal error\n{traceback.format_exc()}"
+        full = isinstance(error, OSError) and error.errno in NO_SPACE
+        send(Event(number, "end", error=message, fatal=full))

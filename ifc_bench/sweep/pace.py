@@ -1,0 +1,65 @@
+"""The time that pieces of work take here, from those that are done: time-outs, the time left."""
+
+from __future__ import annotations
+
+import time
+from statistics import median
+
+from ifc_bench.config import AnyWork, Training
+from ifc_bench.recipe import Preset
+from ifc_bench.store import Store
+from ifc_bench.sweep.plan import Job
+
+_KNOWN = 3  # pieces from which an estimate is believed
+_LIMIT = 10.0  # times the estimate
+_LEAST_SECONDS = 60.0
+
+
+class Pace:
+    """Times of pieces against the preset's estimates, in one sweep.
+
+    A training run that continues from a checkpoint, and pieces that failed, do not count.
+    """
+
+    def __init__(self, preset: Preset, store: Store) -> None:
+        self.preset, self.store = preset, store
+        self.ratios: list[float] = []  # measured seconds over estimated ones
+        self._begun: dict[int, tuple[AnyWork, float, float, bool]] = {}
+
+    def begin(self, number: int, task: object, work: AnyWork) -> None:
+        """A task has begun a piece of work, and so ended the one before."""
+        self.end(number, True)
+        expected = self._expected(task, work)
+        if expected is None:
+            return
+        fresh = not (isinstance(work, Training) and self.store.checkpoint_path(work).exists())
+        self._begun[number] = (work, time.monotonic(), expected, fresh)
+
+    def end(self, number: int, well: bool) -> None:
+        """A task has ended its piece."""
+        known = self._begun.pop(number, None)
+        if known is not None and well and known[3]:
+            self.ratios.append((time.monotonic() - known[1]) / known[2])
+
+    def overdue(self, number: int) -> tuple[AnyWork, float] | None:
+        """The piece that takes more than ten times its estimate, and the minutes of that limit.
+
+        None before three pieces are done.
+        """
+        known = self._begun.get(number)
+        if known is None or len(self.ratios) < _KNOWN:
+            return None
+        limit = max(_LEAST_SECONDS, _LIMIT * median(self.ratios) * known[2])
+        return (known[0], limit / 60) if time.monotonic() - known[1] > limit else None
+
+    def seconds(self, estimate: float) -> float:
+        """The preset's `estimate` in seconds, corrected by what was measured."""
+        return estimate * median(self.ratios) if self.ratios else estimate
+
+    def _expected(self, task: object, work: AnyWork) -> float | None:
+        """The preset's seconds of a piece; None for what has no estimate of its own."""
+        if isinstance(work, Training):
+            return self.preset.seconds_of(work)
+        if isinstance(task, Job) and task.evaluations:
+            return self.preset.seconds_per_evaluation * len(task.evaluations)
+        return None
