@@ -90,7 +90,12 @@ CANDIDATES = {
         candidate("both-more-images", _BOTH, on_images=1000),
         candidate("both-dice", _BOTH, loss={"dice": 4.0}),
         candidate("both-alpha", _BOTH, loss={"focal_alpha": 0.5}),
-        candidate("both-alpha-more-images", _BOTH, on_images=1000, loss={"focal_alpha": 0.5}),
+        candidate(
+            "both-alpha-dice-more-images",
+            _BOTH,
+            on_images=1000,
+            loss={"focal_alpha": 0.5, "dice": 4.0, "match_dice": 2.0},
+        ),
     )
 }
 
