@@ -253,10 +253,10 @@ class Machine:
         float | None,
         number("GiB of host memory that a process may use; it ends as out of memory.", 0.1, 1e6),
     ] = None
-    time_limits: Annotated[
+    no_time_limits: Annotated[
         bool,
-        Parameter(help="End work that takes ten times as long as such work took in this sweep."),
-    ] = True
+        Parameter(help="Never end work that takes ten times as long as such work took so far."),
+    ] = False
 
     def settings(self) -> Settings:
         """Resolve the devices and the number of worker processes.
@@ -277,5 +277,5 @@ class Machine:
             tensorboard=self.tensorboard,
             executor=self.executor,
             memory_limit=limit,
-            time_limits=self.time_limits,
+            time_limits=not self.no_time_limits,
         )

@@ -71,8 +71,10 @@ def tensor_fault(tensor: Tensor) -> str | None:
     return None
 
 
-def write_tensors(state: dict[str, Any], path: Path) -> None:
+def write_tensors(state: dict[str, Any], path: Path, keep: Path | None = None) -> None:
     """Write a file atomically: to a temporary file, flushed to disk, then renamed.
+
+    The file that was at `path` becomes `keep`.
 
     Raises:
         OSError: if it cannot be written (a full disk included); the error names the file.
@@ -83,6 +85,8 @@ def write_tensors(state: dict[str, Any], path: Path) -> None:
             torch.save(state, file)
             file.flush()
             os.fsync(file.fileno())
+        if keep is not None and path.exists():
+            path.replace(keep)
         os.replace(aside, path)
     except BaseException as error:
         aside.unlink(missing_ok=True)  # so that it does not fill the disk

@@ -36,7 +36,9 @@ class TrainingResult(Kept):
 
     `accuracy_curve` has AP, which is -1 without any ground truth. `new_parameters` names the
     parameters missing from the initial weights; None without initial weights. `settings` are those
-    of torch at its end, as in a profile; empty in older records.
+    of torch at its end, as in a profile; empty in older records. `processes` is the world size,
+    each process with a device as in the provenance; `wall_seconds` times it gives GPU-seconds.
+    `peak_allocated_bytes` is of the first process's GPU, since the training was last resumed.
     """
 
     kind: Literal["training"] = "training"
@@ -49,6 +51,8 @@ class TrainingResult(Kept):
     new_parameters: list[str] | None = None
     curve_step: int = Field(default=1, ge=1)
     settings: dict[str, str | int | bool] = Field(default_factory=dict)
+    processes: PositiveInt = 1
+    peak_allocated_bytes: PositiveInt | None = None
 
     @model_validator(mode="after")
     def _agrees(self) -> Self:

@@ -44,7 +44,7 @@ from ifc_bench.records import (
 )
 from ifc_bench.store import Store
 from ifc_bench.sweep.plan import Job
-from ifc_bench.training.checkpoint import kept_model, trained_model
+from ifc_bench.training.checkpoint import forget, kept_model, trained_model
 from ifc_bench.training.first_weights import start_model
 from ifc_bench.training.kept_weights import found_weights
 from ifc_bench.training.processes import ALONE, Processes
@@ -156,7 +156,7 @@ class Worker:
         if known is not None and self.store.done(work) and path.exists():
             return known
         if known is not None and known.status == "diverged" and self.processes.first:
-            path.unlink(missing_ok=True)  # a retry: its checkpoint has diverged
+            forget(path)  # a retry: its checkpoint has diverged
         hooks = Hooks(
             start=lambda model: start_model(model, work, self.store),
             score=lambda model: self._curve_point(model, work, data),
@@ -166,6 +166,9 @@ class Worker:
             stopping=lambda: self._stopping,
         )
         self._in_training = True
+        gpu = torch.device(self.device) if self.device != "cpu" else None
+        if gpu is not None:
+            torch.cuda.reset_peak_memory_stats(gpu)
         try:
             trainer = Trainer(work, data.train, path, self.device, hooks, self.processes)
             curves = trainer.run()
@@ -189,6 +192,8 @@ class Worker:
             new_parameters=curves.new_parameters,
             curve_step=curves.every,
             settings=settings(torch.device(self.device)),
+            processes=self.processes.count,
+            peak_allocated_bytes=torch.cuda.max_memory_allocated(gpu) if gpu is not None else None,
         )
         status: Status = "ok" if curves.diverged_at is None else "diverged"
         if known is not None and self.store.done(work):

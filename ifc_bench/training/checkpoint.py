@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,23 +21,60 @@ from ifc_bench.training.kept_weights import read_kept
 _PARTS = frozenset({"work", "iteration", "model", "optimiser", "curves"})
 
 
+class DamagedCheckpointError(UserError):
+    """A checkpoint that cannot be read, such as one that was cut off."""
+
+
+def before(path: Path) -> Path:
+    """The checkpoint before the one at `path`, kept until the training is final."""
+    return path.with_suffix(".before")
+
+
+def forget(path: Path) -> None:
+    """Delete the checkpoint at `path` and the one before it."""
+    for place in (path, before(path)):
+        place.unlink(missing_ok=True)
+
+
+def last_state(path: Path, work: Training) -> dict[str, Any] | None:
+    """Read the newest state of `work` that is readable; None without one.
+
+    A damaged checkpoint is renamed to end in ".damaged", and the one before it is read.
+
+    Raises:
+        UserError: if a file belongs to another training run.
+    """
+    for place in (path, before(path)):
+        if not place.exists():
+            continue
+        try:
+            return read_checkpoint(place, work)
+        except DamagedCheckpointError as error:
+            aside = path.with_suffix(".damaged")
+            with suppress(FileNotFoundError):  # another process of this training was faster
+                place.replace(aside)
+            print(f"note: {error.args[0]}; it is {aside.name} now", file=sys.stderr)
+    return None
+
+
 def read_checkpoint(path: Path, work: Training) -> dict[str, Any]:
     """Read the state that `Trainer` saved for `work`.
 
     Raises:
-        UserError: if the file is damaged or belongs to another training run.
+        DamagedCheckpointError: if the file cannot be read.
+        UserError: if it belongs to another training run.
     """
     try:
         state: dict[str, Any] = read_tensors(path)
     except (OSError, DamagedError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
-        raise UserError(
+        raise DamagedCheckpointError(
             f"{path}: not a readable checkpoint ({reason}); delete it to train again"
         ) from error
     parts = _PARTS if work.optimisation.average is None else _PARTS | {"averaged"}
     whole = isinstance(state, dict) and state.keys() >= parts and isinstance(state["model"], dict)
     if not whole or not isinstance(state["iteration"], int):
-        raise UserError(
+        raise DamagedCheckpointError(
             f"{path}: not a checkpoint of a training run, which has {', '.join(sorted(parts))}; "
             "delete it to train again"
         )

@@ -25,7 +25,7 @@ from ifc_bench.models.build import build_model
 from ifc_bench.models.criterion import losses
 from ifc_bench.models.ifc import IFC
 from ifc_bench.models.tensor_file import write_tensors
-from ifc_bench.training.checkpoint import read_checkpoint
+from ifc_bench.training.checkpoint import before, last_state
 from ifc_bench.training.consistency import check
 from ifc_bench.training.processes import ALONE, Processes
 from ifc_bench.training.schedule import averaged, make_optimiser, set_rate
@@ -111,7 +111,8 @@ class Trainer:
         model = build_model(work.model)
         self.curves = Curves(every=work.optimisation.curve_step)
         self.iteration, self.loss, self.parts = 0, math.nan, dict[str, float]()
-        if hooks.start and not path.exists():
+        state = last_state(path, work)
+        if hooks.start and state is None:
             self.curves.new_parameters = hooks.start(model)
         model = model.to(self.device).to(memory_format=torch.channels_last)
         self.model: IFC = model.train()
@@ -119,8 +120,8 @@ class Trainer:
         half = work.optimisation.precision == "float16"
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=half)
         self.average = averaged(self.model, work.optimisation)
-        if path.exists():
-            self._resume()
+        if state is not None:
+            self._resume(state)
         self._forward = self._wrapped()
 
     def run(self) -> Curves:
@@ -262,23 +263,27 @@ class Trainer:
         """Write the checkpoint atomically, in the first process."""
         if not self.processes.first:
             return
+        final = self.iteration >= self.work.optimisation.iterations
         state = {
             "work": self.work.id,
             "iteration": self.iteration,
             "model": self.model.state_dict(),
-            "optimiser": self.optimiser.state_dict(),
-            "scaler": self.scaler.state_dict(),
+            # Two moments a weight, which nothing needs any more in the end.
+            "optimiser": {} if final else self.optimiser.state_dict(),
+            "scaler": {} if final else self.scaler.state_dict(),
             "curves": vars(self.curves),
         }
         if self.average is not None:
             state["averaged"] = self.average.module.state_dict()
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        write_tensors(state, self.path)
+        write_tensors(state, self.path, before(self.path))
+        if final:
+            before(self.path).unlink(missing_ok=True)
 
-    def _resume(self) -> None:
-        state = read_checkpoint(self.path, self.work)
+    def _resume(self, state: dict[str, Any]) -> None:
         self.model.load_state_dict(state["model"])
-        self.optimiser.load_state_dict(state["optimiser"])
+        if state["optimiser"]:  # not in a final checkpoint
+            self.optimiser.load_state_dict(state["optimiser"])
         self.scaler.load_state_dict(state.get("scaler") or {})
         self.curves = Curves(**state["curves"])
         self.iteration = state["iteration"]

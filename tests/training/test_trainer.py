@@ -240,10 +240,48 @@ def test_another_number_of_classes_is_refused(data, tmp_path):
         Trainer(other, data, tmp_path / "x.pt", "cpu", Hooks())
 
 
-def test_a_broken_checkpoint_is_refused(data, tmp_path):
+def test_a_broken_checkpoint_is_set_aside(data, tmp_path, capsys):
     (tmp_path / "x.pt").write_bytes(b"nonsense")
-    with pytest.raises(UserError, match="not a readable checkpoint"):
-        Trainer(work(), data, tmp_path / "x.pt", "cpu", Hooks())
+    assert Trainer(work(), data, tmp_path / "x.pt", "cpu", Hooks()).iteration == 0
+    assert (tmp_path / "x.damaged").read_bytes() == b"nonsense"
+    assert not (tmp_path / "x.pt").exists()
+    assert "not a readable checkpoint" in capsys.readouterr().err
+
+
+def test_the_checkpoint_before_a_damaged_one_is_used(data, tmp_path):
+    """Cut off, as after a crash of the machine; the end is the same to the bit."""
+    whole = train(work(), data, tmp_path / "whole.pt")
+
+    def stop(done: int, loss: float) -> None:
+        if done == 5:
+            raise StoppedError
+
+    path = tmp_path / "x.pt"
+    with pytest.raises(StoppedError):
+        train(work(), data, path, progress=stop, checkpoint_every=0.0)
+    assert torch.load(path, weights_only=True)["iteration"] == 4
+    path.write_bytes(path.read_bytes()[:5000])
+    assert Trainer(work(), data, path, "cpu", Hooks()).iteration == 3
+    assert train(work(), data, path).loss == whole.loss
+    assert sorted(p.name for p in tmp_path.glob("x.*")) == ["x.damaged", "x.pt"]
+
+
+def test_a_final_checkpoint_has_no_state_of_the_optimiser(data, tmp_path):
+    sizes = {}
+
+    def stop(done: int, loss: float) -> None:
+        if done == 5:
+            raise StoppedError
+
+    path = tmp_path / "x.pt"
+    with pytest.raises(StoppedError):
+        train(work(), data, path, progress=stop, checkpoint_every=0.0)
+    sizes["on the way"] = path.stat().st_size
+    curves = train(work(), data, path)
+    sizes["final"] = path.stat().st_size
+    assert sizes["final"] < 0.5 * sizes["on the way"], "two moments a weight have gone"
+    assert train(work(), data, path).loss == curves.loss, "it is not trained further"
+    assert finished_weights(path, work())
 
 
 @pytest.fixture(scope="module")
@@ -268,13 +306,10 @@ def test_one_flipped_bit_of_a_weight_is_noticed(data, checkpoint, tmp_path):
     path = tmp_path / "x.pt"
     path.write_bytes(flipped(checkpoint, checkpoint.read_bytes().index(inside) + 40))
     torch.load(path, weights_only=True)
-    for use in (
-        lambda: trained_model(path, work(), "cpu"),
-        lambda: Trainer(work(), data, path, "cpu", Hooks()),
-    ):
-        with pytest.raises(UserError, match=r"checksum of .*delete it to train again") as caught:
-            use()
-        assert str(caught.value).startswith(f"{path}: ")
+    with pytest.raises(UserError, match=r"checksum of .*delete it to train again") as caught:
+        trained_model(path, work(), "cpu")
+    assert str(caught.value).startswith(f"{path}: ")
+    assert Trainer(work(), data, path, "cpu", Hooks()).iteration == 0, "nothing of it is used"
 
 
 def test_wherever_a_bit_flips_no_other_weights_are_loaded(checkpoint, tmp_path):
