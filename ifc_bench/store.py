@@ -178,6 +178,21 @@ class Store:
                         raise
                     _warn(f"{error}; skipped")
 
+    def record_files(self) -> Iterator[Path]:
+        """Yield every file with a record's name, readable or not, by kind and id."""
+        for kind in _KINDS:
+            for path in sorted((self.results / f"{kind}s").glob("*.json")):
+                if _NAME.fullmatch(path.name):
+                    yield path
+
+    def read(self, path: Path) -> Record:
+        """Read the record in a file.
+
+        Raises:
+            UserError: if it is damaged, or the record of other work.
+        """
+        return self._load_path(path)
+
     def named(self, kind: str, id: str) -> Record | None:
         """The record of an id, or None.
 

@@ -22,8 +22,11 @@ COMMANDS: dict[str, dict[str, str]] = {
         "plan": "List the work behind tables: what exists, what is shared, what the rest takes.",
         "report": "Print tables from records alone, or write a report with figures.",
         "significance": "Test which differences of tables exceed noise, ours or the paper's.",
+        "status": "Show what is done, running, failed and not run, by table, runner and device.",
         "merge": "Copy the records of another results directory into this one.",
         "keep": "Write final weights in half precision beside the records.",
+        "export": "Write all records as tidy tables, a row for each piece of work.",
+        "gc": "List files that no record needs, and delete them.",
     },
     "Measure": {
         "profile": "Measure FPS, latency, memory and energy, scope by scope.",
@@ -42,6 +45,7 @@ COMMANDS: dict[str, dict[str, str]] = {
     },
     "Check": {
         "evaluate": "Score predictions: the twelve numbers of the YouTube-VIS API.",
+        "check": "Check a results directory that somebody else made.",
         "doctor": "Report versions, devices, attention kernels and optional parts.",
     },
 }

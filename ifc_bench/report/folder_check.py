@@ -1,4 +1,4 @@
-"""Checks a directory of profiles before it is committed: what a reader of its records relies on."""
+"""Checks a directory of records: one of profiles before it is committed, and any from elsewhere."""
 
 from __future__ import annotations
 
@@ -6,9 +6,12 @@ from collections import Counter
 from pathlib import Path
 
 from ifc_bench.config import Profile
+from ifc_bench.errors import UserError
+from ifc_bench.records import ProfileResult
 from ifc_bench.report.paper import PaperNumbers
 from ifc_bench.report.profiles import render_profiles
 from ifc_bench.report.roofline import has_scope_times, roofline_frame
+from ifc_bench.report.speeds import doubts_of
 from ifc_bench.store import Store
 
 _GOOD = ("ok", "out_of_memory")
@@ -18,6 +21,38 @@ def contents(store: Store) -> str:
     """Return the numbers of records in words, as in "8 profiles, 16 footprints"."""
     kinds = Counter(record.work.kind for record in store.records())
     return ", ".join(f"{count} {kind}{'s'[: count != 1]}" for kind, count in kinds.items())
+
+
+def check_records(store: Store) -> tuple[list[str], list[str]]:
+    """Check every record by itself; returns faults and warnings, a line each.
+
+    A damaged record is a fault, and the others are still checked.
+    """
+    found: list[str] = []
+    revisions: dict[str, int] = {}
+    missing: Counter[str] = Counter()
+    for path in store.record_files():
+        try:
+            record = store.read(path)
+        except UserError as error:
+            found.append(str(error))
+            continue
+        where = f"{record.work.kind}s/{record.id}.json"
+        if record.provenance.git_dirty:
+            found.append(
+                f"{where}: was made by code that no commit holds; commit it, and run again"
+            )
+        if isinstance(record.result, ProfileResult):
+            found += [f"{where}: {doubt}; measure it again" for doubt in doubts_of(record.result)]
+        if record.status != "ok":
+            missing[f"{record.work.kind} {record.status.replace('_', ' ')}"] += 1
+        revision = (record.provenance.git_revision or "unknown")[:7]
+        revisions[revision] = revisions.get(revision, 0) + 1
+    warnings = [f"{count} {words}" for words, count in missing.items()]
+    if len(revisions) > 1:
+        told = ", ".join(f"{name} ({count} records)" for name, count in revisions.items())
+        warnings.append(f"records of {len(revisions)} code revisions: {told}")
+    return found, warnings
 
 
 def faults(store: Store) -> list[str]:

@@ -47,6 +47,7 @@ MEGA_PARAMETERS = Quantity("M", 1e-6, 2)
 TRAFFIC = Quantity("GB", 1e-9, 2)  # bytes that kernels read and write
 GPU_MEMORY = Quantity("GB", 1e-9, 2)  # beside the memory of a GPU
 SPACE = Quantity("GB", 1e-9, 1)  # on a disk, or that an allocation asked for
+FILE_SIZE = Quantity("MB", 1e-6, 1)
 PEAK_MEMORY = Quantity("MB", 1e-6, 0)
 EXACT_MEMORY = Quantity("MB", 1e-6, 1)  # a prediction beside a measurement
 FRAME_TIME = Quantity("ms", 1, 1)  # columns of times hold milliseconds

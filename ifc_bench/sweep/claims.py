@@ -190,6 +190,26 @@ class Claims:
         os.replace(aside, path)
 
 
+@dataclass(frozen=True)
+class Claim:
+    """A claim as others see it; `changed` is when its owner last wrote to it, as files have it."""
+
+    key: str
+    owner: Owner
+    changed: float
+
+
+def claims_in(folder: Path) -> list[Claim]:
+    """The claims in a directory, by key; those that are being written or released are left out."""
+    found = []
+    for path in sorted(folder.glob("*.claim")):
+        owner = _owner_of(_content(path))
+        with suppress(OSError):
+            if owner is not None:
+                found.append(Claim(path.stem, owner, path.stat().st_mtime))
+    return found
+
+
 def _table_of_processes() -> str:
     """A name for the processes that have numbers of their own: this boot, and the container."""
     try:
