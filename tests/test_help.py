@@ -6,7 +6,8 @@ from ifc_bench.cli.app import COMMANDS as COMMANDS_BY_GROUP
 from tests.conftest import one_line_error, run_cli, run_process
 
 COMMANDS = [
-    "run", "plan", "report", "significance", "status", "merge", "keep", "export", "gc", "check", "flops", "profile", "fit", "compare",
+    "run", "plan", "report", "significance", "status", "merge", "keep", "export", "gc", "check",
+    "flops", "profile", "fit", "compare",
     "predict", "visualize", "attention", "diagram", "evaluate", "doctor",
     "data validate", "data split", "data synthesize", "data convert-davis",
 ]  # fmt: skip

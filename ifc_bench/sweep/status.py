@@ -94,7 +94,7 @@ def _running(claim: Claim, names: dict[str, str]) -> Running:
 
 @dataclass(frozen=True)
 class Spent:
-    """What a device has done: pieces by kind, and hours of training over all its processes."""
+    """Work that a device has done: pieces by kind, and hours of training over all its processes."""
 
     device: str
     pieces: dict[str, int]
