@@ -22,7 +22,7 @@ from ifc_bench.hardware.device import describe_device, resolve_devices, usable_c
 from ifc_bench.recipe import AnyTable, Preset
 from ifc_bench.records import Device, Status
 from ifc_bench.store import Store
-from ifc_bench.sweep.tasks import Settings
+from ifc_bench.sweep.tasks import ExecutorName, Settings
 
 MOST_FRAMES = 1024  # of a window, and of a noise video
 MOST_SIDE = 8192  # pixels
@@ -246,9 +246,16 @@ class Machine:
     tensorboard: Annotated[bool, Parameter(help="Write TensorBoard curves under --runs.")] = False
     expect_gpu: ExpectGpu = None
     executor: Annotated[
-        Literal["local", "inline"],
-        Parameter(help="local: a process for each task; inline: in this process, for a debugger."),
+        ExecutorName,
+        Parameter(
+            help="local: a process for each task; ray: on a Ray cluster; inline: in this process, "
+            "for a debugger."
+        ),
     ] = "local"
+    address: Annotated[
+        str | None,
+        Parameter(help="Ray cluster, such as auto. Default: one is started on this machine."),
+    ] = None
     memory_limit: Annotated[
         float | None,
         number("GiB of host memory that a process may use; it ends as out of memory.", 0.1, 1e6),
@@ -264,6 +271,8 @@ class Machine:
         Raises:
             UserError: if a device does not exist, or is not the expected GPU.
         """
+        if self.address is not None and self.executor != "ray":
+            raise UserError("--address: has no effect without --executor ray; add it")
         devices = resolve_devices(self.device)
         for device in devices:
             refuse_other_gpu(self.expect_gpu, describe_device(device, self.threads).name)
@@ -276,6 +285,7 @@ class Machine:
             workers=1 if self.executor == "inline" else workers,
             tensorboard=self.tensorboard,
             executor=self.executor,
+            address=self.address,
             memory_limit=limit,
             time_limits=not self.no_time_limits,
         )

@@ -122,6 +122,10 @@ def _do(plan: Plan, store: Store, settings: Settings, device: str) -> Outcome | 
         if not first_process():
             run_together(plan, store, settings, lambda task, event: None)
             return None
+    elif settings.executor == "ray" and pieces:
+        from ifc_bench.sweep.ray import connected  # an optional package
+
+        connected(settings)
     console = Console(stderr=True, highlight=False)
     count = len(settings.devices)
     where = device if count == 1 else f"{count} devices ({device})"

@@ -5,10 +5,13 @@ With the same versions of numpy and Pillow, the same seed gives the same bytes.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
+import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -52,8 +55,7 @@ def synthesize(config: SyntheticData, folder: Path, progress: _Progress = None) 
 
 def _write_whole(config: SyntheticData, folder: Path, progress: _Progress) -> None:
     """Write both splits and their digest to a temporary directory, then rename it."""
-    aside = folder.with_name(f"{folder.name}.partial")
-    shutil.rmtree(aside, ignore_errors=True)
+    aside = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f"{folder.name}.", suffix=".partial"))
     counts = (config.train_videos, config.validation_videos)
     try:
         for split, count in enumerate(counts):
@@ -61,9 +63,21 @@ def _write_whole(config: SyntheticData, folder: Path, progress: _Progress) -> No
             _write_split(config, split, count, aside / _SPLITS[split], for_split)
         digest = "+".join(_digest(aside / name) for name in _SPLITS)
         write_text(aside / DIGEST, digest)
-        os.replace(aside, folder)
+        with suppress(FileExistsError):  # where locks do not hold, another may have been faster
+            _moved(aside, folder)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
+
+
+def _moved(aside: Path, folder: Path) -> None:
+    """Rename a directory; raises FileExistsError if there is one of that name."""
+    aside.chmod(0o755)
+    try:
+        os.replace(aside, folder)
+    except OSError as error:
+        if error.errno == errno.ENOTEMPTY:
+            raise FileExistsError from None
+        raise
 
 
 def _digest(split: Path) -> str:

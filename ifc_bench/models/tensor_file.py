@@ -6,6 +6,7 @@ torch itself does not verify the checksums in its zip, so a flipped bit would ch
 from __future__ import annotations
 
 import os
+import uuid
 import warnings
 import zipfile
 from pathlib import Path
@@ -79,7 +80,8 @@ def write_tensors(state: dict[str, Any], path: Path, keep: Path | None = None) -
     Raises:
         OSError: if it cannot be written (a full disk included); the error names the file.
     """
-    aside = path.with_suffix(".partial")
+    # Its own name: where a node is cut off, another may already write the same checkpoint.
+    aside = path.with_name(f"{path.stem}.{uuid.uuid4().hex[:8]}.partial")
     try:
         with aside.open("wb") as file:
             torch.save(state, file)

@@ -165,11 +165,11 @@ def _work(number: int, task: Task, store: Store, settings: Settings, channel: Co
     def stoppable(worker: Worker) -> None:
         signal.signal(signal.SIGTERM, lambda *_: worker.stop())
 
-    _log_to(store.log_path(key_of(task)))
+    log_to(store.log_path(key_of(task)))
     run_task(number, task, store, settings, send, stoppable)
 
 
-def _log_to(path: Path) -> None:
+def log_to(path: Path) -> None:
     """Append what this process prints to a file, also what libraries print below Python."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("ab") as file:

@@ -23,7 +23,7 @@ from ifc_bench.sweep.executor import Ending, Executor, Slot
 from ifc_bench.sweep.inline import Inline
 from ifc_bench.sweep.local import Local
 from ifc_bench.sweep.pace import Pace
-from ifc_bench.sweep.plan import Plan
+from ifc_bench.sweep.plan import Job, Plan
 from ifc_bench.sweep.tasks import (
     TAKEN,
     Event,
@@ -52,8 +52,11 @@ def run(
     pace = Pace(plan.preset, store)
     with Claims(store.claims()) as claims:
         for tasks in stages(plan, store):
-            executor = executor_of(store, settings)
-            pool = _Pool(tasks(), store, settings, claims, executor, pace)
+            left = tasks()
+            if not left:
+                continue
+            executor = executor_of(store, settings, left[0])
+            pool = _Pool(left, store, settings, claims, executor, pace)
             try:
                 with closing(pool.events()) as events:
                     for task, event in events:
@@ -68,9 +71,15 @@ def run(
     return outcome
 
 
-def executor_of(store: Store, settings: Settings) -> Executor:
-    """The executor that the settings name."""
-    return Inline(store, settings) if settings.executor == "inline" else Local(store, settings)
+def executor_of(store: Store, settings: Settings, task: Task) -> Executor:
+    """The executor that the settings name; counts and profiles are always of this machine."""
+    if settings.executor == "inline":
+        return Inline(store, settings)
+    if settings.executor == "ray" and isinstance(task, Job):
+        from ifc_bench.sweep.ray import Ray  # an optional package
+
+        return Ray(store, settings)
+    return Local(store, settings)
 
 
 class _Pool:
@@ -217,7 +226,7 @@ class _Pool:
         lonely = {self.running[other].device for other in self.alone if other in self.running}
         able = [slot for slot in free if slot.device not in lonely]
         task = self.tasks[number]
-        if not hasattr(task, "training") and isinstance(task[0], Profile):
+        if not isinstance(task, Job) and isinstance(task[0], Profile):
             able = [slot for slot in able if slot.device == self.settings.device]
         if number in self.wants:
             able = [slot for slot in able if (slot.memory or 0) > self.wants[number]]

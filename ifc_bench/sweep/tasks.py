@@ -12,6 +12,7 @@ from ifc_bench.records import Record
 from ifc_bench.store import Store
 from ifc_bench.sweep.plan import Job, Plan, label
 
+ExecutorName = Literal["local", "inline", "ray"]
 TAKEN = "taken by another runner"  # the stage of a task that waits for it
 Task = Job | tuple[Profile, ...] | tuple[Count, ...]
 
@@ -22,6 +23,7 @@ class Settings:
 
     Attributes:
         devices: "cpu", or one or more "cuda:N"; tasks are spread over them.
+        address: of a Ray cluster; None starts one on this machine.
         memory_limit: bytes that a process may use on the host; None without a limit.
         time_limits: whether a piece that takes ten times its estimate is ended.
     """
@@ -30,7 +32,8 @@ class Settings:
     threads: int
     workers: int
     tensorboard: bool = False
-    executor: Literal["local", "inline"] = "local"
+    executor: ExecutorName = "local"
+    address: str | None = None
     memory_limit: int | None = None
     time_limits: bool = True
 
