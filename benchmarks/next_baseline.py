@@ -17,7 +17,7 @@ from ifc_bench.cli import main
 from ifc_bench.config import NoComm, SyntheticData
 from ifc_bench.recipe import varied
 
-_LOSS = varied(EMBEDDED_SCHEDULE.loss, {"focal_alpha": 0.5})
+_LOSS = varied(EMBEDDED_SCHEDULE.loss, {"focal_alpha": 0.5, "dice": 4.0, "match_dice": 2.0})
 _VIDEOS = varied(
     EMBEDDED_SCHEDULE.of_length(680),
     {"decay": "linear", "drop_at": (), "average": 0.98, "loss": _LOSS, "curve_every": 0},
