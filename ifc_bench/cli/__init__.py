@@ -39,18 +39,20 @@ def main(
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # so that a terminal without ± prints tables too
     given, notes = respelled(sys.argv[1:] if arguments is None else arguments)
-    recipes = partial(_recipes, tables, presets)
+    recipes = partial(_recipes, tables, presets, given)
     code = _flushed(_answer(build_app(given), recipes, given, notes))
     if notes and code in (0, 1, 3):  # an error line has them already
         print("note:", "; ".join(notes), file=sys.stderr)
     return code
 
 
-def _recipes(tables: Mapping[str, Recipe], presets: Mapping[str, Preset]) -> Recipes:
+def _recipes(
+    tables: Mapping[str, Recipe], presets: Mapping[str, Preset], given: Sequence[str]
+) -> Recipes:
     """Import the recipes, for commands with a parameter for them; the others start faster."""
     from ifc_bench.cli.recipes import Recipes
 
-    return Recipes(tables, presets)
+    return Recipes(tables, presets, tuple(given))
 
 
 def _answer(

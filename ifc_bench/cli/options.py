@@ -240,7 +240,7 @@ class Machine:
     device: Devices = "auto"
     workers: Annotated[
         int | None,
-        number("Worker processes. Default: one per CPU core, or one per GPU.", 1, MOST_THREADS),
+        number("Processes, or jobs. Default: one per CPU core or GPU; 1 job.", 1, MOST_THREADS),
     ] = None
     threads: Annotated[int, number("Threads of each process.", 1, MOST_THREADS)] = 1
     tensorboard: Annotated[bool, Parameter(help="Write TensorBoard curves under --runs.")] = False
@@ -248,13 +248,20 @@ class Machine:
     executor: Annotated[
         ExecutorName,
         Parameter(
-            help="local: a process for each task; ray: on a Ray cluster; inline: in this process, "
-            "for a debugger."
+            help="local: a process for each task; ray: on a Ray cluster; slurm: --workers jobs, "
+            "each a runner; inline: in this process, for a debugger."
         ),
     ] = "local"
     address: Annotated[
         str | None,
         Parameter(help="Ray cluster, such as auto. Default: one is started on this machine."),
+    ] = None
+    slurm: Annotated[
+        list[str] | None,
+        Parameter(
+            consume_multiple=False,
+            help="Option of the jobs, such as gres=gpu:v100:1 or time=24:00:00; repeatable.",
+        ),
     ] = None
     memory_limit: Annotated[
         float | None,
@@ -273,11 +280,14 @@ class Machine:
         """
         if self.address is not None and self.executor != "ray":
             raise UserError("--address: has no effect without --executor ray; add it")
+        if self.slurm and self.executor != "slurm":
+            raise UserError("--slurm: has no effect without --executor slurm; add it")
         devices = resolve_devices(self.device)
         for device in devices:
             refuse_other_gpu(self.expect_gpu, describe_device(device, self.threads).name)
         cores = max(1, usable_cores() // self.threads)
-        workers = self.workers or (cores if devices == ("cpu",) else len(devices))
+        usual = cores if devices == ("cpu",) else len(devices)
+        workers = self.workers or (1 if self.executor == "slurm" else usual)
         limit = None if self.memory_limit is None else int(self.memory_limit * 2**30)
         return Settings(
             devices=devices,
@@ -286,6 +296,7 @@ class Machine:
             tensorboard=self.tensorboard,
             executor=self.executor,
             address=self.address,
+            slurm=tuple(self.slurm or ()),
             memory_limit=limit,
             time_limits=not self.no_time_limits,
         )

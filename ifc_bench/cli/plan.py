@@ -9,6 +9,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from ifc_bench.cli.options import Choice, Injected, Machine, RetryOption, Tables, number
+from ifc_bench.cli.recipes import Recipes
 from ifc_bench.config import AnyWork, Evaluation, Profile, SyntheticData, Training
 from ifc_bench.errors import UserError
 from ifc_bench.hardware.device import describe_device
@@ -33,6 +34,10 @@ def command(
             help="Run some real iterations of each training, and print memory, time and disk."
         ),
     ] = False,
+    sbatch: Annotated[
+        int | None,
+        number("Print a script for sbatch instead: an array of so many runners.", 1, 10_000),
+    ] = None,
     dry_run_iterations: Annotated[
         int | None,
         number(f"Timed iterations of --dry-run. Default: {_ITERATIONS}.", 1, _MOST_ITERATIONS),
@@ -50,6 +55,8 @@ def command(
     """
     if dry_run_iterations is not None and not dry_run:
         raise UserError("--dry-run-iterations: has no effect without --dry-run; add it")
+    if sbatch is not None:
+        return _print_script(sbatch, choice, machine, recipes)
     preset, settings = choice.resolved(recipes), machine.settings()
     described = describe_device(settings.device, settings.threads)
     plan = make_plan(choice.tables(recipes, tables, preset), preset, described)
@@ -59,6 +66,18 @@ def command(
         _dry_run(plan, store, settings, described, dry_run_iterations or _ITERATIONS)
     else:
         _print_estimate(plan, store, settings.workers)
+
+
+def _print_script(jobs: int, choice: Choice, machine: Machine, recipes: Recipes) -> None:
+    """Print the array script of this command; a node needs no submitit for it."""
+    from ifc_bench.sweep.slurm import batch_script
+
+    choice.resolved(recipes)  # so that a wrong option is found here, not in eight jobs
+    given = [word for word in recipes.given if word != "plan"]
+    at = next(n for n, word in enumerate(given) if word.partition("=")[0] == "--sbatch")
+    del given[at : at + (1 if "=" in given[at] else 2)]
+    logs = choice.runs.resolve() / "slurm"
+    print(batch_script(given, jobs, machine.slurm or (), logs), end="")
 
 
 def _dry_run(plan: Plan, store: Store, settings: Settings, device: Device, iterations: int) -> None:

@@ -15,10 +15,14 @@ Recipe = Callable[[Preset], AnyTable]
 
 @dataclass(frozen=True)
 class Recipes:
-    """Tables and presets that `run_ablations.py` passes in from `ablations/`."""
+    """Tables and presets that `run_ablations.py` passes in from `ablations/`.
+
+    `given` is the whole command line, for runners on other machines.
+    """
 
     tables: Mapping[str, Recipe]
     presets: Mapping[str, Preset]
+    given: tuple[str, ...] = ()
 
     def _refuse_none(self) -> None:
         """Refuse to run without recipes.

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Callable
+from dataclasses import replace
 
 from rich.console import Console
 
@@ -83,9 +85,11 @@ def run_tables(
     paper = PaperNumbers() if compare else None
     described = describe_device(settings.device, settings.threads)
     plan = make_plan(tables, preset, described)
+    if settings.executor == "slurm":  # its nodes measure, by the names of their own devices
+        plan = replace(plan, profiles=())
     for precision in plan.precisions_left(store):
         require_precision(precision, described, "--test-precision")
-    outcome = _do(plan, store, settings, described.name)
+    outcome = _do(plan, store, settings, described.name, recipes.given)
     if outcome is None:
         return
     shown: list[AnyWork] = [*plan.counts, *plan.evaluations]
@@ -93,6 +97,10 @@ def run_tables(
         raise UserError("; also: ".join(outcome.errors))
     print_and_keep(tables, Answers(recipes, preset, store, paper=paper))
     _refuse_incomplete(plan, store, outcome.errors)
+
+
+def _saying(console: Console) -> Callable[[str], None]:
+    return lambda text: console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 def _refuse_incomplete(plan: Plan, store: Store, errors: list[str]) -> None:
@@ -106,7 +114,9 @@ def _refuse_incomplete(plan: Plan, store: Store, errors: list[str]) -> None:
         )
 
 
-def _do(plan: Plan, store: Store, settings: Settings, device: str) -> Outcome | None:
+def _do(
+    plan: Plan, store: Store, settings: Settings, device: str, given: tuple[str, ...]
+) -> Outcome | None:
     """Run the rest of `plan`; returns None in torchrun's processes other than the first."""
     together = int(os.environ.get("WORLD_SIZE", "1")) > 1
     if not together:
@@ -127,6 +137,10 @@ def _do(plan: Plan, store: Store, settings: Settings, device: str) -> Outcome | 
 
         connected(settings)
     console = Console(stderr=True, highlight=False)
+    if settings.executor == "slurm" and pieces:
+        from ifc_bench.sweep.slurm import run_on_slurm  # an optional package
+
+        return run_on_slurm(plan, store, settings, given, _saying(console))
     count = len(settings.devices)
     where = device if count == 1 else f"{count} devices ({device})"
     console.print(

@@ -12,7 +12,7 @@ from ifc_bench.records import Record
 from ifc_bench.store import Store
 from ifc_bench.sweep.plan import Job, Plan, label
 
-ExecutorName = Literal["local", "inline", "ray"]
+ExecutorName = Literal["local", "inline", "ray", "slurm"]
 TAKEN = "taken by another runner"  # the stage of a task that waits for it
 Task = Job | tuple[Profile, ...] | tuple[Count, ...]
 
@@ -24,6 +24,7 @@ class Settings:
     Attributes:
         devices: "cpu", or one or more "cuda:N"; tasks are spread over them.
         address: of a Ray cluster; None starts one on this machine.
+        slurm: options of the jobs, "KEY=VALUE" each.
         memory_limit: bytes that a process may use on the host; None without a limit.
         time_limits: whether a piece that takes ten times its estimate is ended.
     """
@@ -34,6 +35,7 @@ class Settings:
     tensorboard: bool = False
     executor: ExecutorName = "local"
     address: str | None = None
+    slurm: tuple[str, ...] = ()
     memory_limit: int | None = None
     time_limits: bool = True
 
