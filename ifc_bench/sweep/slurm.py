@@ -7,7 +7,9 @@ most the iterations since its last checkpoint, and the same command goes on.
 
 from __future__ import annotations
 
+import re
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -196,9 +198,24 @@ def _submitted(store: Store, settings: Settings, command: list[str]) -> list[Any
 
 
 def state_of(job: Any) -> str:
-    """The state of a job in SLURM's words, without what follows, as in "CANCELLED by 1000"."""
-    words = str(job.state).split()
+    """The state of a job in SLURM's words, without what follows, as in "CANCELLED by 1000".
+
+    From the controller, which knows jobs until some minutes after their end and needs no
+    accounting; then from submitit, which asks the accounting.
+    """
+    words = (_controlled(str(job.job_id)) or str(job.state)).split()
     return words[0].rstrip("+") if words else "UNKNOWN"
+
+
+def _controlled(job: str) -> str | None:
+    """The state of a job by `scontrol`; None where it is not known there."""
+    if shutil.which("scontrol") is None:
+        return None
+    done = subprocess.run(
+        ["scontrol", "show", "job", job, "-o"], capture_output=True, text=True, check=False
+    )
+    found = re.search(r"\bJobState=(\w+)", done.stdout) if done.returncode == 0 else None
+    return found[1] if found else None
 
 
 def _counted(states: Sequence[str]) -> str:
