@@ -1,0 +1,103 @@
+"""A sweep that is killed twenty times at random moments has the records of an unbroken one."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from ifc_bench.records import TrainingResult
+from ifc_bench.store import Store
+from tests.conftest import ROOT
+
+KILLS = 20
+CHOSEN = (
+    "run", "table3d", "--preset=smoke", "--seeds=2", "--window=5", "--iterations=24",
+    "--device=cpu",
+)  # fmt: skip
+
+
+def begin(store: Store) -> subprocess.Popen[bytes]:
+    places = (f"--results={store.results}", f"--runs={store.runs}")
+    return subprocess.Popen(
+        [sys.executable, str(ROOT / "run_ablations.py"), *CHOSEN, *places],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+
+
+def numbers(store: Store) -> dict[str, object]:
+    """What must be equal to the bit: losses and accuracies."""
+    found: dict[str, object] = {}
+    for record in store.records("training", "evaluation"):
+        assert record.status == "ok", record.error
+        result = record.result
+        found[record.id] = result.loss if isinstance(result, TrainingResult) else result.metrics
+    return found
+
+
+def workers(runner: subprocess.Popen[bytes]) -> list[psutil.Process]:
+    """The processes below a runner that do work, and not the server they are forked from."""
+    try:
+        below = psutil.Process(runner.pid).children(recursive=True)
+        return [one for one in below if one.num_threads() > 1]
+    except psutil.NoSuchProcess:
+        return []
+
+
+def orphans(store: Store) -> list[int]:
+    """Processes that write to the directories of a store, or would."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if str(store.runs) in " ".join(process.cmdline()) or any(
+                file.path.startswith(str(store.runs)) for file in process.open_files()
+            ):
+                found.append(process.pid)
+        except psutil.Error:
+            continue
+    return found
+
+
+@pytest.fixture(scope="module")
+def unbroken(tmp_path_factory) -> dict[str, object]:
+    folder = tmp_path_factory.mktemp("unbroken")
+    store = Store(folder / "results", folder / "runs")
+    assert begin(store).wait(timeout=300) == 0
+    return numbers(store)
+
+
+@pytest.mark.parametrize("runners", [1, 2])
+def test_killed_at_random_moments(unbroken, tmp_path: Path, runners: int):
+    """Runner or worker, by SIGKILL; with two runners at once the kills are shared."""
+    rng = random.Random(runners)
+    store = Store(tmp_path / "results", tmp_path / "runs")
+    running = [begin(store) for _ in range(runners)]
+    kills = 0
+    deadline = time.monotonic() + 400
+    while any(one.poll() != 0 for one in running):
+        assert time.monotonic() < deadline, "the sweep does not come to its end"
+        time.sleep(rng.uniform(0.2, 1.5) if kills < KILLS // runners else 0.5)
+        for place, runner in enumerate(running):
+            if runner.poll() is not None:
+                if runner.returncode != 0:  # killed, or its worker was: the same command again
+                    running[place] = begin(store)
+                continue
+            if kills < KILLS // runners and rng.random() < 0.7:
+                below = workers(runner)
+                victim = rng.choice(below).pid if below and rng.random() < 0.6 else runner.pid
+                try:
+                    os.kill(victim, signal.SIGKILL)
+                    kills += 1
+                except ProcessLookupError:
+                    pass
+    assert kills >= 5, "it was killed in the middle, several times"
+    assert numbers(store) == unbroken
+    time.sleep(2)  # for processes that notice the end of their runner
+    assert orphans(store) == []
+    assert not list((store.runs / "checkpoints").glob("*.damaged"))
