@@ -8,7 +8,8 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from ifc_bench.cli.options import Choice, Injected, Machine, RetryOption, Tables, number
+from ifc_bench.cli.machine import Machine
+from ifc_bench.cli.options import Choice, Injected, RetryOption, Tables, number
 from ifc_bench.cli.recipes import Recipes
 from ifc_bench.config import AnyWork, Evaluation, Profile, SyntheticData, Training
 from ifc_bench.errors import UserError

@@ -10,11 +10,11 @@ from dataclasses import replace
 from rich.console import Console
 
 from ifc_bench.cli.answers import Answers, print_and_keep
+from ifc_bench.cli.machine import Machine
 from ifc_bench.cli.options import (
     Choice,
     Compare,
     Injected,
-    Machine,
     Retry,
     RetryOption,
     Tables,

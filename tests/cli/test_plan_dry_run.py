@@ -113,7 +113,7 @@ def test_bad_input_is_one_line_before_any_work(arguments, message, refusal):
 def test_a_gpu_that_torch_cannot_use_is_one_line(places, monkeypatch):
     if torch.cuda.is_available():
         pytest.skip("torch can use the GPU of this machine")
-    monkeypatch.setattr("ifc_bench.cli.options.resolve_devices", lambda asked: ("cuda:0",))
+    monkeypatch.setattr("ifc_bench.cli.machine.resolve_devices", lambda asked: ("cuda:0",))
     done = run_cli(*DRY, *places)
     assert "--device: cuda:0 exists, but torch" in one_line_error(done)
 

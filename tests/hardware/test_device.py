@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ifc_bench.cli import options
+from ifc_bench.cli import machine
 from ifc_bench.errors import UserError
 from ifc_bench.hardware import device
 
@@ -48,8 +48,8 @@ def test_workers_follow_affinity_and_quota_and_not_the_machine(monkeypatch, allo
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(allowed)), raising=False)
     monkeypatch.setattr(device, "_cpu_quota", lambda: quota)
     assert device.usable_cores() == cores
-    assert options.Machine(device="cpu").settings().workers == cores
-    assert options.Machine(device="cpu", threads=2).settings().workers == max(1, cores // 2)
+    assert machine.Machine(device="cpu").settings().workers == cores
+    assert machine.Machine(device="cpu", threads=2).settings().workers == max(1, cores // 2)
     assert device._cpu_name().endswith(f" ({cores} cores)")
 
 

@@ -1,0 +1,88 @@
+"""Options of the machine: devices, processes, and the executor that runs the work."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from ifc_bench.cli.options import MOST_THREADS, ExpectGpu, number, refuse_other_gpu
+from ifc_bench.errors import UserError
+from ifc_bench.hardware.device import describe_device, resolve_devices, usable_cores
+from ifc_bench.sweep.tasks import ExecutorName, Settings
+
+Devices = Annotated[
+    str,
+    Parameter("--device", help="auto (the first GPU, else the CPU), cpu, cuda:N, cuda:0,1,2, all."),
+]
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Machine:
+    """Options of the device and of the worker processes."""
+
+    device: Devices = "auto"
+    workers: Annotated[
+        int | None,
+        number("Processes, or jobs. Default: one per CPU core or GPU; 1 job.", 1, MOST_THREADS),
+    ] = None
+    threads: Annotated[int, number("Threads of each process.", 1, MOST_THREADS)] = 1
+    tensorboard: Annotated[bool, Parameter(help="Write TensorBoard curves under --runs.")] = False
+    expect_gpu: ExpectGpu = None
+    executor: Annotated[
+        ExecutorName,
+        Parameter(
+            help="local: a process for each task; ray: on a Ray cluster; slurm: --workers jobs, "
+            "each a runner; inline: in this process, for a debugger."
+        ),
+    ] = "local"
+    address: Annotated[
+        str | None,
+        Parameter(help="Ray cluster, such as auto. Default: one is started on this machine."),
+    ] = None
+    slurm: Annotated[
+        list[str] | None,
+        Parameter(
+            consume_multiple=False,
+            help="Option of the jobs, such as gres=gpu:v100:1 or time=24:00:00; repeatable.",
+        ),
+    ] = None
+    memory_limit: Annotated[
+        float | None,
+        number("GiB of host memory that a process may use; it ends as out of memory.", 0.1, 1e6),
+    ] = None
+    no_time_limits: Annotated[
+        bool,
+        Parameter(help="Never end work that takes ten times as long as such work took so far."),
+    ] = False
+
+    def settings(self) -> Settings:
+        """Resolve the devices and the number of worker processes.
+
+        Raises:
+            UserError: if a device does not exist, or is not the expected GPU.
+        """
+        if self.address is not None and self.executor != "ray":
+            raise UserError("--address: has no effect without --executor ray; add it")
+        if self.slurm and self.executor != "slurm":
+            raise UserError("--slurm: has no effect without --executor slurm; add it")
+        devices = resolve_devices(self.device)
+        for device in devices:
+            refuse_other_gpu(self.expect_gpu, describe_device(device, self.threads).name)
+        cores = max(1, usable_cores() // self.threads)
+        usual = cores if devices == ("cpu",) else len(devices)
+        workers = self.workers or (1 if self.executor == "slurm" else usual)
+        limit = None if self.memory_limit is None else int(self.memory_limit * 2**30)
+        return Settings(
+            devices=devices,
+            threads=self.threads,
+            workers=1 if self.executor == "inline" else workers,
+            tensorboard=self.tensorboard,
+            executor=self.executor,
+            address=self.address,
+            slurm=tuple(self.slurm or ()),
+            memory_limit=limit,
+            time_limits=not self.no_time_limits,
+        )
