@@ -19,8 +19,8 @@ from ifc_bench.cli.options import (
     RetryOption,
     Tables,
 )
-from ifc_bench.cli.progress import SweepDisplay
 from ifc_bench.cli.recipes import Recipes
+from ifc_bench.cli.sweep_display import SweepDisplay
 from ifc_bench.config import AnyWork
 from ifc_bench.errors import UserError
 from ifc_bench.hardware.device import describe_device
@@ -123,7 +123,7 @@ def _do(
         for sign in (signal.SIGTERM, signal.SIGHUP):  # from schedulers, and a closed terminal
             if signal.getsignal(sign) != signal.SIG_IGN:  # nohup ignores it
                 signal.signal(sign, signal.default_int_handler)
-    pieces = len(plan.jobs(store)) + bool(plan.profiles_left(store)) + bool(plan.counts_left(store))
+    pieces = plan.pieces(store)
     if pieces:
         store.prepare()
     if together:
@@ -149,7 +149,7 @@ def _do(
         f"{plan.seconds(store, settings.workers) / 60:.0f} min (an estimate)",
         soft_wrap=True,
     )
-    with SweepDisplay(console, pieces, store) as display:
+    with SweepDisplay(console, plan, store) as display:
         if together:
             return run_together(plan, store, settings, display.tell)
         return run(plan, store, settings, display.tell)

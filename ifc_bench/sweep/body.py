@@ -26,9 +26,9 @@ def run_task(
     `started` gets the worker before any work, to be able to stop it.
     """
 
-    def progress(stage: str, done: int, total: int) -> None:
+    def progress(stage: str, done: int, total: int, loss: float | None = None) -> None:
         if total <= _EVERY or done % 10 == 0 or done == total:
-            send(Event(number, stage, done, total))
+            send(Event(number, stage, done, total, loss))
 
     worker = Worker(
         store, settings.device, settings.threads, progress, tensorboard=settings.tensorboard

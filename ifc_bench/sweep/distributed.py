@@ -40,9 +40,9 @@ def run_together(
     outcome = Outcome()
     current: list[Task] = []
 
-    def report(stage: str, done: int, total: int) -> None:
+    def report(stage: str, done: int, total: int, loss: float | None = None) -> None:
         if processes.first:
-            progress(current[0], Event(0, stage, done, total))
+            progress(current[0], Event(0, stage, done, total, loss))
 
     worker = Worker(store, device, settings.threads, report, settings.tensorboard, processes)
     worker.prepare()

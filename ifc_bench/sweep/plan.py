@@ -152,6 +152,18 @@ class Plan:
         alone = self.profiling_seconds(len(self.profiles_left(store)))
         return busy / min(workers, max(len(jobs), 1)) + alone
 
+    def task_seconds(self, task: object) -> float:
+        """Estimate the time of a job, from the preset's own timings; 0 for other tasks."""
+        if not isinstance(task, Job):
+            return 0.0
+        tests = len(task.evaluations) * self.preset.seconds_per_evaluation
+        return tests + (0.0 if task.kept else self.preset.seconds_of(task.training))
+
+    def pieces(self, store: Store) -> int:
+        """Count the tasks that are left: jobs, and one for all profiles and one for all counts."""
+        alone = bool(self.profiles_left(store)) + bool(self.counts_left(store))
+        return len(self.jobs(store)) + alone
+
     def profiling_seconds(self, profiles: int) -> float:
         """Estimate the time of a number of profiles, one after the other."""
         preset = self.preset

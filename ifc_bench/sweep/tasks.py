@@ -53,8 +53,8 @@ class Settings:
 class Event:
     """A report of a running task.
 
-    `stage` is the current step, with `done` of `total`; or "begin", with the next piece of `work`;
-    "again", if a process died and another does the rest; "kept", after a request to stop, with what
+    `stage` is the current step, with `done` of `total` and in training the last `loss`; or "begin",
+    with the next piece of `work`; "again", if a process died and another does the rest; "kept", after a request to stop, with what
     was kept in `error`; or "end". A `fatal` error concerns the machine and would stop every other
     task as well.
     """
@@ -63,6 +63,7 @@ class Event:
     stage: str
     done: int = 0
     total: int = 0
+    loss: float | None = None
     records: tuple[Record, ...] = ()
     error: str | None = None
     work: AnyWork | None = None

@@ -51,7 +51,7 @@ from ifc_bench.training.processes import ALONE, Processes
 from ifc_bench.training.setup import loaders, prepare
 from ifc_bench.training.trainer import Hooks, Trainer
 
-Progress = Callable[[str, int, int], None]  # stage, done, total
+Progress = Callable[..., None]  # stage, done, total, and in training the loss
 
 
 class Worker:
@@ -160,7 +160,9 @@ class Worker:
         hooks = Hooks(
             start=lambda model: start_model(model, work, self.store),
             score=lambda model: self._curve_point(model, work, data),
-            progress=lambda done, loss: self.progress("train", done, work.optimisation.iterations),
+            progress=lambda done, loss: self.progress(
+                "train", done, work.optimisation.iterations, loss
+            ),
             log=self._log(work),
             loaders=0 if data.embedded else loaders(),
             stopping=lambda: self._stopping,

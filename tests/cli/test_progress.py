@@ -1,17 +1,19 @@
 """A sweep tells what stands still and what went wrong, and where."""
 
 import io
+import re
 import time
 
 import pytest
 from rich.console import Console
 
-from ablations import PRESETS
-from ifc_bench.cli.progress import StallWatch, SweepDisplay, fault
+from ablations import PRESETS, TABLES
+from ifc_bench.cli.progress import StallWatch
+from ifc_bench.cli.sweep_display import SweepDisplay, fault
 from ifc_bench.config import Training
 from ifc_bench.records import Device, Provenance, Record, TrainingResult
 from ifc_bench.store import Store
-from ifc_bench.sweep.plan import Job
+from ifc_bench.sweep.plan import Job, Plan, make_plan
 from ifc_bench.sweep.tasks import Event
 from tests.conftest import tiny_model
 
@@ -74,7 +76,14 @@ def test_what_moves_is_not_told():
 def display(tmp_path, **changes) -> tuple[SweepDisplay, io.StringIO]:
     out = io.StringIO()
     console = Console(file=out, width=200)
-    return SweepDisplay(console, 1, Store(tmp_path / "r", tmp_path / "u"), **changes), out
+    return SweepDisplay(console, planned(), Store(tmp_path / "r", tmp_path / "u"), **changes), out
+
+
+def planned() -> Plan:
+    """A sweep of two trainings with one evaluation each."""
+    preset = PRESETS["smoke"].model_copy(update={"seeds": 1, "windows": (5,)})
+    device = Device(kind="cpu", name="a processor")
+    return make_plan([TABLES["table3d"](preset)], preset, device)
 
 
 def test_a_worker_that_stands_still_is_named_in_a_log_file(tmp_path, training):
@@ -92,10 +101,37 @@ def test_a_log_file_gets_a_line_now_and_then(tmp_path, training):
         for done in (1, 2, 3):
             shown.tell(Job(training, ()), Event(0, "train", done, 340))
             time.sleep(0.01)
-    assert [line[9:] for line in out.getvalue().splitlines()] == [
-        "ifc M=2 seed 0: train 2/340",
-        "ifc M=2 seed 0: train 3/340",
-    ]
+    lines = [line[9:] for line in out.getvalue().splitlines()]
+    assert lines[0] == "[0/2] ifc M=2 seed 0: train 1/340"
+    assert re.fullmatch(r"\[0/2\] ifc M=2 seed 0: train 2/340 \([\d.]+/s, \d+ s left\)", lines[1])
+
+
+def test_a_line_is_on_all_running_tasks_and_rare(tmp_path):
+    jobs = planned().jobs(Store(tmp_path, tmp_path))
+    shown, out = display(tmp_path, line_every=0.2)
+    with shown:
+        for done in range(60):
+            for number, job in enumerate(jobs):
+                shown.tell(job, Event(number, "train", done + 1, 4000, loss=1.25))
+            time.sleep(0.01)
+    lines = out.getvalue().splitlines()
+    assert 1 <= len(lines) <= 5
+    assert lines[-1].count("train") == 2
+    assert "loss 1.250" in lines[-1]
+
+
+def test_the_time_left_goes_by_what_was_measured(tmp_path):
+    first, second = planned().jobs(Store(tmp_path, tmp_path))
+    shown, _ = display(tmp_path)
+    shown.tell(first, Event(0, "train", 0, 4))
+    assert shown._left() == "", "nothing is known yet"
+    shown.begun -= 600.0
+    shown.tell(first, Event(0, "end", records=(failed(first.training, None),)))
+    assert shown._left() == "about 10 min left", "two tasks alike, one is done"
+    shown.tell(second, Event(1, "train", 2, 4))
+    left = shown._left()
+    assert left.startswith("about ")
+    assert int(left.split()[1]) < 10
 
 
 def test_a_bug_in_a_users_module_is_told_with_its_place_and_record(tmp_path, training):
@@ -143,8 +179,8 @@ def test_parameters_that_the_initial_weights_lack_are_named_by_their_part(traini
     )
     record = failed(training, None).model_copy(update={"status": "ok", "result": result})
     out = io.StringIO()
-    display = SweepDisplay(Console(file=out, width=200), 1, Store(tmp_path, tmp_path))
-    display.tell(Job(training, ()), Event(0, "end", records=(record,)))
+    shown = SweepDisplay(Console(file=out, width=200), planned(), Store(tmp_path, tmp_path))
+    shown.tell(Job(training, ()), Event(0, "end", records=(record,)))
     assert (
         "missing from its initial weights (3 parameters): memory, communication.gather\n"
         in out.getvalue()
