@@ -54,9 +54,9 @@ class Event:
     """A report of a running task.
 
     `stage` is the current step, with `done` of `total` and in training the last `loss`; or "begin",
-    with the next piece of `work`; "again", if a process died and another does the rest; "kept", after a request to stop, with what
-    was kept in `error`; or "end". A `fatal` error concerns the machine and would stop every other
-    task as well.
+    with the next piece of `work`; "again", if a process died and another does the rest; "kept",
+    after a request to stop, with what was kept in `error`; or "end". A `fatal` error concerns the
+    machine and would stop every other task as well.
     """
 
     task: int
