@@ -96,7 +96,7 @@ def predict(
     Raises:
         UserError: if a video is shorter than the window and `how` refuses such videos.
     """
-    [found] = predict_in_one_pass(model, data, [how], tell, kept)
+    [found] = predict_in_one_pass(model, data, [how], tell, None if kept is None else [kept])
     return found
 
 
@@ -105,12 +105,12 @@ def predict_in_one_pass(
     data: VideoDataset,
     hows: Sequence[Testing],
     tell: Callable[[int, int], None] | None = None,
-    kept: Partial | None = None,
+    kept: Sequence[Partial] | None = None,
 ) -> list[Predictions]:
     """Predict in several ways of testing that share each frame's features, as `predict` does.
 
     The ways have the same `size`, `isolated`, `precision`, `compiled`, `data` and `weights` (see
-    `one_pass`). Each gets an equal part of the time. `kept` is for a single way.
+    `one_pass`). Each gets an equal part of the time. `kept` has one for each way.
 
     Raises:
         UserError: if a video is shorter than the window of a way that refuses such videos.
@@ -122,12 +122,13 @@ def predict_in_one_pass(
     totals = [0] * len(hows)
     with _set_up(model, hows[0]):
         for done, video in enumerate(data.videos, 1):
-            if kept is not None and video.id in kept.tracks:
-                written, counts = [kept.tracks[video.id]], [kept.counts[video.id]]
+            if kept is not None and all(video.id in one.tracks for one in kept):
+                written = [one.tracks[video.id] for one in kept]
+                counts = [one.counts[video.id] for one in kept]
             else:
                 written, counts = _entries_of(model, data, video, hows)
-                if kept is not None:
-                    kept.add(video.id, counts[0], written[0])
+                for one, count, entries in zip(kept or (), counts, written, strict=bool(kept)):
+                    one.add(video.id, count, entries)
             for place, (entries, count) in enumerate(zip(written, counts, strict=True)):
                 found[place] += entries
                 totals[place] += count

@@ -14,7 +14,14 @@ from ifc_bench.cli import main
 from ifc_bench.config import FullTHW, NoComm
 from ifc_bench.config import Testing as How
 from ifc_bench.data.loading import VideoDataset
-from ifc_bench.inference import Partial, Predictions, predict, results_json, scored
+from ifc_bench.inference import (
+    Partial,
+    Predictions,
+    predict,
+    predict_in_one_pass,
+    results_json,
+    scored,
+)
 from ifc_bench.masks import encode
 from ifc_bench.models.build import build_model
 from ifc_bench.models.ifc import IFC
@@ -169,6 +176,36 @@ def test_a_stopped_prediction_goes_on_after_the_last_finished_video(data_folder,
     assert set(read) == {4, 5}
     assert results_json(resumed) == results_json(whole)
     assert resumed.count == whole.count
+
+
+def test_several_ways_in_one_pass_go_on_as_well(data_folder, tmp_path):
+    """A video counts as done where every way has it."""
+    torch.manual_seed(0)
+    model = build_model(tiny_model()).eval()
+    with torch.no_grad():
+        model.heads.classify.layers[-1].weight.mul_(5)
+    data = VideoDataset(data_folder / "valid")
+    hows = [How(window=4, stride=2), How(window=6, stride=2)]
+
+    def kept() -> list[Partial]:
+        return [Partial(tmp_path / f"{how.window}.json", "x") for how in hows]
+
+    whole = predict_in_one_pass(model, data, hows)
+
+    def stop(done: int, total: int) -> None:
+        if done == 3:
+            raise StoppedError
+
+    with pytest.raises(StoppedError):
+        predict_in_one_pass(model, data, hows, stop, kept())
+    path = kept()[1].path
+    path.write_text("".join(line + "\n" for line in path.read_text().splitlines()[:3]))
+    read: list[int] = []
+    frames = data.frames
+    data.frames = lambda video, *rest: read.append(video.id) or frames(video, *rest)
+    resumed = predict_in_one_pass(model, data, hows, kept=kept())
+    assert set(read) == {3, 4, 5}
+    assert [results_json(one) for one in resumed] == [results_json(one) for one in whole]
 
 
 @pytest.mark.parametrize(("communication", "same"), [(NoComm(), True), (FullTHW(), False)], ids=str)

@@ -61,7 +61,7 @@ def _found(store: Store, checkpoints: bool) -> Iterator[Leftover]:
         "claims": lambda path: "claim of a dead runner" if path.stem in claimed else None,
         "checkpoints": lambda path: _of_checkpoint(path, trained, checkpoints),
         "samples": lambda path: "samples of a measured profile" if path.stem in done else None,
-        "predictions": lambda path: None if path.stem in done else "predictions without a record",
+        "predictions": lambda path: _of_predictions(path, done),
         "logs": lambda path: (
             "log of a recorded training" if path.stem.removesuffix("-kept") in done else None
         ),
@@ -72,6 +72,12 @@ def _found(store: Store, checkpoints: bool) -> Iterator[Leftover]:
             if reason:
                 yield Leftover(path, reason)
     yield from _data_sets(store)
+
+
+def _of_predictions(path: Path, done: set[str]) -> str | None:
+    if path.name.endswith(".partial"):  # an interrupted evaluation goes on from it
+        return "part of a finished evaluation" if path.name[1:17] in done else None
+    return None if path.stem in done else "predictions without a record"
 
 
 def _of_checkpoint(path: Path, trained: set[str], final: bool) -> str | None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 import traceback
 from collections.abc import Callable
+from contextlib import ExitStack
 from itertools import chain
+from pathlib import Path
 
 import torch
 
@@ -24,6 +26,7 @@ from ifc_bench.errors import NO_SPACE, Stopped, UserError
 from ifc_bench.evaluation import as_result, score_images, score_videos
 from ifc_bench.file_io import write_text
 from ifc_bench.inference import (
+    Partial,
     Predictions,
     one_pass,
     predict,
@@ -49,6 +52,7 @@ from ifc_bench.training.first_weights import start_model
 from ifc_bench.training.kept_weights import found_weights
 from ifc_bench.training.processes import ALONE, Processes
 from ifc_bench.training.setup import loaders, prepare
+from ifc_bench.training.tensorboard import curves_to
 from ifc_bench.training.trainer import Hooks, Trainer
 
 Progress = Callable[..., None]  # stage, done, total, and in training the loss
@@ -157,13 +161,14 @@ class Worker:
             return known
         if known is not None and known.status == "diverged" and self.processes.first:
             forget(path)  # a retry: its checkpoint has diverged
+        logged = self.tensorboard and self.processes.first
         hooks = Hooks(
             start=lambda model: start_model(model, work, self.store),
             score=lambda model: self._curve_point(model, work, data),
             progress=lambda done, loss: self.progress(
                 "train", done, work.optimisation.iterations, loss
             ),
-            log=self._log(work),
+            log=curves_to(self.store.tensorboard_path(work), work) if logged else None,
             loaders=0 if data.embedded else loaders(),
             stopping=lambda: self._stopping,
         )
@@ -202,26 +207,6 @@ class Worker:
             return known  # trained again only for its weights: the record is kept
         return self._save(work, data.digest, status, result)
 
-    def _log(self, work: Training) -> Callable[[int, dict[str, float]], None] | None:
-        """Return the logger of TensorBoard curves, if requested; only the first process logs."""
-        if not (self.tensorboard and self.processes.first):
-            return None
-        try:
-            from torch.utils.tensorboard import SummaryWriter
-        except ImportError:
-            raise UserError(
-                "--tensorboard: the package tensorboard is not installed; pip install tensorboard"
-            ) from None
-        writer = SummaryWriter(self.store.tensorboard_path(work))
-
-        def log(iteration: int, values: dict[str, float]) -> None:
-            for name, value in values.items():
-                writer.add_scalar(name, value, iteration)
-            if iteration % 50 == 0 or iteration == work.optimisation.iterations:
-                writer.flush()
-
-        return log
-
     def _curve_point(self, model: IFC, work: Training, data: Splits) -> float:
         found = predict(model, data.valid, Testing.of_curve(work.optimisation))
         return score_videos(data.valid.instances, found.tracks).summary()["AP"]
@@ -237,7 +222,9 @@ class Worker:
         self.begin(max(works, key=lambda work: work.window or math.inf))
         try:
             model = self._model(works[0])
-            found = predict_in_one_pass(model, data.valid, works, progress)
+            with ExitStack() as stack:  # partial results without a video are deleted
+                kept = [stack.enter_context(self._partial(work)) for work in works]
+                found = predict_in_one_pass(model, data.valid, works, progress, kept)
         except UserError:
             raise
         except Exception as error:
@@ -247,7 +234,10 @@ class Worker:
             ):  # so that what fails, such as the longest window, takes no other along
                 return [record for work in works for record in self._evaluate([work], data)]
             return [self._failure(works[0], data.digest, error)]
-        return [self._scored(work, some, data) for work, some in zip(works, found, strict=True)]
+        records = [self._scored(work, some, data) for work, some in zip(works, found, strict=True)]
+        for partial in kept:
+            partial.done()
+        return records
 
     def _scored(self, work: Evaluation, found: Predictions, data: Splits) -> Record:
         try:
@@ -264,11 +254,19 @@ class Worker:
             return self._failure(work, data.digest, error)
         return self._save(work, data.digest, "ok", result)
 
-    def _model(self, work: Evaluation) -> IFC:
-        training = work.training
+    def _weights(self, work: Evaluation) -> Path:
         if work.weights == "kept":
-            return kept_model(found_weights(self.store, training), training, self.device)
-        return trained_model(self.store.checkpoint_path(training), training, self.device)
+            return found_weights(self.store, work.training)
+        return self.store.checkpoint_path(work.training)
+
+    def _model(self, work: Evaluation) -> IFC:
+        load = kept_model if work.weights == "kept" else trained_model
+        return load(self._weights(work), work.training, self.device)
+
+    def _partial(self, work: Evaluation) -> Partial:
+        """The videos that an interrupted evaluation of the same weights has done."""
+        written = self._weights(work).stat().st_mtime_ns
+        return Partial(self.store.predictions_path(work), f"{work.id} {written}")
 
     def _failure(self, work: AnyWork, digest: str, error: Exception) -> Record:
         status: Status = "out_of_memory" if out_of_memory(error) else "failed"

@@ -6,7 +6,9 @@ import pytest
 import torch
 
 from ablations import PRESETS, TABLES
+from ifc_bench import inference
 from ifc_bench.config import Evaluation
+from ifc_bench.errors import Stopped
 from ifc_bench.inference import one_pass, predict
 from ifc_bench.records import Device
 from ifc_bench.store import Store
@@ -106,3 +108,35 @@ def test_a_record_says_what_it_was_tested_in(trained, tmp_path, tf32, monkeypatc
         assert settings["threads"] == 1
     assert store.load(job.training).result.settings["deterministic"] is True
     assert list(dict.fromkeys(types)) == [torch.float32, torch.bfloat16]
+
+
+def test_a_stopped_evaluation_goes_on_after_its_last_video(trained, tmp_path, monkeypatch):
+    """At most one video is done twice; predictions of other weights are not used."""
+    _, job = trained
+    worker, store, _ = fresh(trained, tmp_path)
+    *_, whole = [record.result for record in worker.job(job)]
+    again, store, _ = fresh(trained, tmp_path / "again")
+    for work in job.evaluations:
+        store.predictions_path(work).unlink(missing_ok=True)
+
+    def stop(stage: str, done: int, *_: object) -> None:
+        if done == 3:
+            raise Stopped("stopped")
+
+    again.progress = stop
+    with pytest.raises(Stopped):
+        again.job(job)
+    tracked: list[int] = []
+    known = inference._entries_of
+    monkeypatch.setattr(
+        inference,
+        "_entries_of",
+        lambda model, data, video, hows: (
+            tracked.append(video.id) or known(model, data, video, hows)
+        ),
+    )
+    last, store, _ = fresh(trained, tmp_path / "again")
+    *_, resumed = [record.result for record in last.job(job)]
+    assert tracked == [4, 5]
+    assert resumed.metrics == whole.metrics
+    assert not list(store.predictions_path(job.evaluations[0]).parent.glob(".*.partial"))
