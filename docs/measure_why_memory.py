@@ -34,7 +34,7 @@ from ifc_bench.models.knock_out import isolated, memory_swapped
 from ifc_bench.models.tensor_file import read_tensors
 from ifc_bench.recipe import Row
 from ifc_bench.store import Store
-from ifc_bench.training.trainer import read_checkpoint
+from ifc_bench.training.checkpoint import read_checkpoint
 
 FULL = PRESETS["full"]
 ENDS = (340, 1000)  # the iterations that networks are measured at

@@ -45,19 +45,19 @@ def test_profile_on_this_processor(tmp_path):
 
 
 def test_processes_are_added_until_the_interval_is_narrow(tmp_path):
-    """1% is not to be had in passes of milliseconds, so the cap ends it; 99% is at once."""
+    """0.1% is not to be had in passes of milliseconds, so the cap ends it; 99% is at once."""
     rows = []
-    two = [*SMALL]
-    two[two.index("--processes") + 1] = "2"
-    for until, folder in (("0.1%", "a"), ("99%", "b")):
+    for until, first, most in (("0.1%", "2", "3"), ("99%", "3", "4")):
+        few = [*SMALL]
+        few[few.index("--processes") + 1] = first
         done = run_process(
-            "profile", "--communication", "none", "--window", "2", "--device", "cpu", *two,
-            "--until", until, "--most-processes", "3", "--format", "json",
-            "--results", str(tmp_path / folder), "--runs", str(tmp_path / "runs"),
+            "profile", "--communication", "none", "--window", "2", "--device", "cpu", *few,
+            "--until", until, "--most-processes", most, "--format", "json",
+            "--results", str(tmp_path / until), "--runs", str(tmp_path / "runs"),
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
         rows += json.loads(done.stdout)["values"]
-    assert [row["processes"] for row in rows] == [3, 2]
+    assert [row["processes"] for row in rows] == [3, 3]
 
 
 def test_rows_of_another_torch_are_told_and_kept(tmp_path):

@@ -118,38 +118,55 @@ def _do(
     plan: Plan, store: Store, settings: Settings, device: str, given: tuple[str, ...]
 ) -> Outcome | None:
     """Run the rest of `plan`; returns None in torchrun's processes other than the first."""
-    together = int(os.environ.get("WORLD_SIZE", "1")) > 1
-    if not together:
-        for sign in (signal.SIGTERM, signal.SIGHUP):  # from schedulers, and a closed terminal
-            if signal.getsignal(sign) != signal.SIG_IGN:  # nohup ignores it
-                signal.signal(sign, signal.default_int_handler)
     pieces = plan.pieces(store)
     if pieces:
         store.prepare()
-    if together:
-        from ifc_bench.sweep.distributed import first_process, run_together  # torch: only here
-
-        if not first_process():
-            run_together(plan, store, settings, lambda task, event: None)
-            return None
-    elif settings.executor == "ray" and pieces:
-        from ifc_bench.sweep.ray import connected  # an optional package
-
-        connected(settings)
-    console = Console(stderr=True, highlight=False)
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        return _together(plan, store, settings, device)
+    for sign in (signal.SIGTERM, signal.SIGHUP):  # from schedulers, and a closed terminal
+        if signal.getsignal(sign) != signal.SIG_IGN:  # nohup ignores it
+            signal.signal(sign, signal.default_int_handler)
     if settings.executor == "slurm" and pieces:
         from ifc_bench.sweep.slurm import run_on_slurm  # an optional package
 
+        console = Console(stderr=True, highlight=False)
         return run_on_slurm(plan, store, settings, given, _saying(console))
+    if settings.executor == "ray" and pieces:
+        from ifc_bench.sweep.ray import connected  # an optional package
+
+        connected(settings)
+    with _display(plan, store, settings, device, settings.workers) as display:
+        return run(plan, store, settings, display.tell)
+
+
+def _together(plan: Plan, store: Store, settings: Settings, device: str) -> Outcome | None:
+    """Run the trainings and evaluations under torchrun; the first process then measures alone."""
+    from ifc_bench.sweep.distributed import (  # torch: only here
+        alone_again,
+        first_process,
+        run_together,
+    )
+
+    if not first_process():
+        run_together(plan, store, settings, lambda task, event: None)
+        return None
+    with _display(plan, store, settings, device, 1) as display:
+        outcome = run_together(plan, store, settings, display.tell)
+    if plan.profiles_left(store) and not outcome.errors:
+        alone_again()
+    return outcome
+
+
+def _display(
+    plan: Plan, store: Store, settings: Settings, device: str, workers: int
+) -> SweepDisplay:
+    """Print what is left to do, and return the live view of it."""
+    console = Console(stderr=True, highlight=False)
     count = len(settings.devices)
     where = device if count == 1 else f"{count} devices ({device})"
     console.print(
-        f"{plan.preset.name}: {pieces} pieces of work on {where}, "
-        f"{1 if together else settings.workers} at a time; about "
-        f"{plan.seconds(store, settings.workers) / 60:.0f} min (an estimate)",
+        f"{plan.preset.name}: {plan.pieces(store)} pieces of work on {where}, {workers} at a time; "
+        f"about {plan.seconds(store, workers) / 60:.0f} min (an estimate)",
         soft_wrap=True,
     )
-    with SweepDisplay(console, plan, store) as display:
-        if together:
-            return run_together(plan, store, settings, display.tell)
-        return run(plan, store, settings, display.tell)
+    return SweepDisplay(console, plan, store)

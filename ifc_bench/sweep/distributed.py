@@ -1,15 +1,19 @@
 """Runs a plan under torchrun: all processes work on one training run at a time.
 
-The first process plans, evaluates, measures and writes records; the others only train. All must
-see the same runs directory, because a stopped training run resumes from its checkpoint there.
+The first process plans, evaluates and writes records; the others only train. All must see the same
+runs directory, because a stopped training run resumes from its checkpoint there. Profiles are left
+for a process without this one's CUDA context (`alone_again`).
 """
 
 from __future__ import annotations
 
 import os
+import re
+import sys
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
+from typing import NoReturn
 
 import torch.distributed as dist
 
@@ -20,6 +24,10 @@ from ifc_bench.sweep.tasks import Event, Outcome, Settings, Task, do, finished, 
 from ifc_bench.sweep.worker import Worker
 from ifc_bench.training.processes import join
 
+_OF_TORCHRUN = re.compile(
+    r"(LOCAL_|GROUP_|ROLE_)?(RANK|WORLD_SIZE|NAME)$|MASTER_|TORCHELASTIC_|PET_|LOCAL_WORLD_SIZE$"
+    r"|GROUP_WORLD_SIZE$|ROLE_"
+)
 _LOOK_SECONDS = 2.0  # from one look at the claims of other runners to the next
 
 
@@ -47,7 +55,7 @@ def run_together(
     worker = Worker(store, device, settings.threads, report, settings.tensorboard, processes)
     worker.prepare()
     with Claims(store.claims()) if processes.first else nullcontext() as claims:
-        for stage in stages(plan, store):
+        for stage in stages(plan, store)[:-1]:
             shared: list[list[Task]] = [stage()]
             # One plan for all processes, even if their views of the store differ.
             dist.broadcast_object_list(shared)
@@ -68,6 +76,14 @@ def run_together(
                     progress(task, ended)
     dist.destroy_process_group()
     return outcome
+
+
+def alone_again() -> NoReturn:
+    """Replace this process by the same command without torchrun, and without a CUDA context."""
+    ours = {name: value for name, value in os.environ.items() if not _OF_TORCHRUN.match(name)}
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], ours)
 
 
 def _claimed(claims: Claims, task: Task, store: Store) -> bool:

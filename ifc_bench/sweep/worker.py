@@ -157,7 +157,9 @@ class Worker:
     def _train(self, work: Training, data: Splits) -> Record:
         path = self.store.checkpoint_path(work)
         known = self.store.load(work)
-        if known is not None and self.store.done(work) and path.exists():
+        done = known is not None and self.store.done(work) and path.exists()
+        known, done = self.processes.agreed((known, done))
+        if known is not None and done:
             return known
         if known is not None and known.status == "diverged" and self.processes.first:
             forget(path)  # a retry: its checkpoint has diverged

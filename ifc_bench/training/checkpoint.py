@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,9 @@ from ifc_bench.models.ifc import IFC
 from ifc_bench.models.inference_form import inference_form
 from ifc_bench.models.tensor_file import DamagedError, read_tensors, tensor_fault
 from ifc_bench.training.kept_weights import read_kept
+from ifc_bench.training.processes import Processes
 
+_LAG_SECONDS = 120.0  # that a file system may take to show a file on another node
 _PARTS = frozenset({"work", "iteration", "model", "optimiser", "curves"})
 
 
@@ -55,6 +58,40 @@ def last_state(path: Path, work: Training) -> dict[str, Any] | None:
                 place.replace(aside)
             print(f"note: {error.args[0]}; it is {aside.name} now", file=sys.stderr)
     return None
+
+
+def shared_state(path: Path, work: Training, processes: Processes) -> dict[str, Any] | None:
+    """Read the newest state of `work`, the same in every process; None without one.
+
+    The first process decides; another one waits until it sees the same file.
+
+    Raises:
+        UserError: if a file belongs to another training run, or this process does not get to see
+            the checkpoint of the first one.
+    """
+    state = last_state(path, work) if processes.first else None
+    reached = processes.agreed(state["iteration"] if state is not None else None)
+    if processes.first or reached is None:
+        return state
+    deadline = time.monotonic() + _LAG_SECONDS
+    while state is None or state["iteration"] != reached:
+        if time.monotonic() > deadline:
+            raise UserError(
+                f"{path}: the first process resumes from iteration {reached}, process "
+                f"{processes.rank} does not see it; all need the same --runs directory"
+            )
+        state = next(
+            (
+                found
+                for place in (path, before(path))
+                if place.exists()
+                and (found := read_checkpoint(place, work))["iteration"] == reached
+            ),
+            None,
+        )
+        if state is None:
+            time.sleep(1.0)
+    return state
 
 
 def read_checkpoint(path: Path, work: Training) -> dict[str, Any]:

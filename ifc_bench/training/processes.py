@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
@@ -13,6 +13,7 @@ from torch import Tensor
 
 from ifc_bench.errors import UserError
 
+_Value = TypeVar("_Value")
 _PATIENCE = timedelta(hours=12)  # other processes wait while the first one evaluates
 
 
@@ -35,6 +36,17 @@ class Processes:
         total = value.detach().clone()
         dist.all_reduce(total)
         return total / self.count
+
+    def agreed(self, value: _Value) -> _Value:
+        """Return the first process's `value`; a collective call, made by every process.
+
+        What exists is decided by one process alone: the others may see a file system that lags.
+        """
+        if self.count == 1:
+            return value
+        shared = [value]
+        dist.broadcast_object_list(shared)
+        return shared[0]
 
     def wait(self) -> None:
         """Wait until every process has made this call."""

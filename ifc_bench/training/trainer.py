@@ -25,7 +25,7 @@ from ifc_bench.models.build import build_model
 from ifc_bench.models.criterion import losses
 from ifc_bench.models.ifc import IFC
 from ifc_bench.models.tensor_file import write_tensors
-from ifc_bench.training.checkpoint import before, last_state
+from ifc_bench.training.checkpoint import before, shared_state
 from ifc_bench.training.consistency import check
 from ifc_bench.training.processes import ALONE, Processes
 from ifc_bench.training.schedule import averaged, make_optimiser, set_rate
@@ -111,7 +111,7 @@ class Trainer:
         model = build_model(work.model)
         self.curves = Curves(every=work.optimisation.curve_step)
         self.iteration, self.loss, self.parts = 0, math.nan, dict[str, float]()
-        state = last_state(path, work)
+        state = shared_state(path, work, processes)
         if hooks.start and state is None:
             self.curves.new_parameters = hooks.start(model)
         model = model.to(self.device).to(memory_format=torch.channels_last)
@@ -270,7 +270,7 @@ class Trainer:
             "model": self.model.state_dict(),
             # Two moments a weight, which nothing needs any more in the end.
             "optimiser": {} if final else self.optimiser.state_dict(),
-            "scaler": {} if final else self.scaler.state_dict(),
+            "scaler": self.scaler.state_dict(),
             "curves": vars(self.curves),
         }
         if self.average is not None:

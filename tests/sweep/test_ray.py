@@ -1,5 +1,6 @@
 """A real Ray cluster of two nodes: the same records as on this machine, also if one is lost."""
 
+import builtins
 import time
 from dataclasses import replace
 
@@ -36,6 +37,14 @@ def here(plan, tmp_path_factory):
     outcome = scheduler.run(plan, store, LOCAL, lambda *_: None)
     assert not outcome.errors
     return numbers(store)
+
+
+@pytest.fixture(autouse=True)
+def _print_as_before():
+    """Ray puts a function of its own in place of `print`, for the whole process."""
+    usual = builtins.print
+    yield
+    builtins.print = usual
 
 
 @pytest.fixture

@@ -14,6 +14,8 @@ import torch
 from ifc_bench.config import Optimisation, SyntheticData, Training
 from ifc_bench.data.loading import VideoDataset, draw_batch
 from ifc_bench.errors import UserError
+from ifc_bench.store import Store
+from ifc_bench.training.checkpoint import shared_state
 from ifc_bench.training.consistency import check
 from ifc_bench.training.processes import ALONE, Processes, join
 from ifc_bench.training.trainer import Hooks, Trainer
@@ -91,6 +93,47 @@ def test_the_command_line_under_torchrun(tmp_path):
     assert "incomplete" not in done.stdout
     curves = list((tmp_path / "runs" / "tensorboard").rglob("events.out*"))
     assert len(curves) == 8, "one for each training, from the first process alone"
+    profiles = list(Store(tmp_path / "results", tmp_path / "runs").records("profile"))
+    assert len(profiles) == 5, "measured by a process without torchrun"
+
+
+class Second(Processes):
+    """The second of two processes, which is told what the first one found."""
+
+    def agreed(self, value):
+        return 4
+
+
+def test_a_process_waits_until_it_sees_the_checkpoint_of_the_first(
+    data_folder, tmp_path, monkeypatch
+):
+    """The first one resumes from iteration 4; here the file comes late, after an older one."""
+    data, path = VideoDataset(data_folder / "train"), tmp_path / "x.pt"
+    ours, states = work(), {}
+    for reached in (3, 4):
+        aside = tmp_path / f"{reached}.pt"
+        trainer = Trainer(ours, data, aside, "cpu", Hooks())
+        trainer.iteration = reached
+        trainer._save()
+        states[reached] = aside.read_bytes()
+    path.write_bytes(states[3])
+    waits: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        waits.append(seconds)
+        if len(waits) == 3:
+            path.write_bytes(states[4])
+
+    monkeypatch.setattr("ifc_bench.training.checkpoint.time.sleep", sleep)
+    found = shared_state(path, ours, Second(1, 2, 1))
+    assert found is not None
+    assert found["iteration"] == 4
+    assert len(waits) == 3
+    path.write_bytes(states[3])
+    waits.extend([0.0] * 3)
+    monkeypatch.setattr("ifc_bench.training.checkpoint._LAG_SECONDS", 0.0)
+    with pytest.raises(UserError, match=r"resumes from iteration 4, process 1 does not see it"):
+        shared_state(path, ours, Second(1, 2, 1))
 
 
 def test_batches_are_shared_out_without_rest(data_folder):
