@@ -17,6 +17,7 @@ from ifc_bench.errors import UserError, refuse_irregular
 from ifc_bench.file_io import write_bytes, write_text
 from ifc_bench.records import Record, plain
 from ifc_bench.records.columns_file import SUFFIX, with_columns, without_columns
+from ifc_bench.records.migration import migrated
 
 _SEAL = "sha256"
 _COLUMNS = "columns_sha256"
@@ -83,6 +84,10 @@ def read_record(path: Path) -> Record:
         content.pop(_SEAL, None)
         if (columns := content.pop(_COLUMNS, None)) is not None:
             content = _joined(content, path, columns)
+        try:
+            content = migrated(content)
+        except ValueError as error:
+            raise UserError(f"{path}: {error}") from None
     try:
         record = Record.model_validate(content)
     except ValidationError as error:
