@@ -49,6 +49,9 @@ class Machine:
             help="Option of the jobs, such as gres=gpu:v100:1 or time=24:00:00; repeatable.",
         ),
     ] = None
+    gpus_per_training: Annotated[
+        int, number("GPUs (or processes of a CPU) that share each training.", 1, 64)
+    ] = 1
     memory_limit: Annotated[
         float | None,
         number("GiB of host memory that a process may use; it ends as out of memory.", 0.1, 1e6),
@@ -72,7 +75,17 @@ class Machine:
         for device in devices:
             refuse_other_gpu(self.expect_gpu, describe_device(device, self.threads).name)
         cores = max(1, usable_cores() // self.threads)
-        usual = cores if devices == ("cpu",) else len(devices)
+        each = self.gpus_per_training
+        if devices != ("cpu",) and len(devices) < each:
+            raise UserError(
+                f"--gpus-per-training: {each} are asked for, --device {self.device} has "
+                f"{len(devices)}; name more GPUs, or all"
+            )
+        if each > 1 and self.executor != "local":
+            raise UserError(
+                "--gpus-per-training: needs --executor local; a node's GPUs are its own"
+            )
+        usual = max(1, (cores if devices == ("cpu",) else len(devices)) // each)
         workers = self.workers or (1 if self.executor == "slurm" else usual)
         limit = None if self.memory_limit is None else int(self.memory_limit * 2**30)
         return Settings(
@@ -84,5 +97,6 @@ class Machine:
             address=self.address,
             slurm=tuple(self.slurm or ()),
             memory_limit=limit,
+            devices_per_training=each,
             time_limits=not self.no_time_limits,
         )

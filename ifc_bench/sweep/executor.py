@@ -24,11 +24,13 @@ class Slot:
         number: of the slot.
         device: "cpu" or "cuda:N".
         memory: bytes of the device; None where it is not known.
+        others: further devices, of a training on several.
     """
 
     number: int
     device: str
     memory: int | None = None
+    others: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -44,10 +44,16 @@ class Local:
         self._oom_kills = _oom_kills()
 
     def slots(self) -> tuple[Slot, ...]:
+        each, threads = self.settings.devices_per_training, self.settings.threads
         devices = self.settings.devices
-        memory = [describe_device(d, self.settings.threads).memory_bytes for d in devices]
+        if devices == ("cpu",):
+            devices *= each
+        groups = [devices[n : n + each] for n in range(0, len(devices) - each + 1, each)]
+        memory = [describe_device(group[0], threads).memory_bytes for group in groups]
         return tuple(
-            Slot(n, devices[n % len(devices)], memory[n % len(devices)])
+            Slot(
+                n, groups[n % len(groups)][0], memory[n % len(groups)], groups[n % len(groups)][1:]
+            )
             for n in range(self.settings.workers)
         )
 
@@ -56,7 +62,7 @@ class Local:
         self.reasons.pop(number, None)
         store = self.store.retrying("out_of_memory") if again else self.store
         with uninterrupted():
-            given = (number, task, store, self.settings.on(slot.device), there)
+            given = (number, task, store, self.settings.on(slot.device, *slot.others), there)
             process = self.running[number] = start(_work, *given, loaded=_LOADED)
         there.close()
         for body in (self._read, self._watch):
@@ -155,6 +161,7 @@ def _oom_kills() -> int:
 def _work(number: int, task: Task, store: Store, settings: Settings, channel: Connection) -> None:
     """Run one task: the body of a process."""
     from ifc_bench.sweep.body import run_task
+    from ifc_bench.sweep.several import group
     from ifc_bench.sweep.worker import Worker
 
     def send(event: Event) -> None:
@@ -162,11 +169,14 @@ def _work(number: int, task: Task, store: Store, settings: Settings, channel: Co
         channel.send(event)  # a stop in the middle would leave half a message
         signal.pthread_sigmask(signal.SIG_SETMASK, held)
 
-    def stoppable(worker: Worker) -> None:
-        signal.signal(signal.SIGTERM, lambda *_: worker.stop())
-
     log_to(store.log_path(key_of(task)))
-    run_task(number, task, store, settings, send, stoppable)
+    with group(task, store, settings) as (processes, here):
+
+        def stoppable(worker: Worker) -> None:
+            worker.processes = processes
+            signal.signal(signal.SIGTERM, lambda *_: worker.stop())
+
+        run_task(number, task, store, here, send, stoppable)
 
 
 def log_to(path: Path) -> None:

@@ -26,6 +26,7 @@ class Settings:
         address: of a Ray cluster; None starts one on this machine.
         slurm: options of the jobs, "KEY=VALUE" each.
         memory_limit: bytes that a process may use on the host; None without a limit.
+        devices_per_training: processes of a training, each with a device.
         time_limits: whether a piece that takes ten times its estimate is ended.
     """
 
@@ -37,6 +38,7 @@ class Settings:
     address: str | None = None
     slurm: tuple[str, ...] = ()
     memory_limit: int | None = None
+    devices_per_training: int = 1
     time_limits: bool = True
 
     @property
@@ -44,9 +46,9 @@ class Settings:
         """The first device, which profiles and counts use."""
         return self.devices[0]
 
-    def on(self, device: str) -> Settings:
-        """The same settings for one task, on one device."""
-        return replace(self, devices=(device,))
+    def on(self, *devices: str) -> Settings:
+        """The same settings for one task, on these devices."""
+        return replace(self, devices=devices)
 
 
 @dataclass(frozen=True)

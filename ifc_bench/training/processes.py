@@ -87,6 +87,13 @@ def join(device: str) -> tuple[Processes, str]:
     return processes, device
 
 
+def leave() -> None:
+    """Leave the process group, if this process is in one."""
+    if dist.is_initialized():
+        _barrier_groups.clear()
+        dist.destroy_process_group()
+
+
 _barrier_groups: list[Any] = []
 
 
