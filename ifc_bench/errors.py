@@ -64,3 +64,9 @@ def printable_message(message: str) -> str:
         for word in message.split(" ")
     ]
     return printable(" ".join(words), _MESSAGE)
+
+
+def refuse_full_disk(error: Exception) -> None:
+    """Raise `error` again if the disk is full: this is not a failure of the work."""
+    if isinstance(error, OSError) and error.errno in NO_SPACE:
+        raise error

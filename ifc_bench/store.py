@@ -16,6 +16,7 @@ from ifc_bench.errors import printable_message, refuse_irregular
 from ifc_bench.records import PASSING, Record, Status
 from ifc_bench.records.files import StrayFileError, files_of, read_record, write_record
 
+UNFINISHED = ".unfinished"  # the suffix of the mark beside a checkpoint
 COMMITTED = Path(__file__).resolve().parents[1] / "results" / "baseline"
 _KINDS = ("count", "training", "evaluation", "profile", "footprint", "external")
 _NAME = re.compile(r"[0-9a-f]{16}\.json")
@@ -78,6 +79,11 @@ class Store:
 
     def checkpoint_path(self, training: Training) -> Path:
         return self.runs / "checkpoints" / f"{training.id}.pt"
+
+    def has_weights(self, training: Training) -> bool:
+        """Return whether there is a final checkpoint; an unfinished one has a mark beside it."""
+        path = self.checkpoint_path(training)
+        return path.exists() and not path.with_suffix(UNFINISHED).exists()
 
     def kept_path(self, training: Training) -> Path:
         """Final weights in half precision, which `keep` writes."""

@@ -78,6 +78,7 @@ def _print_script(jobs: int, choice: Choice, machine: Machine, recipes: Recipes)
     at = next(n for n, word in enumerate(given) if word.partition("=")[0] == "--sbatch")
     del given[at : at + (1 if "=" in given[at] else 2)]
     logs = choice.runs.resolve() / "slurm"
+    logs.mkdir(parents=True, exist_ok=True)  # SLURM makes none, and a job without a log fails
     print(batch_script(given, jobs, machine.slurm or (), logs), end="")
 
 

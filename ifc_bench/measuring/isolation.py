@@ -17,6 +17,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -28,6 +29,7 @@ from ifc_bench.errors import UserError
 from ifc_bench.models.own import let_import, named
 
 CONTEXT = multiprocessing.get_context("spawn")
+_FOR_THE_PARENT = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
 _SERVED = "forkserver" in multiprocessing.get_all_start_methods()  # not on Windows
 _ENVIRONMENT = {
     "MALLOC_MMAP_MAX_": "0",  # large tensors come from the heap
@@ -97,8 +99,10 @@ def start(body: Callable[..., None], *arguments: Any, loaded: str | None = None)
         process = server.Process(target=_begin, args=given)
     else:
         process = CONTEXT.Process(target=_begin, args=given)
-    # The process inherits the mask, so no interrupt reaches it before it ignores them.
-    held = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    # The process inherits the mask, so no signal reaches it before it handles them; a server of
+    # processes keeps it, as SIGTERM to the whole group must not end it before them.
+    resource_tracker.ensure_running()  # before: its start would let the signals through again
+    held = signal.pthread_sigmask(signal.SIG_BLOCK, _FOR_THE_PARENT)
     try:
         process.start()
     finally:
@@ -170,6 +174,8 @@ def _begin(
         del os.environ[name]
     let_import(own)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _FOR_THE_PARENT)
     threading.Thread(target=_wait_for_parent, daemon=True).start()
     body(*arguments)
 

@@ -40,8 +40,13 @@ def leftovers(store: Store, checkpoints: bool = False) -> list[Leftover]:
     A checkpoint without a record stays, because its training goes on from it.
 
     Raises:
-        UserError: if a runner is at work on these directories.
+        UserError: if a runner is at work on these directories, or there is no record to go by.
     """
+    if not any(True for _ in store.records()):
+        raise UserError(
+            f"--results: {store.results}: has no records, so nothing says what is needed; name the "
+            "directory of the sweep"
+        )
     claims = claims_in(store.claims())
     for claim in claims:
         if claim.owner.gone is not True:

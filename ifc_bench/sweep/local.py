@@ -112,6 +112,8 @@ class Local:
             while channel in wait([channel, process.sentinel]):
                 event = channel.recv()
                 ended = ended or event.stage == "end"
+                if event.stage == "kept":  # by SIGTERM from outside, unless all are stopped
+                    self.reasons.setdefault(number, Ending("killed", f"SIGTERM: {event.error}"))
                 self.inbox.put((number, event))
         if not ended:
             self.inbox.put((number, None))
@@ -120,19 +122,22 @@ class Local:
         """End a process whose memory, with that of its own processes, is above the limit."""
         limit = self.settings.memory_limit
         while limit is not None and not wait([process.sentinel], timeout=_WATCH_SECONDS):
-            used = _resident_bytes(process.pid)
+            used = _used_bytes(process.pid)
             if used > limit:
                 message = (
                     f"{used / 2**30:.1f} GiB of memory, above --memory-limit {limit / 2**30:g}"
                 )
-                return self.kill(number, Ending("out_of_memory", message))
+                self.reasons[number] = Ending("out_of_memory", message)
+                return _kill_all(process)
 
 
-def _resident_bytes(pid: int | None) -> int:
+def _used_bytes(pid: int | None) -> int:
+    """Host memory of a process and its own, such as data loaders; shared pages count once."""
     with suppress(psutil.Error):
         process = psutil.Process(pid)
         every = [process, *process.children(recursive=True)]
-        return sum(one.memory_info().rss for one in every)
+        infos = [one.memory_full_info() for one in every]
+        return sum(getattr(info, "pss", info.rss) for info in infos)
     return 0
 
 

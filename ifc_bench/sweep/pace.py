@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import defaultdict
 from statistics import median
 
 from ifc_bench.config import AnyWork, Training
@@ -18,43 +19,54 @@ _LEAST_SECONDS = 60.0
 class Pace:
     """Times of pieces against the preset's estimates, in one sweep.
 
-    A training run that continues from a checkpoint, and pieces that failed, do not count.
+    What continues from a checkpoint or from finished videos, and what failed, does not count.
     """
 
     def __init__(self, preset: Preset, store: Store) -> None:
         self.preset, self.store = preset, store
-        self.ratios: list[float] = []  # measured seconds over estimated ones
+        # Measured seconds over estimated ones, by kind of work: estimates of each are off alike.
+        self.ratios: dict[str, list[float]] = defaultdict(list)
         self._begun: dict[int, tuple[AnyWork, float, float, bool]] = {}
 
     def begin(self, number: int, task: object, work: AnyWork) -> None:
-        """A task has begun a piece of work, and so ended the one before."""
-        self.end(number, True)
+        """A task has begun a piece of work, and so ended the one before.
+
+        An evaluation after another may follow one that failed.
+        """
+        last = self._begun.get(number)
+        self.end(number, last is not None and isinstance(last[0], Training))
         expected = self._expected(task, work)
         if expected is None:
             return
-        fresh = not (isinstance(work, Training) and self.store.checkpoint_path(work).exists())
+        fresh = not (
+            self.store.checkpoint_path(work).exists()
+            if isinstance(work, Training)
+            else self._in_part(work)
+        )
         self._begun[number] = (work, time.monotonic(), expected, fresh)
 
     def end(self, number: int, well: bool) -> None:
         """A task has ended its piece."""
         known = self._begun.pop(number, None)
         if known is not None and well and known[3]:
-            self.ratios.append((time.monotonic() - known[1]) / known[2])
+            self.ratios[known[0].kind].append((time.monotonic() - known[1]) / known[2])
 
     def overdue(self, number: int) -> tuple[AnyWork, float] | None:
         """The piece that takes more than ten times its estimate, and the minutes of that limit.
 
-        None before three pieces are done.
+        None before three pieces of its kind are done.
         """
         known = self._begun.get(number)
-        if known is None or len(self.ratios) < _KNOWN:
+        ratios = self.ratios[known[0].kind] if known is not None else []
+        if known is None or len(ratios) < _KNOWN:
             return None
-        limit = max(_LEAST_SECONDS, _LIMIT * median(self.ratios) * known[2])
+        limit = max(_LEAST_SECONDS, _LIMIT * median(ratios) * known[2])
         return (known[0], limit / 60) if time.monotonic() - known[1] > limit else None
 
-    def seconds(self, estimate: float) -> float:
-        """The preset's `estimate` in seconds, corrected by what was measured."""
-        return estimate * median(self.ratios) if self.ratios else estimate
+    def _in_part(self, work: AnyWork) -> bool:
+        """Whether an interrupted evaluation has done some videos already."""
+        path = self.store.predictions_path(work)
+        return path.with_name(f".{path.name}.partial").exists()
 
     def _expected(self, task: object, work: AnyWork) -> float | None:
         """The preset's seconds of a piece; None for what has no estimate of its own."""

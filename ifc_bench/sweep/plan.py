@@ -44,7 +44,7 @@ class Job:
 
     def finished(self, store: Store) -> bool:
         """Return whether nothing of it is left, because another runner did it."""
-        known, weights = store.load(self.training), store.checkpoint_path(self.training)
+        known = store.load(self.training)
         if (
             not self.kept
             and known is not None
@@ -52,7 +52,7 @@ class Job:
             and store.done(self.training)
         ):
             return True  # it diverged, or ran out of memory
-        trained = self.kept or (store.done(self.training) and weights.exists())
+        trained = self.kept or (store.done(self.training) and store.has_weights(self.training))
         return trained and all(store.done(one) for one in self.evaluations)
 
     @property
@@ -112,7 +112,7 @@ class Plan:
             if record is not None and record.status != "ok" and store.done(training):
                 continue
             left = tuple(waiting[training.id])
-            weights = store.checkpoint_path(training).exists()
+            weights = store.has_weights(training)
             if not store.done(training) or left or (training.id in wanted and not weights):
                 jobs.append(Job(training, left))
         return jobs + [Job(found[0].training, tuple(found), True) for found in of_kept.values()]
@@ -126,7 +126,7 @@ class Plan:
         }
 
     def _to_train(self, training: Training, store: Store) -> bool:
-        return not (store.done(training) and store.checkpoint_path(training).exists())
+        return not (store.done(training) and store.has_weights(training))
 
     def profiles_left(self, store: Store) -> list[Profile]:
         """Return the profiles that still have to be measured."""

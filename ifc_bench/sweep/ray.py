@@ -42,11 +42,15 @@ class Ray:
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
         self.store, self.settings = store, settings
+        if not self.slots():
+            wanted = "a GPU" if self._gpus else f"{settings.threads} cores"
+            raise UserError(
+                f"--executor ray: no node of the cluster has {wanted}; add one, or choose another "
+                "--device or --threads"
+            )
         self.inbox: Inbox = queue.Queue()
         node = self.ray.get_runtime_context().get_node_id()
-        here = NodeAffinitySchedulingStrategy(
-            node_id=node, soft=False
-        )  # no lost node takes it along
+        here = NodeAffinitySchedulingStrategy(node_id=node, soft=False)  # no lost node has it
         self.reports = Queue(actor_options={"num_cpus": 0, "scheduling_strategy": here})
         self.references: dict[Any, int] = {}
         self.endings: dict[int, Ending] = {}

@@ -98,6 +98,7 @@ class _Pool:
         self.executor, self.pace = executor, pace
         self.keys = [key_of(task) for task in tasks]
         self.waiting = list(range(len(tasks)))
+        self.begun = time.time()
         self.looked = 0.0  # when the waiting tasks were last looked through
         self.held = False  # whether another runner has one that waits
         self.running: dict[int, Slot] = {}
@@ -202,7 +203,7 @@ class _Pool:
                 continue
             self.waiting.remove(number)
             again = number in self.wants or number in self.alone
-            if not again and finished(task, self.store):
+            if not again and (finished(task, self.store) or self._just_failed(number)):
                 self.claims.release(self.keys[number])
                 yield number, "end"
                 continue
@@ -212,6 +213,16 @@ class _Pool:
         self.held, self.looked = bool(taken), time.monotonic()
         if taken and not self.running:
             yield taken[0], TAKEN
+
+    def _just_failed(self, number: int) -> bool:
+        """Whether another runner has tried the training since this one began, in vain."""
+        task = self.tasks[number]
+        if not isinstance(task, Job) or task.kept or number in self.at:
+            return False
+        known = self.store.load(task.training)
+        if known is None or known.status == "ok":
+            return False
+        return self.store.record_path(task.training).stat().st_mtime > self.begun
 
     def _free(self) -> list[Slot]:
         used = {slot.number for slot in self.running.values()}

@@ -25,6 +25,9 @@ from ifc_bench.sweep.plan import Plan
 from ifc_bench.sweep.tasks import Outcome, Settings
 
 _LOOK_SECONDS = 5.0
+_LONG = "7-00:00:00"  # for jobs in processes of this machine
+_REFUSALS = (RuntimeError, ValueError, TypeError, OSError)
+_POLL_SECONDS = 0.2
 _STOP_SECONDS = 60.0  # for a runner to let its trainings write their checkpoints
 _OURS = ("--executor", "--slurm", "--workers")  # options that a runner on a node does not get
 _WELL = ("COMPLETED", "DONE", "FINISHED")
@@ -48,8 +51,11 @@ class Runner:
         self.process: subprocess.Popen[bytes] | None = None
 
     def __call__(self, command: list[str]) -> int:
-        self.process = subprocess.Popen(command)
-        return self.process.wait()
+        # SLURM's warning goes to every process of the job, and would end the command at once.
+        self.process = subprocess.Popen(command, preexec_fn=_ignore_warnings)
+        while self.process.poll() is None:  # `wait` would hold a lock that `checkpoint` needs
+            time.sleep(_POLL_SECONDS)
+        return self.process.returncode
 
     def checkpoint(self, command: list[str]) -> Any:
         """Stop before a preemption or the time limit; the job is queued again with the rest."""
@@ -57,11 +63,15 @@ class Runner:
 
         if self.process is not None:
             self.process.send_signal(signal.SIGTERM)
-            try:
-                self.process.wait(timeout=_STOP_SECONDS)
-            except subprocess.TimeoutExpired:
-                self.process.kill()
+            deadline = time.monotonic() + _STOP_SECONDS
+            while self.process.poll() is None and time.monotonic() < deadline:
+                time.sleep(_POLL_SECONDS)
+            self.process.kill()
         return submitit.helpers.DelayedSubmission(Runner(), command)
+
+
+def _ignore_warnings() -> None:
+    signal.signal(signal.SIGUSR2, signal.SIG_IGN)
 
 
 def run_on_slurm(
@@ -76,10 +86,14 @@ def run_on_slurm(
     """
     jobs = _submitted(store, settings, runner_command(given))
     say(f"submitted: {', '.join(str(job.job_id) for job in jobs)} (logs in {_folder(store)})")
-    known = ""
+    known, states = "", ["PENDING"] * len(jobs)
     try:
         while True:
-            states = [state_of(job) for job in jobs]
+            # The controller forgets a job some minutes after its end.
+            states = [
+                before if before in _OVER else state_of(job)
+                for job, before in zip(jobs, states, strict=True)
+            ]
             text = f"{_counted(states)}; {_progress(plan, store)}"
             if text != known:
                 known = text
@@ -165,6 +179,31 @@ def parsed(options: Sequence[str]) -> dict[str, str]:
     return found
 
 
+def _typed(name: str, value: str) -> str | int:
+    """The value of an option as submitit needs it: minutes, or a whole number where it is one."""
+    if name == "time":
+        return _minutes(value)
+    return int(value) if value.isascii() and value.isdigit() else value
+
+
+def _minutes(time_limit: str) -> int:
+    """Parse a limit as SLURM does: "MM", "MM:SS", "HH:MM:SS", or days before any: "D-HH:MM:SS".
+
+    Raises:
+        UserError: if it is none of these.
+    """
+    days, dash, rest = time_limit.rpartition("-")
+    parts = rest.split(":")
+    if not all(part.isascii() and part.isdigit() for part in [*parts, *([days] if dash else [])]):
+        raise UserError(f"--slurm: time={time_limit} is no time such as 24:00:00 or 1-12:00:00")
+    numbers = [int(part) for part in parts]
+    if dash or len(numbers) == 3:  # hours first
+        hours, minutes, seconds = (*numbers, 0, 0)[:3]
+    else:
+        hours, (minutes, seconds) = 0, (*numbers, 0)[:2]
+    return max(1, (int(days or 0) * 24 + hours) * 60 + minutes + (seconds > 0))
+
+
 def _folder(store: Store) -> Path:
     return store.runs.resolve() / "slurm"
 
@@ -180,7 +219,9 @@ def _submitted(store: Store, settings: Settings, command: list[str]) -> list[Any
     options = parsed(settings.slurm)
     cluster = options.pop("cluster", "slurm")
     known = submitit.SlurmExecutor._valid_parameters()
-    own = {f"slurm_{name}": value for name, value in options.items() if name in known}
+    own = {f"slurm_{name}": _typed(name, value) for name, value in options.items() if name in known}
+    if cluster != "slurm":
+        own["timeout_min"] = _minutes(options.get("time", _LONG))
     rest = {name.replace("_", "-"): value for name, value in options.items() if name not in known}
     try:
         executor = submitit.AutoExecutor(folder=_folder(store), cluster=cluster)
@@ -191,7 +232,13 @@ def _submitted(store: Store, settings: Settings, command: list[str]) -> list[Any
             **own,
         )
         jobs: list[Any] = executor.map_array(Runner(), [command] * settings.workers)
-    except (RuntimeError, ValueError, OSError, submitit.core.utils.FailedSubmissionError) as error:
+    except (
+        RuntimeError,
+        ValueError,
+        TypeError,
+        OSError,
+        submitit.core.utils.FailedSubmissionError,
+    ) as error:
         first = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise UserError(f"--executor slurm: the jobs were refused: {first}") from None
     return jobs

@@ -22,7 +22,7 @@ from ifc_bench.config import (
     variant_name,
 )
 from ifc_bench.data.splits import Splits
-from ifc_bench.errors import NO_SPACE, Stopped, UserError
+from ifc_bench.errors import Stopped, UserError, refuse_full_disk
 from ifc_bench.evaluation import as_result, score_images, score_videos
 from ifc_bench.file_io import write_text
 from ifc_bench.inference import (
@@ -157,7 +157,7 @@ class Worker:
     def _train(self, work: Training, data: Splits) -> Record:
         path = self.store.checkpoint_path(work)
         known = self.store.load(work)
-        done = known is not None and self.store.done(work) and path.exists()
+        done = known is not None and self.store.done(work) and self.store.has_weights(work)
         known, done = self.processes.agreed((known, done))
         if known is not None and done:
             return known
@@ -184,7 +184,7 @@ class Worker:
         except UserError:
             raise
         except Exception as error:
-            _refuse_full_disk(error)
+            refuse_full_disk(error)
             record = self._failure(work, data.digest, error)
             if self.processes.count > 1:
                 raise  # the others would wait for this process
@@ -230,7 +230,7 @@ class Worker:
         except UserError:
             raise
         except Exception as error:
-            _refuse_full_disk(error)
+            refuse_full_disk(error)
             if (
                 len(works) > 1
             ):  # so that what fails, such as the longest window, takes no other along
@@ -252,7 +252,7 @@ class Worker:
         except UserError:
             raise
         except Exception as error:
-            _refuse_full_disk(error)
+            refuse_full_disk(error)
             return self._failure(work, data.digest, error)
         return self._save(work, data.digest, "ok", result)
 
@@ -266,9 +266,14 @@ class Worker:
         return load(self._weights(work), work.training, self.device)
 
     def _partial(self, work: Evaluation) -> Partial:
-        """The videos that an interrupted evaluation of the same weights has done."""
-        written = self._weights(work).stat().st_mtime_ns
-        return Partial(self.store.predictions_path(work), f"{work.id} {written}")
+        """The videos that an interrupted evaluation of the same weights, code and device did."""
+        here = provenance(self.device, self.threads)
+        same = (
+            self._weights(work).stat().st_mtime_ns,
+            *(here.git_revision, here.git_dirty, here.device.name),
+        )
+        request = " ".join(map(str, (work.id, *same)))
+        return Partial(self.store.predictions_path(work), request)
 
     def _failure(self, work: AnyWork, digest: str, error: Exception) -> Record:
         status: Status = "out_of_memory" if out_of_memory(error) else "failed"
@@ -287,12 +292,6 @@ class Worker:
         if self.processes.first:
             self.store.save(record)
         return record
-
-
-def _refuse_full_disk(error: Exception) -> None:
-    """Raise `error` again if the disk is full: this is not a failure of the work."""
-    if isinstance(error, OSError) and error.errno in NO_SPACE:
-        raise error
 
 
 def _exact(value: float) -> float | None:

@@ -17,6 +17,7 @@ from ifc_bench.models.build import build_model
 from ifc_bench.models.ifc import IFC
 from ifc_bench.models.inference_form import inference_form
 from ifc_bench.models.tensor_file import DamagedError, read_tensors, tensor_fault
+from ifc_bench.store import UNFINISHED
 from ifc_bench.training.kept_weights import read_kept
 from ifc_bench.training.processes import Processes
 
@@ -34,8 +35,8 @@ def before(path: Path) -> Path:
 
 
 def forget(path: Path) -> None:
-    """Delete the checkpoint at `path` and the one before it."""
-    for place in (path, before(path)):
+    """Delete the checkpoint at `path`, the one before it, and its mark."""
+    for place in (path, before(path), path.with_suffix(UNFINISHED)):
         place.unlink(missing_ok=True)
 
 

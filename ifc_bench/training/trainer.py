@@ -25,6 +25,7 @@ from ifc_bench.models.build import build_model
 from ifc_bench.models.criterion import losses
 from ifc_bench.models.ifc import IFC
 from ifc_bench.models.tensor_file import write_tensors
+from ifc_bench.store import UNFINISHED
 from ifc_bench.training.checkpoint import before, shared_state
 from ifc_bench.training.consistency import check
 from ifc_bench.training.processes import ALONE, Processes
@@ -276,8 +277,12 @@ class Trainer:
         if self.average is not None:
             state["averaged"] = self.average.module.state_dict()
         self.path.parent.mkdir(parents=True, exist_ok=True)
+        mark = self.path.with_suffix(UNFINISHED)
+        if not final:
+            mark.touch()
         write_tensors(state, self.path, before(self.path))
         if final:
+            mark.unlink(missing_ok=True)
             before(self.path).unlink(missing_ok=True)
 
     def _resume(self, state: dict[str, Any]) -> None:

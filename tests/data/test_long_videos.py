@@ -78,7 +78,7 @@ def test_a_training_is_probed_evaluated_and_predicts(clips, tmp_path):
     data = adopt(clips, "folder", store).data
     training = Training(model=tiny_model(classes=1), optimisation=schedule, data=data, seed=0)
     evaluation = Evaluation(training=training, window=20, stride=20)
-    worker = Worker(store, "cpu", 1, lambda stage, done, total: None)
+    worker = Worker(store, "cpu", 1, lambda *_: None)
     records = worker.job(Job(training, (evaluation,)))
     assert [record.status for record in records] == ["ok", "ok"]
     assert records[0].result.accuracy_curve[-1][0] == 1

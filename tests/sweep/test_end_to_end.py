@@ -335,7 +335,7 @@ def test_a_failed_piece_is_a_record_and_is_tried_again(finished, tmp_path, monke
     store = stores(tmp_path)
     plan = make_plan([TABLES["table3d"](preset)], preset, Device(kind="cpu", name="cpu", threads=1))
     job = plan.jobs(store)[0]
-    worker = module.Worker(store, "cpu", 1, lambda stage, done, total: None)
+    worker = module.Worker(store, "cpu", 1, lambda *_: None)
     monkeypatch.setattr(module, "Trainer", lambda *_: 1 / 0)
     records = worker.job(job)
     assert [record.status for record in records] == ["failed"]
@@ -348,7 +348,7 @@ def test_a_gpu_that_torch_cannot_use_is_one_line(tmp_path, monkeypatch):
     from ifc_bench.sweep.worker import Worker
 
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
-    worker = Worker(stores(tmp_path), "cuda:0", 1, lambda stage, done, total: None)
+    worker = Worker(stores(tmp_path), "cuda:0", 1, lambda *_: None)
     with pytest.raises(UserError, match="--device: cuda:0 exists, but torch"):
         worker.prepare()
 

@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from dataclasses import replace
 from multiprocessing.connection import Connection
@@ -18,7 +20,7 @@ from ifc_bench.sweep.local import Local
 from ifc_bench.sweep.plan import Job, make_plan
 from ifc_bench.sweep.scheduler import failure
 from ifc_bench.sweep.tasks import Event, Settings
-from tests.conftest import one_line_error, run_cli
+from tests.conftest import ROOT, one_line_error, run_cli
 from tests.sweep.test_executors import done
 
 ONE = Settings(("cpu",), threads=1, workers=1)
@@ -87,7 +89,7 @@ def test_there_is_no_limit_before_three_pieces_are_done(store):
         clock.begin(piece, task, training)
         assert clock.overdue(piece) is None
         clock.end(piece, well=True)
-    assert len(clock.ratios) == 3
+    assert len(clock.ratios["training"]) == 3
     clock.begin(9, task, training)
     work, started, expected, fresh = clock._begun[9]
     clock._begun[9] = (work, started - 3600, expected, fresh)
@@ -95,7 +97,7 @@ def test_there_is_no_limit_before_three_pieces_are_done(store):
     assert late == training
     assert minutes == pytest.approx(1.0)
     clock.end(9, well=False)
-    assert len(clock.ratios) == 3, "what failed says nothing about the pace"
+    assert len(clock.ratios["training"]) == 3, "what failed says nothing about the pace"
 
 
 def fill_memory(
@@ -260,3 +262,65 @@ def test_a_task_has_a_log_and_inline_has_none(tmp_path):
     assert trained <= {path.stem for path in logs}
     assert all("process" in path.read_text() for path in logs)
     assert not (tmp_path / "inline" / "runs" / "logs").exists()
+
+
+def test_evaluations_have_a_pace_of_their_own_and_resumed_ones_none(store):
+    """Their estimate is off by another factor, and what has half of its videos is fast."""
+    plan = planned()
+    clock = pace.Pace(PRESETS["smoke"], store)
+    task = plan.jobs(store)[0]
+    for _ in range(3):
+        clock.begin(0, task, task.training)
+        clock.end(0, well=True)
+    clock.begin(0, task, task.evaluations[0])
+    work, started, expected, fresh = clock._begun[0]
+    clock._begun[0] = (work, started - 3600, expected, fresh)
+    assert clock.overdue(0) is None, "no evaluation is done yet"
+    clock.end(0, well=True)
+    path = store.predictions_path(task.evaluations[0])
+    path.parent.mkdir(parents=True)
+    path.with_name(f".{path.name}.partial").touch()
+    clock.begin(0, task, task.evaluations[0])
+    clock.end(0, well=True)
+    assert len(clock.ratios["evaluation"]) == 1
+
+
+def test_a_signal_to_the_whole_group_leaves_checkpoints(tmp_path):
+    """As from SLURM, systemd or a closed terminal: runner, server and workers get it at once."""
+    store = Store(tmp_path / "r", tmp_path / "x")
+    process = subprocess.Popen(
+        [sys.executable, str(ROOT / "run_ablations.py"), "run", "table3d", "--preset=smoke",
+         "--seeds=1", "--window=5", "--iterations=4000", "--device=cpu",
+         f"--results={store.results}", f"--runs={store.runs}"],
+        stderr=subprocess.PIPE, text=True, start_new_session=True,
+    )  # fmt: skip
+    assert process.stderr is not None
+    deadline = time.monotonic() + 60
+    while len(list((store.runs / "checkpoints").glob("*.unfinished"))) < 2:
+        assert time.monotonic() < deadline  # the first periodic checkpoint comes after 20 seconds
+        time.sleep(0.2)
+    for path in (store.runs / "checkpoints").glob("*.pt"):
+        path.unlink()
+    os.killpg(process.pid, signal.SIGTERM)
+    said = process.stderr.read()
+    process.wait(timeout=60)
+    assert "kept at iteration" in said
+    assert len(list((store.runs / "checkpoints").glob("*.pt"))) == 2
+    assert not store.results.exists() or not list(store.records()), "nothing has failed"
+
+
+def test_what_another_runner_has_just_failed_is_not_tried_again(store, monkeypatch):
+    plan = planned()
+    settings = replace(FOUR, devices=("cuda:0",), workers=1)
+    fake = Fake((Slot(0, "cuda:0", 1 << 30),), store)
+    known = scheduler.Claims.take
+
+    def fail_first(claims, key):
+        if not fake.started:  # the other runner was at it until now
+            store.save(failure(plan.trainings[0], Ending("failed", "a bug"), ONE))
+        return known(claims, key)
+
+    monkeypatch.setattr(scheduler.Claims, "take", fail_first)
+    scheduled(plan, store, monkeypatch, fake, settings)
+    assert [number for number, *_ in fake.started] == [1]
+    assert len(plan.jobs(store)) == 1, "the next run does it again"

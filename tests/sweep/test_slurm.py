@@ -1,7 +1,11 @@
 """SLURM's executor through submitit's local cluster: real jobs, in processes of this machine."""
 
+import os
 import shlex
+import signal
 import sys
+import threading
+import time
 
 import pytest
 
@@ -123,6 +127,43 @@ def test_a_runner_gets_the_command_without_what_is_the_clusters():
     command = slurm.runner_command(given)
     assert command[0] == sys.executable
     assert command[2:] == ["run", "table3a", "--preset=paper", "--executor=local"]
+
+
+@pytest.mark.parametrize(
+    ("limit", "minutes"),
+    [("90", 90), ("90:30", 91), ("24:00:00", 1440), ("1-12:00:00", 2160), ("2-0", 2880)],
+)
+def test_a_time_limit_is_minutes_to_submitit(limit, minutes):
+    assert slurm._typed("time", limit) == minutes
+
+
+def test_a_job_that_the_controller_has_forgotten_is_still_over(store, monkeypatch):
+    """Two jobs: the first is purged before the second ends."""
+    words = iter(["CANCELLED", "RUNNING", "COMPLETED"])
+    monkeypatch.setattr(slurm, "_submitted", lambda *_: [Job(""), Job("")])
+    monkeypatch.setattr(slurm, "state_of", lambda job: next(words))
+    settings = Settings(("cpu",), 1, 2, executor="slurm")
+    outcome = slurm.run_on_slurm(planned(), store, settings, ("run",), lambda text: None)
+    assert len(outcome.errors) == 1
+
+
+def test_a_runner_stops_its_command_before_a_preemption():
+    """The warning of SLURM itself, SIGUSR2, does not end the command."""
+    runner = slurm.Runner()
+    command = [sys.executable, "-c", "import time; print('on', flush=True); time.sleep(60)"]
+    thread = threading.Thread(target=runner, args=(command,))
+    thread.start()
+    while runner.process is None:
+        time.sleep(0.01)
+    time.sleep(0.5)
+    os.kill(runner.process.pid, signal.SIGUSR2)
+    time.sleep(0.3)
+    assert runner.process.poll() is None
+    begun = time.monotonic()
+    runner.checkpoint(command)
+    assert time.monotonic() - begun < 10
+    thread.join(timeout=10)
+    assert runner.process.returncode == -signal.SIGTERM
 
 
 def test_a_script_for_sbatch(places):

@@ -163,7 +163,7 @@ def test_images_first_then_videos_then_evaluation(name, root, tmp_path, monkeypa
     preset = with_data(shrunk(name), root, None, store)
     plan = make_plan([TABLES["table3a"](preset)], preset, CPU)
     assert sorted(depth(t) for t in plan.trainings) == [0] * 4 + [1] * 4
-    worker = Worker(store, "cpu", 1, lambda stage, done, total: None)
+    worker = Worker(store, "cpu", 1, lambda *_: None)
     for stage in stages(plan, store):
         for task in stage():
             if not isinstance(task, tuple):
