@@ -110,8 +110,15 @@ def compare_rows(
         before, after = _points(base[metric]), _points(group[metric])
         if name == baseline or before is None or after is None:
             continue
-        test = paired(_by_seed(base, metric), _by_seed(group, metric)) if pairs else None
-        test = test or welch(before, after)
+        test = welch(before, after)
+        if pairs:
+            matched = paired(_by_seed(base, metric), _by_seed(group, metric))
+            if matched is None:
+                raise UserError(
+                    f"pairs: {name} and {baseline} at T = {window} have no seed in common; leave "
+                    "pairs out"
+                )
+            test = matched
         low, high = test.interval or (None, None)
         found.append(
             {by: name, "T": window, "n": test.n[1], "difference": test.mean, "low": low,

@@ -66,6 +66,11 @@ def printable_message(message: str) -> str:
     return printable(" ".join(words), _MESSAGE)
 
 
+def first_line(error: BaseException, most: int = 300) -> str:
+    """The first line of an error of a library, or its type where it says nothing."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:most]
+
+
 def refuse_full_disk(error: Exception) -> None:
     """Raise `error` again if the disk is full: this is not a failure of the work."""
     if isinstance(error, OSError) and error.errno in NO_SPACE:

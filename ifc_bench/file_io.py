@@ -56,6 +56,11 @@ def written_aside(path: Path) -> Iterator[Path]:
         aside.unlink(missing_ok=True)
 
 
+def partial_path(path: Path) -> Path:
+    """The file of the finished part of predictions that will be at `path`."""
+    return path.with_name(f".{path.name}.partial")
+
+
 def refuse_special(path: Path) -> None:
     """Refuse a path that exists and is not a file: a rename would replace a device.
 

@@ -20,7 +20,7 @@ from ifc_bench.data.loading import VideoDataset
 from ifc_bench.data.youtube_vis import Video
 from ifc_bench.errors import UserError
 from ifc_bench.evaluation import PredictedTrack
-from ifc_bench.file_io import refuse_special, write_text
+from ifc_bench.file_io import partial_path, refuse_special, write_text
 from ifc_bench.models.arithmetic import arithmetic, settle_tf32
 from ifc_bench.models.checkpoint import load_released_checkpoint
 from ifc_bench.models.compilation import compiled
@@ -242,7 +242,7 @@ class Partial:
 
     def __init__(self, out: Path, request: str) -> None:
         refuse_special(out)
-        self.path = out.with_name(f".{out.name}.partial")
+        self.path = partial_path(out)
         self.tracks: dict[int, list[PredictedTrack]] = {}
         self.counts: dict[int, int] = {}
         content = self.path.read_bytes() if self.path.exists() else b""

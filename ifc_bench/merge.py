@@ -8,7 +8,7 @@ from pathlib import Path
 from ifc_bench.config import Count, Training
 from ifc_bench.errors import UserError
 from ifc_bench.file_io import write_bytes
-from ifc_bench.records import PASSING, Record
+from ifc_bench.records import REPEATED, Record
 from ifc_bench.store import Store
 
 _NAMED = 3
@@ -43,9 +43,9 @@ def merge(ours: Store, theirs: Store) -> Merged:
     known = failed = 0
     for record in theirs.records(strict=True):
         here = ours.load(record.work)
-        if record.status in PASSING:
+        if record.status in REPEATED:
             failed += 1
-        elif here is None or here.status in PASSING:
+        elif here is None or here.status in REPEATED:
             new.append(record)
         elif here == record or _same_count(here, record):
             known += 1

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from ifc_bench.config import AnyWork, Data, FolderData, Profile, Training, WeightsFile
 from ifc_bench.errors import printable_message, refuse_irregular
-from ifc_bench.records import PASSING, Record, Status
+from ifc_bench.records import REPEATED, Record, Status
 from ifc_bench.records.files import StrayFileError, files_of, read_record, write_record
 
 UNFINISHED = ".unfinished"  # the suffix of the mark beside a checkpoint
@@ -29,7 +29,7 @@ class Store:
     Work whose record has a status in `retry` counts as not done, and its record is replaced.
     """
 
-    def __init__(self, results: Path, runs: Path, retry: Collection[Status] = PASSING) -> None:
+    def __init__(self, results: Path, runs: Path, retry: Collection[Status] = REPEATED) -> None:
         self.results = results
         self.runs = runs
         self.retry = retry

@@ -53,6 +53,10 @@ def test_results_are_a_row_an_evaluation_and_compare_as_the_tables_do():
     five = plain[plain["T"] == 5].pivot(index="seed", columns="variant", values="AP")
     expected = stats.ttest_rel(five["full"], five["none"]).pvalue
     assert paired.loc[("full", 5), "p"] == pytest.approx(expected)
+    apart = plain[(plain["variant"] != "none") | (plain["seed"] > 2)]
+    apart = apart[(apart["variant"] == "none") | (apart["seed"] < 3)]
+    with pytest.raises(UserError, match="have no seed in common; leave pairs out"):
+        ifc_bench.compare_rows(apart, "none", pairs=True)
     mixed = results.query("iterations == 1000")
     with pytest.raises(UserError, match="several results of seed 0, which differ in S, decoder"):
         ifc_bench.compare_rows(mixed, "none")

@@ -162,11 +162,11 @@ def _display(
 ) -> SweepDisplay:
     """Print what is left to do, and return the live view of it."""
     console = Console(stderr=True, highlight=False)
-    count = len(settings.devices)
+    display, count = SweepDisplay(console, plan, store), len(settings.devices)
     where = device if count == 1 else f"{count} devices ({device})"
     console.print(
-        f"{plan.preset.name}: {plan.pieces(store)} pieces of work on {where}, {workers} at a time; "
+        f"{plan.preset.name}: {display.pieces} pieces of work on {where}, {workers} at a time; "
         f"about {plan.seconds(store, workers) / 60:.0f} min (an estimate)",
         soft_wrap=True,
     )
-    return SweepDisplay(console, plan, store)
+    return display

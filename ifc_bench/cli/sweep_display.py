@@ -42,7 +42,7 @@ class _Running:
         if event.stage != self.stage:
             self.first_done, self.since = event.done, time.monotonic()
         self.stage, self.done, self.total = event.stage, event.done, event.total
-        self.loss = event.loss if event.loss is not None else None
+        self.loss = event.loss
 
     @property
     def rate(self) -> float | None:

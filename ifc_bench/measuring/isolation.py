@@ -30,7 +30,6 @@ from ifc_bench.models.own import let_import, named
 
 CONTEXT = multiprocessing.get_context("spawn")
 _FOR_THE_PARENT = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
-_SERVED = "forkserver" in multiprocessing.get_all_start_methods()  # not on Windows
 _ENVIRONMENT = {
     "MALLOC_MMAP_MAX_": "0",  # large tensors come from the heap
     "MALLOC_TRIM_THRESHOLD_": str(1 << 40),  # which never shrinks
@@ -93,7 +92,7 @@ def start(body: Callable[..., None], *arguments: Any, loaded: str | None = None)
     given = (body, arguments, named(), dict(os.environ))
     process: BaseProcess
     # Not a daemon, because a daemon cannot start data loader processes.
-    if loaded is not None and _SERVED:
+    if loaded is not None:
         server = multiprocessing.get_context("forkserver")
         server.set_forkserver_preload([loaded])
         process = server.Process(target=_begin, args=given)

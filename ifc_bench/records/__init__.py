@@ -10,7 +10,7 @@ from ifc_bench.records.evaluation import (
 )
 from ifc_bench.records.origin import Device, Provenance
 from ifc_bench.records.record import (
-    PASSING,
+    REPEATED,
     SCHEMA_VERSION,
     CountResult,
     FootprintResult,
@@ -34,7 +34,7 @@ from ifc_bench.records.samples import (
 )
 
 __all__ = [
-    "PASSING",
+    "REPEATED",
     "SCHEMA_VERSION",
     "CountResult",
     "Detections",

@@ -27,8 +27,8 @@ from ifc_bench.records.samples import GpuLog, ProcessSamples
 SCHEMA_VERSION: Literal[1] = 1
 
 Status = Literal["ok", "out_of_memory", "diverged", "timed_out", "killed", "failed"]
-# What the next run does again: the reason may be gone.
-PASSING: frozenset[Status] = frozenset({"killed", "failed"})
+# Statuses whose work the next run does again: the reason may be gone.
+REPEATED: frozenset[Status] = frozenset({"killed", "failed"})
 
 
 class TrainingResult(Kept):

@@ -22,12 +22,9 @@ from ifc_bench.sweep.claims import Claims
 from ifc_bench.sweep.plan import Plan
 from ifc_bench.sweep.tasks import Event, Outcome, Settings, Task, do, finished, key_of, stages
 from ifc_bench.sweep.worker import Worker
-from ifc_bench.training.processes import join
+from ifc_bench.training.processes import join, leave
 
-_OF_TORCHRUN = re.compile(
-    r"(LOCAL_|GROUP_|ROLE_)?(RANK|WORLD_SIZE|NAME)$|MASTER_|TORCHELASTIC_|PET_|LOCAL_WORLD_SIZE$"
-    r"|GROUP_WORLD_SIZE$|ROLE_"
-)
+_OF_TORCHRUN = re.compile(r"(LOCAL_|GROUP_)?(RANK|WORLD_SIZE)$|(GROUP|ROLE|MASTER|TORCHELASTIC)_")
 _LOOK_SECONDS = 2.0  # from one look at the claims of other runners to the next
 
 
@@ -74,7 +71,7 @@ def run_together(
                     ended = Event(number, "end", records=tuple(records))
                     outcome.add(ended)
                     progress(task, ended)
-    dist.destroy_process_group()
+    leave()
     return outcome
 
 

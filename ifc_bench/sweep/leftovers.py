@@ -81,7 +81,8 @@ def _found(store: Store, checkpoints: bool) -> Iterator[Leftover]:
 
 def _of_predictions(path: Path, done: set[str]) -> str | None:
     if path.name.endswith(".partial"):  # an interrupted evaluation goes on from it
-        return "part of a finished evaluation" if path.name[1:17] in done else None
+        whole = path.name.removeprefix(".").partition(".")[0]
+        return "part of a finished evaluation" if whole in done else None
     return None if path.stem in done else "predictions without a record"
 
 

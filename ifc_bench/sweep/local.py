@@ -50,11 +50,10 @@ class Local:
             devices *= each
         groups = [devices[n : n + each] for n in range(0, len(devices) - each + 1, each)]
         memory = [describe_device(group[0], threads).memory_bytes for group in groups]
+        places = [number % len(groups) for number in range(self.settings.workers)]
         return tuple(
-            Slot(
-                n, groups[n % len(groups)][0], memory[n % len(groups)], groups[n % len(groups)][1:]
-            )
-            for n in range(self.settings.workers)
+            Slot(number, groups[place][0], memory[place], groups[place][1:])
+            for number, place in enumerate(places)
         )
 
     def start(self, number: int, task: Task, slot: Slot, again: bool) -> None:
@@ -166,7 +165,7 @@ def _oom_kills() -> int:
 def _work(number: int, task: Task, store: Store, settings: Settings, channel: Connection) -> None:
     """Run one task: the body of a process."""
     from ifc_bench.sweep.body import run_task
-    from ifc_bench.sweep.several import group
+    from ifc_bench.sweep.training_group import group
     from ifc_bench.sweep.worker import Worker
 
     def send(event: Event) -> None:

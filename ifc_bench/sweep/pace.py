@@ -1,4 +1,4 @@
-"""The time that pieces of work take here, from those that are done: time-outs, the time left."""
+"""The time that pieces of work take in this sweep, from those that are done: time-outs."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections import defaultdict
 from statistics import median
 
 from ifc_bench.config import AnyWork, Training
+from ifc_bench.file_io import partial_path
 from ifc_bench.recipe import Preset
 from ifc_bench.store import Store
 from ifc_bench.sweep.plan import Job
@@ -41,7 +42,7 @@ class Pace:
         fresh = not (
             self.store.checkpoint_path(work).exists()
             if isinstance(work, Training)
-            else self._in_part(work)
+            else partial_path(self.store.predictions_path(work)).exists()
         )
         self._begun[number] = (work, time.monotonic(), expected, fresh)
 
@@ -62,11 +63,6 @@ class Pace:
             return None
         limit = max(_LEAST_SECONDS, _LIMIT * median(ratios) * known[2])
         return (known[0], limit / 60) if time.monotonic() - known[1] > limit else None
-
-    def _in_part(self, work: AnyWork) -> bool:
-        """Whether an interrupted evaluation has done some videos already."""
-        path = self.store.predictions_path(work)
-        return path.with_name(f".{path.name}.partial").exists()
 
     def _expected(self, task: object, work: AnyWork) -> float | None:
         """The preset's seconds of a piece; None for what has no estimate of its own."""

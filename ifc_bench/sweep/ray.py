@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
-from ifc_bench.errors import UserError
+from ifc_bench.errors import UserError, first_line
 from ifc_bench.models.own import let_import, named
 from ifc_bench.store import Store
 from ifc_bench.sweep.executor import Ending, Inbox, Slot
@@ -130,12 +130,15 @@ class Ray:
         try:
             event = self.ray.get(reference)
         except self.ray.exceptions.OutOfMemoryError as error:
-            self.endings.setdefault(number, Ending("out_of_memory", _first_line(error)))
+            self.endings.setdefault(number, Ending("out_of_memory", first_line(error)))
         except self.ray.exceptions.RayError as error:
-            self.endings.setdefault(number, Ending("killed", _first_line(error)))
+            self.endings.setdefault(number, Ending("killed", first_line(error)))
         with self._changing:
             del self.references[reference]
         self.inbox.put((number, event))
+        if event is not None and event.stage == "kept":  # stopped from outside, or by `stop`
+            self.endings.setdefault(number, Ending("killed", f"stopped: {event.error}"))
+            self.inbox.put((number, None))
 
 
 def connected(settings: Settings) -> Any:
@@ -163,7 +166,7 @@ def connected(settings: Settings) -> Any:
             ray.init(address=settings.address, **quiet)
     except (ConnectionError, ValueError, RuntimeError) as error:
         raise UserError(
-            f"--address: {settings.address!r}: no Ray cluster answers ({_first_line(error)}); "
+            f"--address: {settings.address!r}: no Ray cluster answers ({first_line(error)}); "
             "start one with `ray start --head`"
         ) from None
     return ray
@@ -182,7 +185,7 @@ def _refuse_silent(address: str | None) -> None:
         socket.create_connection((host, int(port)), timeout=_ANSWER_SECONDS).close()
     except (OSError, OverflowError) as error:
         raise UserError(
-            f"--address: {address!r}: no Ray cluster answers ({_first_line(error)}); start one "
+            f"--address: {address!r}: no Ray cluster answers ({first_line(error)}); start one "
             "with `ray start --head`"
         ) from None
 
@@ -190,10 +193,6 @@ def _refuse_silent(address: str | None) -> None:
 def _absolute(store: Store) -> tuple[Any, Any]:
     """The directories of a store as every node must see them."""
     return store.results.resolve(), store.runs.resolve()
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
 
 
 def _task(

@@ -100,7 +100,6 @@ class _Pool:
         self.waiting = list(range(len(tasks)))
         self.begun = time.time()
         self.looked = 0.0  # when the waiting tasks were last looked through
-        self.held = False  # whether another runner has one that waits
         self.running: dict[int, Slot] = {}
         self.at: dict[int, AnyWork] = {}  # the current piece of each task
         self.wants: dict[int, int] = {}  # bytes of the device that ran out of memory
@@ -210,7 +209,7 @@ class _Pool:
             self._start(number, slot, again)
             yield number, "starting"
             free = self._free()
-        self.held, self.looked = bool(taken), time.monotonic()
+        self.looked = time.monotonic()
         if taken and not self.running:
             yield taken[0], TAKEN
 

@@ -19,7 +19,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from ifc_bench.errors import UserError
+from ifc_bench.errors import UserError, first_line
 from ifc_bench.store import Store
 from ifc_bench.sweep.plan import Plan
 from ifc_bench.sweep.tasks import Outcome, Settings
@@ -239,8 +239,7 @@ def _submitted(store: Store, settings: Settings, command: list[str]) -> list[Any
         OSError,
         submitit.core.utils.FailedSubmissionError,
     ) as error:
-        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise UserError(f"--executor slurm: the jobs were refused: {first}") from None
+        raise UserError(f"--executor slurm: the jobs were refused: {first_line(error)}") from None
     return jobs
 
 

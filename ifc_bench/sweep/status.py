@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ifc_bench.config import AnyWork, Training
-from ifc_bench.records import PASSING, Record, TrainingResult
+from ifc_bench.records import REPEATED, Record, TrainingResult
 from ifc_bench.store import Store
 from ifc_bench.sweep.claims import Claim, claims_in
 from ifc_bench.sweep.plan import Plan, label
@@ -67,7 +67,7 @@ def _counted(
         busy = training is not None and training.id in claimed
         if record is not None and record.status == "ok":
             states["done"] += 1
-        elif busy and (record is None or record.status in PASSING):
+        elif busy and (record is None or record.status in REPEATED):
             states["running"] += 1
         else:
             states["not run" if record is None else record.status.replace("_", " ")] += 1

@@ -136,6 +136,17 @@ def test_a_full_disk_stops_all(plan, store, monkeypatch):
     assert [event.task for event in events if event.stage == "end"] == [0]
 
 
+def do_all(task: Job, store: Store) -> tuple[Record, ...]:
+    """Save the records of a whole job, and a checkpoint."""
+    records = tuple(done(work) for work in (task.training, *task.evaluations))
+    for record in records:
+        store.save(record)
+    path = store.checkpoint_path(task.training)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch()
+    return records
+
+
 def train_for_a_while(
     number: int, task: Job, store: Store, settings: Settings, channel: Connection
 ) -> None:
@@ -143,13 +154,7 @@ def train_for_a_while(
     with (store.runs / "trace").open("a") as file:
         file.write(f"{settings.threads} {task.training.id}\n")
     time.sleep(0.5)
-    records = tuple(done(work) for work in (task.training, *task.evaluations))
-    for record in records:
-        store.save(record)
-    path = store.checkpoint_path(task.training)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.touch()
-    channel.send(Event(number, "end", records=records))
+    channel.send(Event(number, "end", records=do_all(task, store)))
 
 
 def test_two_runners_share_the_work_and_do_each_piece_once(store, monkeypatch):

@@ -21,7 +21,7 @@ from ifc_bench.sweep.plan import Job, make_plan
 from ifc_bench.sweep.scheduler import failure
 from ifc_bench.sweep.tasks import Event, Settings
 from tests.conftest import ROOT, one_line_error, run_cli
-from tests.sweep.test_executors import done
+from tests.sweep.test_executors import do_all
 
 ONE = Settings(("cpu",), threads=1, workers=1)
 FOUR = Settings(("cuda:0", "cuda:1", "cuda:2", "cuda:3"), threads=1, workers=4)
@@ -45,17 +45,6 @@ def run(plan, store, body, monkeypatch, settings=ONE):
     return outcome, events
 
 
-def finish(number: int, task: Job, store: Store, channel: Connection) -> None:
-    """Do everything at once."""
-    records = tuple(done(work) for work in (task.training, *task.evaluations))
-    for record in records:
-        store.save(record)
-    path = store.checkpoint_path(task.training)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.touch()
-    channel.send(Event(number, "end", records=records))
-
-
 def hang_in_the_last(
     number: int, task: Job, store: Store, settings: Settings, channel: Connection
 ) -> None:
@@ -64,7 +53,7 @@ def hang_in_the_last(
     if number == 4:
         os.kill(os.getpid(), signal.SIGSTOP)
     time.sleep(0.05)
-    finish(number, task, store, channel)
+    channel.send(Event(number, "end", records=do_all(task, store)))
 
 
 def test_what_hangs_is_ended_once_the_pace_is_known_and_the_rest_goes_on(store, monkeypatch):
@@ -108,7 +97,7 @@ def fill_memory(
         kept = bytearray(800 << 20)
         time.sleep(60)
         del kept
-    finish(number, task, store, channel)
+    channel.send(Event(number, "end", records=do_all(task, store)))
 
 
 def test_a_process_above_the_memory_limit_is_out_of_memory(store, monkeypatch):
@@ -143,13 +132,9 @@ class Fake:
         self.inbox.put((number, Event(number, "begin", work=task.training)))
         if short:
             records = (failure(task.training, Ending("out_of_memory", "full"), ONE),)
+            store.save(records[0])
         else:
-            records = tuple(done(work) for work in (task.training, *task.evaluations))
-            path = store.checkpoint_path(task.training)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.touch()
-        for record in records:
-            store.save(record)
+            records = do_all(task, store)
         self.inbox.put((number, Event(number, "end", records=records)))
 
     def release(self, number):
@@ -210,7 +195,7 @@ def where(number: int, task: Job, store: Store, settings: Settings, channel: Con
     with (store.runs / "where").open("a") as file:
         file.write(f"{settings.device}\n")
     time.sleep(0.3)
-    finish(number, task, store, channel)
+    channel.send(Event(number, "end", records=do_all(task, store)))
 
 
 def test_processes_are_pinned_to_four_virtual_gpus(store, monkeypatch):
@@ -242,9 +227,9 @@ def test_devices_that_cannot_be_used_are_told_in_one_line(asked, message, monkey
     assert message in one_line_error(refused)
 
 
-def test_without_a_gpu_all_is_the_cpu():
-    if devices.resolve_devices("auto") == ("cpu",):
-        assert devices.resolve_devices("all") == ("cpu",)
+def test_without_a_gpu_all_is_the_cpu(monkeypatch):
+    monkeypatch.setattr(devices, "_nvml", lambda n: None)
+    assert devices.resolve_devices("all") == ("cpu",)
 
 
 def test_a_task_has_a_log_and_inline_has_none(tmp_path):

@@ -9,12 +9,12 @@ import pytest
 from ablations import PRESETS, TABLES
 from ifc_bench.config import Training
 from ifc_bench.hardware.device import describe_device
-from ifc_bench.records import TrainingResult
 from ifc_bench.store import Store
 from ifc_bench.sweep import scheduler
 from ifc_bench.sweep.plan import make_plan
 from ifc_bench.sweep.tasks import Settings
 from tests.conftest import one_line_error, run_cli
+from tests.sweep.test_kills import numbers
 
 ray = pytest.importorskip("ray")
 cluster_utils = pytest.importorskip("ray.cluster_utils")
@@ -54,16 +54,6 @@ def cluster(monkeypatch):
     yield made
     ray.shutdown()
     made.shutdown()
-
-
-def numbers(store: Store) -> dict[str, object]:
-    """What two sweeps must agree in: losses and accuracies, to the bit."""
-    found: dict[str, object] = {}
-    for record in store.records("training", "evaluation"):
-        assert record.status == "ok", record.error
-        result = record.result
-        found[record.id] = result.loss if isinstance(result, TrainingResult) else result.metrics
-    return found
 
 
 def test_two_nodes_of_which_one_is_lost(plan, here, cluster, tmp_path):

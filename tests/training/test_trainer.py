@@ -57,17 +57,23 @@ class StoppedError(Exception):
     pass
 
 
+def stopped_after(iterations: int, data: VideoDataset, path: Path) -> None:
+    """Train, with a checkpoint after every iteration, and break off in the one after these."""
+
+    def stop(done: int, loss: float) -> None:
+        if done > iterations:
+            raise StoppedError
+
+    with pytest.raises(StoppedError):
+        train(work(), data, path, progress=stop, checkpoint_every=0.0)
+    assert torch.load(path, weights_only=True)["iteration"] == iterations
+
+
 def test_resume_in_the_middle_is_the_same_curve_to_the_bit(data, tmp_path):
     whole = train(work(), data, tmp_path / "whole.pt")
 
-    def stop(done: int, loss: float) -> None:
-        if done == 4:
-            raise StoppedError
-
     path = tmp_path / "parts.pt"
-    with pytest.raises(StoppedError):
-        train(work(), data, path, progress=stop, checkpoint_every=0.0)
-    assert torch.load(path, weights_only=True)["iteration"] == 3
+    stopped_after(3, data, path)
     assert train(work(), data, path).loss == whole.loss
     a, b = (torch.load(p, weights_only=True)["model"] for p in (tmp_path / "whole.pt", path))
     assert all(torch.equal(a[key], b[key]) for key in a)
@@ -252,14 +258,8 @@ def test_the_checkpoint_before_a_damaged_one_is_used(data, tmp_path):
     """Cut off, as after a crash of the machine; the end is the same to the bit."""
     whole = train(work(), data, tmp_path / "whole.pt")
 
-    def stop(done: int, loss: float) -> None:
-        if done == 5:
-            raise StoppedError
-
     path = tmp_path / "x.pt"
-    with pytest.raises(StoppedError):
-        train(work(), data, path, progress=stop, checkpoint_every=0.0)
-    assert torch.load(path, weights_only=True)["iteration"] == 4
+    stopped_after(4, data, path)
     path.write_bytes(path.read_bytes()[:5000])
     assert Trainer(work(), data, path, "cpu", Hooks()).iteration == 3
     assert train(work(), data, path).loss == whole.loss
@@ -269,13 +269,8 @@ def test_the_checkpoint_before_a_damaged_one_is_used(data, tmp_path):
 def test_a_final_checkpoint_has_no_state_of_the_optimiser(data, tmp_path):
     sizes = {}
 
-    def stop(done: int, loss: float) -> None:
-        if done == 5:
-            raise StoppedError
-
     path = tmp_path / "x.pt"
-    with pytest.raises(StoppedError):
-        train(work(), data, path, progress=stop, checkpoint_every=0.0)
+    stopped_after(4, data, path)
     sizes["on the way"] = path.stat().st_size
     curves = train(work(), data, path)
     sizes["final"] = path.stat().st_size

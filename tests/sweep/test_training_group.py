@@ -10,7 +10,7 @@ from ifc_bench.hardware import device as devices
 from ifc_bench.hardware.device import describe_device
 from ifc_bench.records import Device
 from ifc_bench.store import Store
-from ifc_bench.sweep import local, scheduler, several
+from ifc_bench.sweep import local, scheduler, training_group
 from ifc_bench.sweep.local import Local
 from ifc_bench.sweep.local import _work as usual_work
 from ifc_bench.sweep.plan import make_plan
@@ -46,7 +46,7 @@ def test_two_processes_share_each_training(tmp_path):
 
 def end_second(rank, count, port, task, store, settings):
     """The body of the second process: it joins, and ends badly after its first iteration."""
-    processes, device = several._joined(rank, count, port, settings.devices)
+    processes, device = training_group._joined(rank, count, port, settings.devices)
     worker = Worker(store, device, 1, lambda *_: os._exit(3), processes=processes)
     worker.job(task)
 
@@ -65,7 +65,7 @@ def test_a_process_that_dies_ends_its_training_and_the_sweep_goes_on(tmp_path, m
 
 def work_with_a_second_that_dies(*given):
     """The usual body of a task, with that second process."""
-    several._train = end_second
+    training_group._train = end_second
     usual_work(*given)
 
 

@@ -31,7 +31,6 @@ def group(task: object, store: Store, settings: Settings) -> Iterator[tuple[Proc
         yield ALONE, settings.on(settings.device)
         return
     port = _free_port()
-    os.environ["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"
     others = [start(_train, rank, count, port, task, store, settings) for rank in range(1, count)]
     threading.Thread(target=_end_with, args=(others,), daemon=True).start()
     processes, device = _joined(0, count, port, settings.devices)
