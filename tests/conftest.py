@@ -25,7 +25,7 @@ _LONGEST = (
     "test_end_to_end",
     "test_processes",
     "test_profile_command",
-    "test_kills",
+    "test_interruptions",
     "test_own_rows",
     "test_slurm",
     "test_ray",

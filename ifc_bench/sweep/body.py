@@ -5,6 +5,10 @@ from __future__ import annotations
 import traceback
 from collections.abc import Callable
 
+# Deterministic algorithms import it, which would take seconds in each process of a sweep; here it
+# is imported by the process that they are forked from.
+import torch._inductor  # noqa: F401
+
 from ifc_bench.errors import NO_SPACE, Stopped, UserError, told
 from ifc_bench.store import Store
 from ifc_bench.sweep.tasks import Event, Settings, Task, do

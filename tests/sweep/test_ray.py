@@ -14,7 +14,7 @@ from ifc_bench.sweep import scheduler
 from ifc_bench.sweep.plan import make_plan
 from ifc_bench.sweep.tasks import Settings
 from tests.conftest import one_line_error, run_cli
-from tests.sweep.test_kills import numbers
+from tests.sweep.test_interruptions import numbers
 
 ray = pytest.importorskip("ray")
 cluster_utils = pytest.importorskip("ray.cluster_utils")

@@ -1,11 +1,14 @@
-"""A sweep that is killed twenty times at random moments has the records of an unbroken one."""
+"""A sweep that is killed twenty times, or whose disk is full, has the records of an unbroken one."""
 
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -22,12 +25,13 @@ CHOSEN = (
 )  # fmt: skip
 
 
-def begin(store: Store) -> subprocess.Popen[bytes]:
+def begin(store: Store, told: bool = False) -> subprocess.Popen[str]:
     places = (f"--results={store.results}", f"--runs={store.runs}")
     return subprocess.Popen(
         [sys.executable, str(ROOT / "run_ablations.py"), *CHOSEN, *places],
         stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
+        stderr=subprocess.PIPE if told else subprocess.DEVNULL,
+        text=True,
     )
 
 
@@ -41,7 +45,7 @@ def numbers(store: Store) -> dict[str, object]:
     return found
 
 
-def workers(runner: subprocess.Popen[bytes]) -> list[psutil.Process]:
+def workers(runner: subprocess.Popen[str]) -> list[psutil.Process]:
     """The processes below a runner that do work, and not the server they are forked from."""
     try:
         below = psutil.Process(runner.pid).children(recursive=True)
@@ -101,3 +105,41 @@ def test_killed_at_random_moments(unbroken, tmp_path: Path, runners: int):
     time.sleep(2)  # for processes that notice the end of their runner
     assert orphans(store) == []
     assert not list((store.runs / "checkpoints").glob("*.damaged"))
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 48 MB."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    mount = ("mount", "-t", "tmpfs", "-o", "size=48m", "none", str(place))
+    if not shutil.which("mount") or subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("needs the right to mount a file system")
+    try:
+        yield place
+    finally:
+        subprocess.run(("umount", "--lazy", str(place)), check=True)
+
+
+def test_a_disk_that_is_full_for_a_while(unbroken, small_disk: Path):
+    store = Store(small_disk / "results", small_disk / "runs")
+    running = begin(store, told=True)
+    deadline = time.monotonic() + 200
+    while not list((store.results / "trainings").glob("*.json")):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    filler = small_disk / "filler"
+    with filler.open("wb", buffering=0) as file, suppress(OSError):
+        while file.write(bytes(4096)):
+            pass
+    _, said = running.communicate(timeout=200)
+    assert running.returncode == 2
+    assert "no space left on device" in said
+    assert "Traceback" not in said
+    before = len(list(store.records()))
+    assert 0 < before < len(unbroken)
+    filler.unlink()
+    again = begin(store, told=True)
+    assert "Traceback" not in again.communicate(timeout=200)[1]
+    assert again.returncode == 0
+    assert numbers(store) == unbroken
