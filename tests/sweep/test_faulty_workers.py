@@ -1,10 +1,9 @@
 """A real sweep whose workers crash, hang, diverge and run out of memory, each once.
 
-The others go on, each fault has its own status, and what is tried again ends as if nothing had been.
+The others go on, each fault has its status, and what is tried again ends as if nothing had been.
 """
 
 from collections import Counter
-from dataclasses import replace
 from pathlib import Path
 
 import pytest

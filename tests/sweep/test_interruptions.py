@@ -1,4 +1,4 @@
-"""A sweep that is killed twenty times, or whose disk is full, has the records of an unbroken one."""
+"""A sweep that is killed, or whose disk is full, has the records of an unbroken one."""
 
 import os
 import random
