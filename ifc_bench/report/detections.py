@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ifc_bench.evaluation.result import unpack_thresholds
-from ifc_bench.evaluation.video_ap import interpolated_precision
+from ifc_bench.evaluation.video_ap import RECALL_POINTS, interpolated_precision
 from ifc_bench.records import EvaluationResult
 
 Floats = NDArray[np.float64]
@@ -196,8 +196,19 @@ def _with(table: Table, **changes: NDArray[np.generic]) -> Table:
 
 
 def _interpolated(each: Floats, hits: Flags, ignored: Flags, truths: Floats) -> Floats:
-    """Mean interpolated precision [B] of one class; `each` [B, D], `hits` [T, D], `truths` [B]."""
-    true = np.cumsum(each[:, None] * (hits & ~ignored), 2)
-    false = np.cumsum(each[:, None] * (~hits & ~ignored), 2)
-    recall = true / np.maximum(truths, np.spacing(1))[:, None, None]
-    return interpolated_precision(true, false, recall).mean((1, 2))
+    """Mean interpolated precision [B] of one class; `each` [B, D], `hits` [T, D], `truths` [B].
+
+    Precision is best where a detection hits, so only these places are kept of each threshold.
+    """
+    curves = np.empty((len(each), len(hits), len(RECALL_POINTS)))
+    seen = np.cumsum(each, 1)
+    for threshold, (hit, out) in enumerate(zip(hits & ~ignored, ignored, strict=True)):
+        places = np.flatnonzero(hit)
+        true = np.cumsum(each[:, places], 1)
+        false = seen[:, places] - true
+        if out.any():
+            before = np.searchsorted(np.flatnonzero(out), places)
+            false -= np.cumsum(np.insert(each[:, out], 0, 0.0, axis=1), 1)[:, before]
+        recall = true / np.maximum(truths, np.spacing(1))[:, None]
+        curves[:, threshold] = interpolated_precision(true, false, recall)
+    return curves.mean((1, 2))

@@ -6,8 +6,10 @@ import pytest
 from ifc_bench.data.youtube_vis import Annotation, Category, RawRle, Video, VideoInstances
 from ifc_bench.evaluation import PredictedTrack, as_result, score_videos
 from ifc_bench.evaluation.strata import seen, span, thirds
+from ifc_bench.evaluation.video_ap import interpolated_precision
 from ifc_bench.masks import encode
 from ifc_bench.report.detections import (
+    Table,
     average_precision,
     bootstrap_over_videos,
     by_video,
@@ -115,6 +117,28 @@ def test_the_record_holds_what_accuracy_is_made_of():
     assert set(by_video(table)) == {1, 2, 3}
     only = average_precision(table, np.array([[0.0, 0.0, 5.0]]))[0]
     assert only == pytest.approx(by_video(table)[3], abs=1e-12), "a video five times is that video"
+
+
+def test_draws_of_videos_where_detections_are_ignored():
+    """Against the general formula, on the videos that are drawn."""
+    rng = np.random.default_rng(1)
+    videos, detections, truths = 6, 80, 12
+    video = rng.integers(0, videos, detections)
+    hits, ignored = (rng.random((10, detections)) < share for share in (0.4, 0.2))
+    drawn = np.array([1.0, 0.0, 1.0, 1.0, 0.0, 1.0])
+    table = Table(
+        video=video, category=np.ones(detections, np.int64), score=rng.random(detections),
+        hits=hits, ignored=ignored, error=np.full(detections, ""), truth=np.full(detections, -1),
+        truth_id=np.arange(truths), truth_video=np.arange(truths) % videos,
+        truth_category=np.ones(truths, np.int64), truth_found=np.ones(truths, bool),
+    )  # fmt: skip
+    order = np.argsort(-table.score)
+    order = order[drawn[video[order]] > 0]
+    true, false = (np.cumsum((part & ~ignored)[:, order], 1) for part in (hits, ~hits))
+    recall = true / drawn[table.truth_video].sum()
+    expected = interpolated_precision(true, false, recall).mean()
+    found_now = average_precision(table, drawn[None], np.arange(videos))
+    assert found_now[0] == pytest.approx(expected, abs=1e-12)
 
 
 def test_span_and_frames_seen():
