@@ -1,4 +1,4 @@
-"""Lists rows that `profile` measured before under other conditions.
+"""Lists rows whose speed was measured before under other conditions.
 
 Their records count as done, for a record never ages by itself.
 """
@@ -6,6 +6,7 @@ Their records count as done, for a record never ages by itself.
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 
 from ifc_bench.config import Profile
 from ifc_bench.provenance import provenance
@@ -15,7 +16,7 @@ from ifc_bench.store import Store
 _CHANGING = ("torch", "torchvision", "numpy")  # packages that change speed
 
 
-def tell_of_older(works: list[Profile], store: Store, device: Device) -> None:
+def tell_of_older(works: Iterable[Profile], store: Store, device: Device) -> None:
     """Tell of rows that were measured with other packages, another driver or another GPU.
 
     They have the same id: only the device's name is in it.

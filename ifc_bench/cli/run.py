@@ -11,6 +11,7 @@ from rich.console import Console
 
 from ifc_bench.cli.answers import Answers, print_and_keep
 from ifc_bench.cli.machine import Machine
+from ifc_bench.cli.older_rows import tell_of_older
 from ifc_bench.cli.options import (
     Choice,
     Compare,
@@ -89,6 +90,7 @@ def run_tables(
         plan = replace(plan, profiles=())
     for precision in plan.precisions_left(store):
         require_precision(precision, described, "--test-precision")
+    tell_of_older(plan.profiles, store, described)
     outcome = _do(plan, store, settings, described.name, recipes.given)
     if outcome is None:
         return

@@ -16,12 +16,14 @@ import torch
 from PIL import Image
 
 from ablations import PRESETS, TABLES
+from ifc_bench.cli import older_rows
 from ifc_bench.config import Evaluation, Optimisation, Training
 from ifc_bench.data.loading import VideoDataset
 from ifc_bench.data.synthetic import synthesize
 from ifc_bench.errors import UserError
 from ifc_bench.inference import predict
 from ifc_bench.models.build import build_model
+from ifc_bench.provenance import provenance
 from ifc_bench.records import Device, EvaluationResult, TrainingResult
 from ifc_bench.store import Store
 from tests.conftest import ROOT, one_line_error, run_cli, run_process, tiny_model
@@ -98,6 +100,19 @@ def test_a_second_run_does_nothing_again(finished):
     assert "0 pieces of work" in again.stderr
     assert again.stdout == printed
     assert {p: p.stat().st_mtime_ns for p in before} == before
+
+
+def test_speeds_that_were_measured_under_another_torch_are_named(finished, monkeypatch):
+    folder, printed = finished
+    there = provenance("cpu", 1)
+    later = there.model_copy(update={"packages": there.packages | {"torch": "99.0"}})
+    monkeypatch.setattr(older_rows, "provenance", lambda *_: later)
+    places = (f"--results={folder / 'results'}", f"--runs={folder / 'runs'}")
+    again = run_cli("run", "table1", "own", "--preset=smoke", "--seeds=2", *places)
+    assert again.returncode == 0, again.stderr
+    torch_then = f"torch {there.packages['torch']} (now 99.0)"
+    assert f"note: 4 rows were measured before with {torch_then}" in again.stderr
+    assert again.stdout.split() == printed.split()
 
 
 def test_another_table_shares_what_is_there(finished):
