@@ -42,6 +42,13 @@ class Machine:
         str | None,
         Parameter(help="Ray cluster, such as auto. Default: one is started on this machine."),
     ] = None
+    checkpoints: Annotated[
+        str | None,
+        Parameter(
+            help="With ray: address that nodes share checkpoints through, such as s3://bucket/dir. "
+            "Default: all nodes see --results and --runs."
+        ),
+    ] = None
     slurm: Annotated[
         list[str] | None,
         Parameter(
@@ -69,6 +76,8 @@ class Machine:
         """
         if self.address is not None and self.executor != "ray":
             raise UserError("--address: has no effect without --executor ray; add it")
+        if self.checkpoints is not None and self.executor != "ray":
+            raise UserError("--checkpoints: has no effect without --executor ray; add it")
         if self.slurm and self.executor != "slurm":
             raise UserError("--slurm: has no effect without --executor slurm; add it")
         devices = resolve_devices(self.device)
@@ -95,6 +104,7 @@ class Machine:
             tensorboard=self.tensorboard,
             executor=self.executor,
             address=self.address,
+            checkpoints=self.checkpoints,
             slurm=tuple(self.slurm or ()),
             memory_limit=limit,
             devices_per_training=each,

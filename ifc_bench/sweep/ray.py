@@ -1,7 +1,7 @@
 """Runs tasks on a Ray cluster. Scheduling on nodes, and doing lost work again, is Ray's.
 
-Every node must see the results and runs directories at the same path, as a training that another
-node goes on with resumes from its checkpoint there.
+A training that another node goes on with resumes from its checkpoint. So every node must see the
+results and runs directories at the same path, or an address where checkpoints are kept (`mirror`).
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 from ifc_bench.errors import UserError, first_line
@@ -21,6 +22,8 @@ from ifc_bench.models.own import let_import, named
 from ifc_bench.store import Store
 from ifc_bench.sweep.executor import Ending, Inbox, Slot
 from ifc_bench.sweep.local import log_to
+from ifc_bench.sweep.mirror import Keeper, Mirror, Parcel, store_of_node
+from ifc_bench.sweep.plan import Job
 from ifc_bench.sweep.tasks import Event, Settings, Task, key_of
 
 _RETRIES = 3  # of a task whose node or process was lost
@@ -48,6 +51,8 @@ class Ray:
                 f"--executor ray: no node of the cluster has {wanted}; add one, or choose another "
                 "--device or --threads"
             )
+        self.mirror = None if settings.checkpoints is None else Mirror(settings.checkpoints)
+        self.jobs: dict[int, Job] = {}
         self.inbox: Inbox = queue.Queue()
         node = self.ray.get_runtime_context().get_node_id()
         here = NodeAffinitySchedulingStrategy(node_id=node, soft=False)  # no lost node has it
@@ -76,9 +81,17 @@ class Ray:
             num_cpus=0 if self._gpus else self.settings.threads,
             max_retries=_RETRIES,
         )
+        parcel = Parcel()
+        if self.mirror is not None and isinstance(task, Job):
+            self.jobs[number] = task
+            try:
+                parcel = self.mirror.offer(task, store)
+            except UserError as error:
+                return self.inbox.put((number, Event(number, "end", error=str(error))))
+        parcel = replace(parcel, modules=named())
         given = (number, task, Store(*_absolute(store), store.retry), self.settings)
         with self._changing:
-            self.references[remote.remote(*given, self.reports, named())] = number
+            self.references[remote.remote(*given, self.reports, parcel)] = number
 
     def release(self, number: int) -> None:
         """Ray has released the task's resources already."""
@@ -129,6 +142,8 @@ class Ray:
         event: Event | None = None
         try:
             event = self.ray.get(reference)
+            if event is not None and self.mirror is not None:
+                event = self._brought(self.mirror, self.jobs[number], event)
         except self.ray.exceptions.OutOfMemoryError as error:
             self.endings.setdefault(number, Ending("out_of_memory", first_line(error)))
         except self.ray.exceptions.RayError as error:
@@ -139,6 +154,17 @@ class Ray:
         if event is not None and event.stage == "kept":  # stopped from outside, or by `stop`
             self.endings.setdefault(number, Ending("killed", f"stopped: {event.error}"))
             self.inbox.put((number, None))
+
+    def _brought(self, mirror: Mirror, job: Job, event: Event) -> Event:
+        """Save what a node without our directories made: its records, and the checkpoint."""
+        for record in event.records:
+            self.store.save(record)
+        try:
+            if not job.kept:
+                mirror.fetch(job.training, self.store)
+        except UserError as error:
+            return replace(event, error=event.error or str(error))
+        return event
 
 
 def connected(settings: Settings) -> Any:
@@ -201,7 +227,7 @@ def _task(
     store: Store,
     settings: Settings,
     reports: Any,
-    own: tuple[str, ...],
+    parcel: Parcel,
 ) -> Event:
     """Run one task and return its last event: the body of a Ray task."""
     import ray
@@ -209,7 +235,15 @@ def _task(
     from ifc_bench.sweep.body import run_task
     from ifc_bench.sweep.worker import Worker
 
-    let_import(own)
+    let_import(parcel.modules)
+    keeper = None
+    if isinstance(task, Job) and settings.checkpoints is not None:
+        mirror, node = Mirror(settings.checkpoints), ray.get_runtime_context().get_node_id()
+        store, keeper = store_of_node(node, settings.checkpoints, store), Keeper(mirror)
+        try:
+            mirror.take(parcel, task, store)
+        except UserError as error:
+            return Event(number, "end", error=str(error))
     log_to(store.log_path(key_of(task)))
     device = "cuda:0" if ray.get_gpu_ids() else "cpu"  # Ray shows a task its own GPU alone
     last: list[Event] = []
@@ -221,7 +255,13 @@ def _task(
                 reports.put_nowait(event)
 
     def stoppable(worker: Worker) -> None:
+        worker.saved = keeper
         signal.signal(signal.SIGINT, lambda *_: worker.stop())
 
     run_task(number, task, store, settings.on(device), send, stoppable)
+    try:
+        if keeper is not None:
+            keeper.close()
+    except UserError as error:
+        return replace(last[0], error=last[0].error or str(error))
     return last[0]

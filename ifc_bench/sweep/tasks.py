@@ -24,6 +24,8 @@ class Settings:
     Attributes:
         devices: "cpu", or one or more "cuda:N"; tasks are spread over them.
         address: of a Ray cluster; None starts one on this machine.
+        checkpoints: fsspec address through which nodes of a Ray cluster share checkpoints; None:
+            they all see the directories of the store.
         slurm: options of the jobs, "KEY=VALUE" each.
         memory_limit: bytes that a process may use on the host; None without a limit.
         devices_per_training: processes of a training, each with a device.
@@ -36,6 +38,7 @@ class Settings:
     tensorboard: bool = False
     executor: ExecutorName = "local"
     address: str | None = None
+    checkpoints: str | None = None
     slurm: tuple[str, ...] = ()
     memory_limit: int | None = None
     devices_per_training: int = 1

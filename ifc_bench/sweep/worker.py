@@ -73,6 +73,7 @@ class Worker:
         self.store, self.device, self.threads, self.progress = store, device, threads, progress
         self.tensorboard, self.processes = tensorboard, processes
         self.begin: Callable[[AnyWork], None] = lambda work: None  # called before each piece
+        self.saved: Callable[[Path], None] | None = None  # called after each checkpoint
         self._in_training = self._stopping = False
         self._known_splits: dict[Data, Splits] = {}
 
@@ -173,6 +174,7 @@ class Worker:
             log=curves_to(self.store.tensorboard_path(work), work) if logged else None,
             loaders=0 if data.embedded else loaders(),
             stopping=lambda: self._stopping,
+            saved=self.saved,
         )
         self._in_training = True
         gpu = torch.device(self.device) if self.device != "cpu" else None
@@ -231,9 +233,7 @@ class Worker:
             raise
         except Exception as error:
             refuse_full_disk(error)
-            if (
-                len(works) > 1
-            ):  # so that what fails, such as the longest window, takes no other along
+            if len(works) > 1:  # what fails, such as the longest window, takes no other along
                 return [record for work in works for record in self._evaluate([work], data)]
             return [self._failure(works[0], data.digest, error)]
         records = [self._scored(work, some, data) for work, some in zip(works, found, strict=True)]

@@ -1,4 +1,4 @@
-"""Reads checkpoints of training runs: to resume, or for the final weights."""
+"""Writes and reads checkpoints of training runs: to resume, or for the final weights."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ifc_bench.errors import UserError
 from ifc_bench.models.build import build_model
 from ifc_bench.models.ifc import IFC
 from ifc_bench.models.inference_form import inference_form
-from ifc_bench.models.tensor_file import DamagedError, read_tensors, tensor_fault
+from ifc_bench.models.tensor_file import DamagedError, read_tensors, tensor_fault, write_tensors
 from ifc_bench.store import UNFINISHED
 from ifc_bench.training.kept_weights import read_kept
 from ifc_bench.training.processes import Processes
@@ -32,6 +32,18 @@ class DamagedCheckpointError(UserError):
 def before(path: Path) -> Path:
     """The checkpoint before the one at `path`, kept until the training is final."""
     return path.with_suffix(".before")
+
+
+def write_checkpoint(state: dict[str, Any], path: Path, final: bool) -> None:
+    """Write `state` atomically; a checkpoint that is not final has a mark and the one before it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    mark = path.with_suffix(UNFINISHED)
+    if not final:
+        mark.touch()
+    write_tensors(state, path, before(path))
+    if final:
+        mark.unlink(missing_ok=True)
+        before(path).unlink(missing_ok=True)
 
 
 def forget(path: Path) -> None:

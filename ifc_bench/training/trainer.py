@@ -24,9 +24,7 @@ from ifc_bench.models.arithmetic import settle_tf32
 from ifc_bench.models.build import build_model
 from ifc_bench.models.criterion import losses
 from ifc_bench.models.ifc import IFC
-from ifc_bench.models.tensor_file import write_tensors
-from ifc_bench.store import UNFINISHED
-from ifc_bench.training.checkpoint import before, shared_state
+from ifc_bench.training.checkpoint import shared_state, write_checkpoint
 from ifc_bench.training.consistency import check
 from ifc_bench.training.processes import ALONE, Processes
 from ifc_bench.training.schedule import averaged, make_optimiser, set_rate
@@ -71,6 +69,7 @@ class Hooks:
             writing takes 2% of the time, at most 30 times this interval.
         loaders: number of processes that load batches ahead; 0 loads them in this process.
         stopping: called after every iteration; True writes a checkpoint and stops.
+        saved: called with the path of each checkpoint that was written.
     """
 
     start: Callable[[IFC], list[str] | None] | None = None
@@ -80,6 +79,7 @@ class Hooks:
     checkpoint_every: float = 20.0
     loaders: int = 0
     stopping: Callable[[], bool] | None = None
+    saved: Callable[[Path], None] | None = None
 
 
 class Trainer:
@@ -276,14 +276,9 @@ class Trainer:
         }
         if self.average is not None:
             state["averaged"] = self.average.module.state_dict()
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        mark = self.path.with_suffix(UNFINISHED)
-        if not final:
-            mark.touch()
-        write_tensors(state, self.path, before(self.path))
-        if final:
-            mark.unlink(missing_ok=True)
-            before(self.path).unlink(missing_ok=True)
+        write_checkpoint(state, self.path, final)
+        if self.hooks.saved is not None:
+            self.hooks.saved(self.path)
 
     def _resume(self, state: dict[str, Any]) -> None:
         self.model.load_state_dict(state["model"])

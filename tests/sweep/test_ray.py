@@ -111,3 +111,27 @@ def test_a_cluster_that_is_not_there_is_one_line(tmp_path):
 def test_an_address_without_ray_is_one_line():
     done = run_cli("plan", "table3d", "--address=auto")
     assert "--address: has no effect without --executor ray" in one_line_error(done)
+
+
+def test_nodes_that_share_no_directory(plan, here, cluster, tmp_path):
+    """Checkpoints at an address; the node that trains longest is lost, the other goes on."""
+    lost = cluster.add_node(num_cpus=1)
+    cluster.wait_for_nodes()
+    store = Store(tmp_path / "results", tmp_path / "runs")
+    address = f"file://{tmp_path / 'bucket'}"
+    settings = replace(LOCAL, executor="ray", address=cluster.address, checkpoints=address)
+    gone: list[str] = []
+
+    def watch(task, event) -> None:
+        if event.stage == "train" and event.task == 1 and not gone:
+            gone.append(task.training.id)
+            cluster.remove_node(lost, allow_graceful=False)
+
+    outcome = scheduler.run(plan, store, settings, watch)
+    assert gone
+    assert not outcome.errors
+    assert numbers(store) == here
+    assert all(store.has_weights(work) for work in plan.trainings)
+    kept = {path.name for path in (tmp_path / "bucket" / "runs" / "checkpoints").iterdir()}
+    assert kept == {f"{work.id}.pt" for work in plan.trainings}
+    assert not (store.runs / "logs").exists(), "the nodes wrote to directories of their own"
