@@ -29,7 +29,7 @@ _RUNS, _RESULTS = "runs", "results"
 
 @dataclass(frozen=True)
 class Parcel:
-    """What a task needs of the runner besides checkpoints.
+    """Files, links and modules of the runner that a task needs, besides checkpoints.
 
     Attributes:
         files: paths at the address, below `results/` or `runs/`.
