@@ -118,6 +118,7 @@ def predict_in_one_pass(
     for how in hows:
         _refuse_short(data, how)
     begun = time.monotonic()
+    earlier = [0.0] * len(hows)  # seconds of the videos from an earlier run
     found: list[list[PredictedTrack]] = [[] for _ in hows]
     totals = [0] * len(hows)
     with _set_up(model, hows[0]):
@@ -125,17 +126,23 @@ def predict_in_one_pass(
             if kept is not None and all(video.id in one.tracks for one in kept):
                 written = [one.tracks[video.id] for one in kept]
                 counts = [one.counts[video.id] for one in kept]
+                earlier = [s + k.seconds[video.id] for s, k in zip(earlier, kept, strict=True)]
             else:
+                started = time.monotonic()
                 written, counts = _entries_of(model, data, video, hows)
+                taken = (time.monotonic() - started) / len(hows)
                 for one, count, entries in zip(kept or (), counts, written, strict=bool(kept)):
-                    one.add(video.id, count, entries)
+                    one.add(video.id, count, entries, taken)
             for place, (entries, count) in enumerate(zip(written, counts, strict=True)):
                 found[place] += entries
                 totals[place] += count
             if tell:
                 tell(done, len(data.videos))
     seconds = (time.monotonic() - begun) / len(hows)
-    return [Predictions(f, total, seconds) for f, total in zip(found, totals, strict=True)]
+    return [
+        Predictions(tracks, total, seconds + before)
+        for tracks, total, before in zip(found, totals, earlier, strict=True)
+    ]
 
 
 def one_pass(hows: Sequence[How]) -> list[list[How]]:
@@ -226,6 +233,7 @@ def results_json(predictions: Predictions) -> str:
 class _Finished(msgspec.Struct):
     video: int
     count: int
+    seconds: float
     tracks: list[PredictedTrack]
 
 
@@ -245,6 +253,7 @@ class Partial:
         self.path = partial_path(out)
         self.tracks: dict[int, list[PredictedTrack]] = {}
         self.counts: dict[int, int] = {}
+        self.seconds: dict[int, float] = {}
         content = self.path.read_bytes() if self.path.exists() else b""
         *whole, _ = content.split(b"\n")  # text after the last newline is a truncated line
         kept: list[str] = []
@@ -257,13 +266,15 @@ class Partial:
             kept.append(text)
             self.tracks[finished.video] = finished.tracks
             self.counts[finished.video] = finished.count
+            self.seconds[finished.video] = finished.seconds
         write_text(self.path, "".join(f"{line}\n" for line in [request, *kept]))
 
-    def add(self, video: int, count: int, tracks: list[PredictedTrack]) -> None:
-        """Append the tracks of one video."""
+    def add(self, video: int, count: int, tracks: list[PredictedTrack], seconds: float) -> None:
+        """Append the tracks of one video, which took so many seconds."""
         self.tracks[video], self.counts[video] = tracks, count
+        self.seconds[video] = seconds
         plain = [track.entry() for track in tracks]
-        line = json.dumps({"tracks": plain, "video": video, "count": count})
+        line = json.dumps({"tracks": plain, "video": video, "count": count, "seconds": seconds})
         try:
             with self.path.open("a", encoding="utf-8") as file:
                 file.write(f"{line}\n")

@@ -58,7 +58,7 @@ def test_frames_without_a_mask_are_null(track):
 def test_what_was_found_is_kept_until_all_is(track, tmp_path):
     found = scored([track], 7, [10, 20, 30], 0.01)
     first = Partial(tmp_path / "r.json", "request")
-    first.add(7, 1, found)
+    first.add(7, 1, found, 2.0)
     whole = first.path.read_text()
     line = whole.splitlines()[-1]
     for cut in ('{"tracks": [{"vid', line[: line.index("}") + 1], line):  # by a power failure
@@ -67,7 +67,8 @@ def test_what_was_found_is_kept_until_all_is(track, tmp_path):
     again = Partial(tmp_path / "r.json", "request")
     assert list(again.tracks) == [7]
     assert again.tracks[7] == found
-    again.add(8, 0, [])
+    assert again.seconds == {7: 2.0}
+    again.add(8, 0, [], 0.0)
     assert Partial(tmp_path / "r.json", "request").counts == {7: 1, 8: 0}
     assert not Partial(tmp_path / "r.json", "another request").tracks
     again.done()
@@ -106,7 +107,7 @@ DAMAGED = {
 def test_what_follows_a_damaged_line_is_done_again(line, track, tmp_path):
     first = Partial(tmp_path / "r.json", "request")
     for video in (7, 8, 9):
-        first.add(video, 1, scored([track], video, [10, 20, 30], 0.01))
+        first.add(video, 1, scored([track], video, [10, 20, 30], 0.01), 1.0)
     head, seven, _, nine, _ = first.path.read_bytes().split(b"\n")
     first.path.write_bytes(b"\n".join([head, seven, line.removesuffix(b"\n"), nine, b""]))
     assert Partial(tmp_path / "r.json", "request").counts == {7: 1}
@@ -127,7 +128,7 @@ def test_a_full_disk_is_told_with_the_file(track, tmp_path):
     resource.setrlimit(resource.RLIMIT_FSIZE, (50, hard))  # as on a disk that is full
     try:
         with pytest.raises(OSError, match="too large") as caught:
-            kept.add(7, 1, scored([track], 7, [10, 20, 30], 0.01))
+            kept.add(7, 1, scored([track], 7, [10, 20, 30], 0.01), 1.0)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert caught.value.filename == str(kept.path)
@@ -146,7 +147,7 @@ def test_a_file_stays_only_where_it_holds_a_video(track, tmp_path):
         assert list(tmp_path.iterdir())
     assert not list(tmp_path.iterdir())
     with Partial(tmp_path / "r.json", "request") as kept:
-        kept.add(7, 1, scored([track], 7, [10, 20, 30], 0.01))
+        kept.add(7, 1, scored([track], 7, [10, 20, 30], 0.01), 1.0)
     assert Partial(tmp_path / "r.json", "request").counts == {7: 1}
 
 
@@ -172,8 +173,11 @@ def test_a_stopped_prediction_goes_on_after_the_last_finished_video(data_folder,
     read: list[int] = []
     frames = data.frames
     data.frames = lambda video, *rest: read.append(video.id) or frames(video, *rest)
-    resumed = predict(model, data, how, kept=Partial(tmp_path / "r.json", "x"))
+    kept = Partial(tmp_path / "r.json", "x")
+    before = sum(kept.seconds.values())
+    resumed = predict(model, data, how, kept=kept)
     assert set(read) == {4, 5}
+    assert resumed.seconds > before > 0, "of both runs"
     assert results_json(resumed) == results_json(whole)
     assert resumed.count == whole.count
 
