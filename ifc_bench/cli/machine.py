@@ -59,6 +59,14 @@ class Machine:
     gpus_per_training: Annotated[
         int, number("GPUs (or processes of a CPU) that share each training.", 1, 64)
     ] = 1
+    clips_at_once: Annotated[
+        int | None,
+        number(
+            "Clips of a batch in memory at a time; the gradient is the batch's. Default: all.",
+            1,
+            10_000,
+        ),
+    ] = None
     memory_limit: Annotated[
         float | None,
         number("GiB of host memory that a process may use; it ends as out of memory.", 0.1, 1e6),
@@ -102,6 +110,7 @@ class Machine:
             threads=self.threads,
             workers=1 if self.executor == "inline" else workers,
             tensorboard=self.tensorboard,
+            clips_at_once=self.clips_at_once,
             executor=self.executor,
             address=self.address,
             checkpoints=self.checkpoints,

@@ -48,6 +48,17 @@ class Batch:
     targets: list[Target]
     valid_sizes: Tensor | None = None
 
+    def parts(self, clips: int) -> list[Batch]:
+        """Split into parts of so many clips; the last one may have fewer.
+
+        All keep the frame size to which the whole batch is padded.
+        """
+        some = [slice(at, at + clips) for at in range(0, len(self.targets), clips)]
+        sizes = self.valid_sizes
+        return [
+            Batch(self.clips[s], self.targets[s], None if sizes is None else sizes[s]) for s in some
+        ]
+
     def pin_memory(self) -> Batch:
         """Copy to pinned memory; torch's loader calls this, and leaves other types as they are."""
         return Batch(

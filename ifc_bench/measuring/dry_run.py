@@ -31,7 +31,7 @@ from ifc_bench.measuring.subject import random_network
 from ifc_bench.models.inference_form import inference_form
 from ifc_bench.records.dry_run import DryRun, Steps, Validation
 from ifc_bench.store import Store
-from ifc_bench.training.rehearsal import Rehearsal, parts
+from ifc_bench.training.rehearsal import Rehearsal
 from ifc_bench.training.setup import loaders, prepare
 
 WARM_UP = 2  # AdamW's moments exist from the second iteration on
@@ -178,7 +178,7 @@ def _measured(
     def warm_up(_: object = None) -> None:
         for batch in islice(cycle(batches), WARM_UP):
             # Two parts reach the peak: the second one, with the gradients of the first in memory.
-            rehearsal.step(parts(batch, 2 * at_a_time)[0], at_a_time)
+            rehearsal.step(batch.parts(2 * at_a_time)[0], at_a_time)
 
     if device.type == "cuda":
         torch.cuda.empty_cache()

@@ -7,7 +7,7 @@ error, because a silent fallback would measure another kernel.
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import torch
 import torch.nn.functional as F
@@ -16,6 +16,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from ifc_bench.config import AttentionKernel
 from ifc_bench.errors import UserError
+from ifc_bench.models.dropout import by_clip, dropped
 
 _BACKENDS = {
     "math": SDPBackend.MATH,
@@ -98,7 +99,7 @@ class MultiHeadAttention(nn.Module):
         scores = torch.bmm(q * q.shape[-1] ** -0.5, k.transpose(-1, -2)).unflatten(0, heads)
         if mask is not None:
             scores = scores.masked_fill(~mask, float("-inf"))
-        weights = F.dropout(scores.softmax(-1), self.dropout, self.training)
+        weights = dropped(scores.softmax(-1), self.dropout, self.training)
         return torch.bmm(weights.flatten(0, 1), v).unflatten(0, heads)
 
     def _fused(self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
@@ -106,7 +107,10 @@ class MultiHeadAttention(nn.Module):
         dropout = self.dropout if self.training else 0.0
         try:
             with sdpa_kernel([_BACKENDS[self.kernel]]):
-                return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, dropout_p=dropout)
+                if not dropout:
+                    return F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+                drops = partial(F.scaled_dot_product_attention, dropout_p=dropout)
+                return by_clip(drops, q, k, v, mask)
         except RuntimeError as error:
             if "No available kernel" not in str(error):
                 raise

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -23,6 +23,37 @@ from ifc_bench.structures import Prediction, Target
 Average = Callable[[Tensor], Tensor]
 
 
+@dataclass(frozen=True)
+class Normalisers:
+    """Divisors of the losses of a batch.
+
+    Attributes:
+        instances: number of instances, at least 1, for masks and boxes.
+        class_weight: sum of the class weights over all queries.
+    """
+
+    instances: Tensor
+    class_weight: Tensor
+
+    def weight(self, of_part: Tensor) -> Tensor:
+        """The sum of the class weights, in place of that of a part."""
+        return self.class_weight.to(of_part.dtype)
+
+
+def normalisers(
+    targets: list[Target], queries: int, config: LossConfig, average: Average
+) -> Normalisers:
+    """The normalisers of a whole batch, of which `losses` is called for a part.
+
+    Every instance is matched, as long as there are queries.
+    """
+    matched = sum(min(queries, len(target.classes)) for target in targets)
+    weight = matched + (queries * len(targets) - matched) * config.no_object
+    instances = sum(len(target.classes) for target in targets)
+    found = average(targets[0].masks.new_tensor([instances, weight], dtype=torch.float64))
+    return Normalisers(found[0].clamp(min=1), found[1])
+
+
 def loss_names(config: LossConfig) -> tuple[str, ...]:
     """Return the names of the loss terms that `losses` returns."""
     boxes = ("box_l1", "box_giou") if config.matching == "boxes" else ()
@@ -35,6 +66,7 @@ def losses(
     config: LossConfig,
     average: Average = lambda value: value,
     assign: Assign | None = None,
+    whole: Normalisers | None = None,
 ) -> dict[str, Tensor]:
     """Compute the weighted losses, summed over decoder layers, in float32.
 
@@ -44,22 +76,30 @@ def losses(
     both normalisers are those of the whole batch, so that averaged gradients equal those of one
     process. (The released code normalises the class loss in each process alone.)
     `assign` returns pairs of queries and instances from their similarities; None is Hungarian
-    matching of all clips together, for which the host waits for a GPU once a layer.
+    matching of all clips together, for which the host waits for a GPU once a layer. `whole`: the
+    normalisers, if this batch is a part of another.
 
     Returns:
         Scalars by `loss_names`; their sum is the loss.
     """
-    instances = sum(len(target.classes) for target in targets)
-    count = average(prediction.class_logits.new_tensor(instances, dtype=torch.float32)).clamp(min=1)
+    exact = _exact(prediction.class_logits).dtype
+    targets = [replace(target, masks=target.masks.to(exact)) for target in targets]
+    if whole is None:
+        instances = sum(len(target.classes) for target in targets)
+        counted = prediction.class_logits.new_tensor(instances, dtype=torch.float32)
+        count = average(counted).clamp(min=1)
+    else:
+        count = whole.instances.to(exact)
     parts = []
     for layer in (*prediction.auxiliary, prediction):  # one by one, for their masks are large
         resized = replace(
             layer,
-            class_logits=layer.class_logits.float(),
-            mask_logits=_at_size(layer.mask_logits.float(), targets[0].masks.shape[-2:]),
+            class_logits=_exact(layer.class_logits),
+            mask_logits=_at_size(_exact(layer.mask_logits), targets[0].masks.shape[-2:]),
         )
         pairs = _pairs(resized, targets, config, assign)
-        parts.append(_layer_losses(resized, targets, config, count, average, pairs))
+        weigh = average if whole is None else whole.weight
+        parts.append(_layer_losses(resized, targets, config, count, weigh, pairs))
         del resized
     return {name: torch.stack([part[name] for part in parts]).sum() for name in parts[0]}
 
@@ -131,6 +171,11 @@ def _paired_boxes(
         found.append(prediction.boxes[index, queries].float())
         wanted.append(target.boxes[instances])
     return overlap_and_distance(torch.cat(found), torch.cat(wanted))
+
+
+def _exact(logits: Tensor) -> Tensor:
+    """Half precision as float32; others as they are."""
+    return logits if logits.dtype == torch.float64 else logits.float()
 
 
 def _class_loss(logits: Tensor, wanted: Tensor, config: LossConfig, average: Average) -> Tensor:

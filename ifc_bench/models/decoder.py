@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from ifc_bench.models.attention import MultiHeadAttention
+from ifc_bench.models.dropout import Dropout
 from ifc_bench.models.encoder import FeedForward
 
 
@@ -33,7 +34,7 @@ class DecoderLayer(nn.Module):
         self.self_norm = nn.LayerNorm(width)
         self.cross_norm = nn.LayerNorm(width)
         self.feedforward_norm = nn.LayerNorm(width)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.frame_score = nn.Linear(width, 1) if per_frame else None
 
     def forward(

@@ -38,6 +38,7 @@ def run_task(
         store, settings.device, settings.threads, progress, tensorboard=settings.tensorboard
     )
     worker.begin = lambda work: send(Event(number, "begin", work=work))
+    worker.clips_at_once = settings.clips_at_once
     started(worker)
     try:
         worker.prepare()

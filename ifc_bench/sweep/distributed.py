@@ -50,6 +50,7 @@ def run_together(
             progress(current[0], Event(0, stage, done, total, loss))
 
     worker = Worker(store, device, settings.threads, report, settings.tensorboard, processes)
+    worker.clips_at_once = settings.clips_at_once
     worker.prepare()
     with Claims(store.claims()) if processes.first else nullcontext() as claims:
         for stage in stages(plan, store)[:-1]:

@@ -23,6 +23,7 @@ class Settings:
 
     Attributes:
         devices: "cpu", or one or more "cuda:N"; tasks are spread over them.
+        clips_at_once: clips of a batch in memory at a time; None for all that a process has.
         address: of a Ray cluster; None starts one on this machine.
         checkpoints: fsspec address through which nodes of a Ray cluster share checkpoints; None:
             they all see the directories of the store.
@@ -36,6 +37,7 @@ class Settings:
     threads: int
     workers: int
     tensorboard: bool = False
+    clips_at_once: int | None = None
     executor: ExecutorName = "local"
     address: str | None = None
     checkpoints: str | None = None

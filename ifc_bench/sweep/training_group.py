@@ -46,6 +46,7 @@ def _train(rank: int, count: int, port: int, task: Job, store: Store, settings: 
 
     processes, device = _joined(rank, count, port, settings.devices)
     worker = Worker(store, device, settings.threads, lambda *_: None, processes=processes)
+    worker.clips_at_once = settings.clips_at_once
     worker.prepare()
     worker.job(task)
     leave()

@@ -6,14 +6,13 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.parallel import DistributedDataParallel
+from torch.nn.parallel import DistributedDataParallel as _Averaged
 from torch.utils.data import DataLoader
 
 from ifc_bench.config import Optimisation, Training
@@ -22,64 +21,17 @@ from ifc_bench.data.transforms import Batch
 from ifc_bench.errors import Stopped
 from ifc_bench.models.arithmetic import settle_tf32
 from ifc_bench.models.build import build_model
-from ifc_bench.models.criterion import losses
+from ifc_bench.models.criterion import Normalisers, losses, normalisers
+from ifc_bench.models.dropout import of_clips
 from ifc_bench.models.ifc import IFC
+from ifc_bench.structures import Target
 from ifc_bench.training.checkpoint import shared_state, write_checkpoint
 from ifc_bench.training.consistency import check
+from ifc_bench.training.hooks import Curves, Hooks
 from ifc_bench.training.processes import ALONE, Processes
 from ifc_bench.training.schedule import averaged, make_optimiser, set_rate
 
 _HALF = {"bfloat16": torch.bfloat16, "float16": torch.float16}
-
-
-@dataclass
-class Curves:
-    """Results of a training run besides its weights.
-
-    Attributes:
-        every: iterations between two points; more than 1 only in long training runs.
-        loss: total loss of an iteration at each point, over all processes.
-        parts: weighted loss terms at each point, by name.
-        accuracy: (iteration, AP) pairs on the validation split.
-        seconds: wall time, summed over all sessions of the training run.
-        diverged_at: the iteration whose loss, gradient or weights were not finite, or None.
-        new_parameters: parameters that the initial weights lack; None without initial weights.
-    """
-
-    every: int = 1
-    loss: list[float] = field(default_factory=list)
-    parts: dict[str, list[float]] = field(default_factory=dict)
-    accuracy: list[tuple[int, float]] = field(default_factory=list)
-    seconds: float = 0.0
-    diverged_at: int | None = None
-    new_parameters: list[str] | None = None
-
-
-@dataclass
-class Hooks:
-    """Callbacks and settings of the trainer; all are optional.
-
-    Attributes:
-        start: loads the initial weights into a new model, and returns the names of the parameters
-            that they lack (None: no initial weights).
-        score: returns the current validation AP of the model, for the AP curve.
-        progress: called with the iterations done and the last loss.
-        log: called with the iterations done and all values that have a curve, by name.
-        checkpoint_every: seconds between checkpoints; large ones are written less often, so that
-            writing takes 2% of the time, at most 30 times this interval.
-        loaders: number of processes that load batches ahead; 0 loads them in this process.
-        stopping: called after every iteration; True writes a checkpoint and stops.
-        saved: called with the path of each checkpoint that was written.
-    """
-
-    start: Callable[[IFC], list[str] | None] | None = None
-    score: Callable[[IFC], float] | None = None
-    progress: Callable[[int, float], None] | None = None
-    log: Callable[[int, dict[str, float]], None] | None = None
-    checkpoint_every: float = 20.0
-    loaders: int = 0
-    stopping: Callable[[], bool] | None = None
-    saved: Callable[[Path], None] | None = None
 
 
 class Trainer:
@@ -166,7 +118,7 @@ class Trainer:
             called = torch.compile(called)
         if self.processes.count > 1:
             devices = [self.device.index] if self.device.type == "cuda" else None
-            called = DistributedDataParallel(called, device_ids=devices)
+            called = _Averaged(called, device_ids=devices)
         return called
 
     def _batches(self, schedule: Optimisation) -> Iterator[Batch]:
@@ -184,22 +136,29 @@ class Trainer:
         )
 
     def _step(self, schedule: Optimisation, batch: Batch) -> None:
-        """Run one iteration: forward, loss, backward, optimiser step."""
-        torch.manual_seed(self._dropout_seed())
+        """Run one iteration: forward, loss and backward of each part, then an optimiser step."""
+        parts = batch.parts(self.hooks.clips_at_once or len(batch.targets))
         targets = [target.to(self.device) for target in batch.targets]
-        sizes = None if batch.valid_sizes is None else batch.valid_sizes.to(self.device)
-        with self._precision(schedule):
-            prediction = self._forward(batch.clips.to(self.device, non_blocking=True), sizes)
-        parts = losses(prediction, targets, schedule.loss, self.processes.average)
-        loss = torch.stack(list(parts.values())).sum()
-        values = torch.stack([v.detach() for v in (loss, *parts.values())])
-        self._note(list(parts), self.processes.average(values))
+        whole = None
+        if len(parts) > 1:
+            queries, average = self.work.model.queries, self.processes.average
+            whole = normalisers(targets, queries, schedule.loss, average)
+        self.optimiser.zero_grad()
+        seeds, begun, totals = self._dropout_seeds(), 0, list[Tensor]()
+        torch.manual_seed(seeds[0])
+        for number, part in enumerate(parts):
+            some = slice(begun, begun + len(part.targets))
+            begun = some.stop
+            with self._apart(number < len(parts) - 1), self._draws(seeds[some]):
+                terms = self._losses(schedule, part, targets[some], whole)
+                loss = torch.stack(list(terms.values())).sum()
+                self.scaler.scale(loss).backward()
+            totals.append(torch.stack([v.detach() for v in (loss, *terms.values())]))
+        self._note(list(terms), self.processes.average(torch.stack(totals).sum(0)))
         if not math.isfinite(self.loss):
             self.curves.diverged_at = self.iteration
             return
         set_rate(self.optimiser, schedule, self.iteration)
-        self.optimiser.zero_grad()
-        self.scaler.scale(loss).backward()
         self.scaler.unscale_(self.optimiser)
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), schedule.clip_norm)
         if not self.scaler.is_enabled() and not math.isfinite(norm):
@@ -211,10 +170,33 @@ class Trainer:
             self.average.update_parameters(self.model)
         self.iteration += 1
 
-    def _dropout_seed(self) -> int:
-        """Derive the dropout seed from seed, iteration and process, so that resuming is exact."""
-        key = [self.work.seed, 2, self.iteration, self.processes.rank]
-        return int(np.random.default_rng(key).integers(1 << 62))
+    def _losses(
+        self, schedule: Optimisation, part: Batch, targets: list[Target], whole: Normalisers | None
+    ) -> dict[str, Tensor]:
+        """The losses of a part of a batch, with the normalisers of the `whole`."""
+        sizes = None if part.valid_sizes is None else part.valid_sizes.to(self.device)
+        with self._precision(schedule):
+            prediction = self._forward(part.clips.to(self.device, non_blocking=True), sizes)
+        return losses(prediction, targets, schedule.loss, self.processes.average, whole=whole)
+
+    def _apart(self, more: bool) -> AbstractContextManager[object]:
+        """Leave gradients in this process while `more` parts of its batch are to come."""
+        wrapped = self._forward
+        return wrapped.no_sync() if more and isinstance(wrapped, _Averaged) else nullcontext()
+
+    def _draws(self, seeds: list[int]) -> AbstractContextManager[object]:
+        """Draw for dropout clip by clip; compiled networks draw for the batch."""
+        compiled = self.work.optimisation.compiled
+        return nullcontext() if compiled else of_clips(seeds, self.device)
+
+    def _dropout_seeds(self) -> list[int]:
+        """Derive a seed of each clip here from its place in the batch of all processes.
+
+        So resuming is exact, and the number of processes does not matter.
+        """
+        places = range(self.processes.rank, self.work.optimisation.clips, self.processes.count)
+        keys = ([self.work.seed, 2, self.iteration, place] for place in places)
+        return [int(np.random.default_rng(key).integers(1 << 62)) for key in keys]
 
     def _precision(self, schedule: Optimisation) -> AbstractContextManager[object]:
         if schedule.precision == "float32":

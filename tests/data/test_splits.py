@@ -85,15 +85,16 @@ def test_the_order_of_categories_does_not_matter(folder):
 def test_a_training_does_not_begin_on_them(store, folder, monkeypatch):
     """They used to be found after it, as two failed pieces of work."""
     from ifc_bench.config import Optimisation, Training
-    from ifc_bench.sweep import worker as module
     from ifc_bench.sweep.plan import Job
+    from ifc_bench.sweep.worker import Worker
     from tests.conftest import tiny_model
 
     folder("valid", swap)
     data = FolderData(name="mine", train="0" * 64, valid="1" * 64)
     schedule = Optimisation(iterations=1)
     training = Training(model=tiny_model(), optimisation=schedule, data=data, seed=0)
-    monkeypatch.setattr(module, "Trainer", lambda *_: pytest.fail("a training has begun"))
-    worker = module.Worker(store, "cpu", 1, lambda *_: None)
+    begun = "a training has begun"
+    monkeypatch.setattr("ifc_bench.sweep.train.Trainer", lambda *_: pytest.fail(begun))
+    worker = Worker(store, "cpu", 1, lambda *_: None)
     with pytest.raises(UserError, match="categories: id 1"):
         worker.job(Job(training, ()))

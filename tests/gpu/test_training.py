@@ -10,7 +10,8 @@ import pytest
 
 from ifc_bench.config import Training
 from ifc_bench.data.loading import VideoDataset
-from ifc_bench.training.trainer import Hooks, Trainer
+from ifc_bench.training.hooks import Hooks
+from ifc_bench.training.trainer import Trainer
 from tests.conftest import ROOT, tiny_model
 from tests.training.test_trainer import StoppedError, work
 
@@ -21,7 +22,8 @@ import torch
 import torch.distributed as dist
 from torch.nn.parallel import DistributedDataParallel
 from ifc_bench.data.loading import VideoDataset
-from ifc_bench.training.trainer import Hooks, Trainer
+from ifc_bench.training.hooks import Hooks
+from ifc_bench.training.trainer import Trainer
 from tests.training.test_trainer import work
 
 

@@ -343,15 +343,15 @@ def test_a_window_longer_than_the_video_is_refused(data_folder):
 
 
 def test_a_failed_piece_is_a_record_and_is_tried_again(finished, tmp_path, monkeypatch):
-    from ifc_bench.sweep import worker as module
     from ifc_bench.sweep.plan import make_plan
+    from ifc_bench.sweep.worker import Worker
 
     preset = PRESETS["smoke"].model_copy(update={"seeds": 1})
     store = stores(tmp_path)
     plan = make_plan([TABLES["table3d"](preset)], preset, Device(kind="cpu", name="cpu", threads=1))
     job = plan.jobs(store)[0]
-    worker = module.Worker(store, "cpu", 1, lambda *_: None)
-    monkeypatch.setattr(module, "Trainer", lambda *_: 1 / 0)
+    worker = Worker(store, "cpu", 1, lambda *_: None)
+    monkeypatch.setattr("ifc_bench.sweep.train.Trainer", lambda *_: 1 / 0)
     records = worker.job(job)
     assert [record.status for record in records] == ["failed"]
     assert "ZeroDivisionError" in (store.load(job.training).error or "")

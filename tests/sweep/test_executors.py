@@ -18,10 +18,10 @@ from ifc_bench.measuring.isolation import ending, measuring
 from ifc_bench.records import Device, EvaluationResult, Record, TrainingResult
 from ifc_bench.store import Store
 from ifc_bench.sweep import local, scheduler
-from ifc_bench.sweep import worker as worker_module
 from ifc_bench.sweep.executor import Ending
 from ifc_bench.sweep.plan import Job, make_plan
 from ifc_bench.sweep.tasks import Event, Settings
+from ifc_bench.sweep.worker import Worker
 
 SETTINGS = Settings(("cpu",), threads=1, workers=2)
 
@@ -229,7 +229,7 @@ def test_a_process_reports_its_end(error, stage, message, fatal, store, plan, mo
 
     channel = Channel()
     usual = signal.getsignal(signal.SIGTERM)
-    monkeypatch.setattr(worker_module.Worker, "job", fail)
+    monkeypatch.setattr(Worker, "job", fail)
     try:
         local._work(0, plan.jobs(store)[0], store, SETTINGS, channel)
     finally:
@@ -242,8 +242,8 @@ def test_a_full_disk_in_a_training_is_no_failed_training(store, plan, monkeypatc
     def full(*_):
         raise OSError(errno.ENOSPC, "No space left on device", "x.pt")
 
-    monkeypatch.setattr(worker_module, "Trainer", full)
-    worker = worker_module.Worker(store, "cpu", 1, lambda *_: None)
+    monkeypatch.setattr("ifc_bench.sweep.train.Trainer", full)
+    worker = Worker(store, "cpu", 1, lambda *_: None)
     with pytest.raises(OSError, match="No space"):
         worker.job(plan.jobs(store)[0])
     assert store.load(plan.trainings[0]) is None
@@ -252,8 +252,8 @@ def test_a_full_disk_in_a_training_is_no_failed_training(store, plan, monkeypatc
 def test_memory_of_the_host_is_out_of_memory(store, plan, monkeypatch):
     import torch
 
-    monkeypatch.setattr(worker_module, "Trainer", lambda *_: torch.zeros(10**13))
-    worker = worker_module.Worker(store, "cpu", 1, lambda *_: None)
+    monkeypatch.setattr("ifc_bench.sweep.train.Trainer", lambda *_: torch.zeros(10**13))
+    worker = Worker(store, "cpu", 1, lambda *_: None)
     assert [record.status for record in worker.job(plan.jobs(store)[0])] == ["out_of_memory"]
 
 

@@ -12,6 +12,7 @@ from ifc_bench.errors import Stopped
 from ifc_bench.inference import one_pass, predict
 from ifc_bench.records import Device
 from ifc_bench.store import Store
+from ifc_bench.sweep import evaluate
 from ifc_bench.sweep import worker as module
 from ifc_bench.sweep.plan import Job, make_plan
 from ifc_bench.tracking import ClipTracker
@@ -49,22 +50,22 @@ def test_one_pass_gives_the_records_of_several(trained, tmp_path):
     valid = module.Splits(store, job.training.data).valid
     for record in records:
         alone = predict(model, valid, record.work)
-        scores = module.score_videos(valid.instances, alone.tracks)
-        again = module.as_result(scores, valid.instances, alone.count, 0.0)
+        scores = evaluate.score_videos(valid.instances, alone.tracks)
+        again = evaluate.as_result(scores, valid.instances, alone.count, 0.0)
         assert record.result.model_copy(update={"wall_seconds": 0.0, "settings": {}}) == again
 
 
 def test_a_window_that_fails_takes_no_other_along(trained, tmp_path, monkeypatch):
     _, job = trained
     worker, store, _ = fresh(trained, tmp_path)
-    known = module.predict_in_one_pass
+    known = evaluate.predict_in_one_pass
 
     def failing(model, data, works, *rest):
         if any(work.window == 10 for work in works):
             raise ArithmeticError("T = 10")
         return known(model, data, works, *rest)
 
-    monkeypatch.setattr(module, "predict_in_one_pass", failing)
+    monkeypatch.setattr(evaluate, "predict_in_one_pass", failing)
     records = worker.job(job)[1:]
     assert [(r.work.window, r.status) for r in records] == [(5, "ok"), (10, "failed")]
     assert [store.done(evaluation) for evaluation in job.evaluations] == [True, False]

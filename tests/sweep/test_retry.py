@@ -7,13 +7,14 @@ import pytest
 from ablations import PRESETS, TABLES
 from ifc_bench.cli import main
 from ifc_bench.hardware.device import describe_device
+from ifc_bench.models.ifc import IFC
 from ifc_bench.store import Store
 from ifc_bench.sweep import worker as module
 from ifc_bench.sweep.executor import Ending
 from ifc_bench.sweep.plan import make_plan
 from ifc_bench.sweep.scheduler import failure
 from ifc_bench.sweep.tasks import Settings
-from ifc_bench.training.trainer import Curves
+from ifc_bench.training.hooks import Curves
 
 
 @pytest.fixture
@@ -80,7 +81,7 @@ class Trained:
 
     def __init__(self, work, data, path, *_):
         type(self).found = path.exists()
-        self.model = module.IFC.__new__(module.IFC)
+        self.model = IFC.__new__(IFC)
         self.model.parameters = lambda: []
 
     def run(self):
@@ -96,8 +97,8 @@ def test_a_training_that_is_tried_again_has_a_new_record(status, kept, store, pl
     checkpoint.parent.mkdir(parents=True)
     checkpoint.touch()
     again = Store(store.results, store.runs, retry={"failed", status})
-    monkeypatch.setattr(module, "Trainer", Trained)
-    monkeypatch.setattr(module.Worker, "_evaluate", lambda *_: [])
+    monkeypatch.setattr("ifc_bench.sweep.train.Trainer", Trained)
+    monkeypatch.setattr(module, "evaluate", lambda *_: [])
     module.Worker(again, "cpu", 1, lambda *_: None).job(plan.jobs(again)[0])
     assert Trained.found == kept
     assert "ok" in {store.load(work).status for work in plan.trainings}

@@ -158,7 +158,7 @@ def test_another_file_under_the_name_is_not_kept(offered, tmp_path):
 @pytest.mark.parametrize("name", ["paper", "released"])
 @pytest.mark.usefixtures("_imagenet_at_hand")
 def test_images_first_then_videos_then_evaluation(name, root, tmp_path, monkeypatch):
-    monkeypatch.setattr("ifc_bench.sweep.worker.loaders", lambda: 0)
+    monkeypatch.setattr("ifc_bench.sweep.train.loaders", lambda: 0)
     store = stores(tmp_path)
     preset = with_data(shrunk(name), root, None, store)
     plan = make_plan([TABLES["table3a"](preset)], preset, CPU)

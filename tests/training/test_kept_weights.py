@@ -13,8 +13,9 @@ from ifc_bench.provenance import provenance
 from ifc_bench.records import Record, TrainingResult
 from ifc_bench.store import Store
 from ifc_bench.training.checkpoint import finished_weights, kept_model, trained_model
+from ifc_bench.training.hooks import Hooks
 from ifc_bench.training.kept_weights import read_kept, write_kept
-from ifc_bench.training.trainer import Hooks, Trainer
+from ifc_bench.training.trainer import Trainer
 from tests.conftest import one_line_error, run_cli
 from tests.training.test_trainer import work
 

@@ -17,8 +17,9 @@ from ifc_bench.errors import UserError
 from ifc_bench.store import Store
 from ifc_bench.training.checkpoint import shared_state
 from ifc_bench.training.consistency import check
+from ifc_bench.training.hooks import Hooks
 from ifc_bench.training.processes import ALONE, Processes, join
-from ifc_bench.training.trainer import Hooks, Trainer
+from ifc_bench.training.trainer import Trainer
 from tests.conftest import ROOT, tiny_model
 
 SCRIPT = """
@@ -40,7 +41,7 @@ def work(**changes: object) -> Training:
         iterations=4, clips=4, clip_frames=3, sampling_range=4, learning_rate=1e-3, clip_norm=1.0
     ).model_copy(update=changes)
     return Training(
-        model=tiny_model(dropout=0.0), optimisation=schedule, data=SyntheticData(), seed=0
+        model=tiny_model(dropout=0.1), optimisation=schedule, data=SyntheticData(), seed=0
     )
 
 

@@ -7,8 +7,9 @@ from ifc_bench.config import LossConfig, Optimisation, Training
 from ifc_bench.data.loading import VideoDataset
 from ifc_bench.data.transforms import Batch
 from ifc_bench.errors import UserError
-from ifc_bench.training.rehearsal import Rehearsal, parts
-from ifc_bench.training.trainer import Hooks, Trainer
+from ifc_bench.training.hooks import Hooks
+from ifc_bench.training.rehearsal import Rehearsal
+from ifc_bench.training.trainer import Trainer
 from tests.conftest import tiny_model
 
 SCHEDULE = Optimisation(
@@ -46,8 +47,8 @@ def test_a_whole_batch_is_the_trainers_own_iteration(make, data, tmp_path):
 
 
 def test_parts_accumulate_the_gradient_of_the_batch(make):
-    """Two copies of one clip: normalisers of a part are half of the batch's, so both agree."""
-    one = parts(next(make().batches()), 1)[0]
+    """As in training (test_accumulation), also for a part of a batch."""
+    one = next(make().batches()).parts(1)[0]
     twice = Batch(one.clips.repeat(2, 1, 1, 1, 1), one.targets * 2)
     found = []
     for at_a_time in (2, 1):
@@ -63,11 +64,11 @@ def test_parts_accumulate_the_gradient_of_the_batch(make):
 def test_parts_keep_clips_targets_and_sizes_together():
     clips = torch.arange(5).reshape(5, 1, 1, 1, 1)
     batch = Batch(clips, list("abcde"), torch.arange(10).reshape(5, 2))
-    found = parts(batch, 2)
+    found = batch.parts(2)
     assert [part.targets for part in found] == [["a", "b"], ["c", "d"], ["e"]]
     assert torch.equal(torch.cat([part.clips for part in found]), clips)
     assert torch.equal(torch.cat([part.valid_sizes for part in found]), batch.valid_sizes)
-    assert parts(Batch(clips, list("abcde")), 5)[0].valid_sizes is None
+    assert Batch(clips, list("abcde")).parts(5)[0].valid_sizes is None
 
 
 @pytest.mark.parametrize("at_a_time", [4, 1])

@@ -16,7 +16,8 @@ from ifc_bench.config import Optimisation, SyntheticData, Training
 from ifc_bench.data.loading import VideoDataset, draw_batch
 from ifc_bench.errors import Stopped, UserError, told
 from ifc_bench.training.checkpoint import finished_weights, trained_model
-from ifc_bench.training.trainer import Hooks, Trainer
+from ifc_bench.training.hooks import Hooks
+from ifc_bench.training.trainer import Trainer
 from tests.conftest import ROOT, tiny_model
 
 
