@@ -12,6 +12,7 @@ from ifc_bench.records import REPEATED, Record
 from ifc_bench.store import Store
 
 _NAMED = 3
+_GIVES_WAY = REPEATED | {"out_of_memory", "timed_out"}  # of a machine, and not of the work
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,8 @@ class Merged:
     Attributes:
         copied: files that were written here: records, their columns, and kept weights.
         known: records that were here already.
-        failed: records of failed work, which are not copied.
+        failed: records of failed work, which are not copied; nor are those of lacking memory or
+            time where there is a record here.
     """
 
     copied: tuple[Path, ...]
@@ -32,7 +34,8 @@ class Merged:
 def merge(ours: Store, theirs: Store) -> Merged:
     """Copy every record of `theirs` that `ours` lacks, and its kept weights; the same files.
 
-    A record of failed work gives way to theirs. Everything is compared first, so after an error
+    A record of work that failed, or lacked memory or time, gives way to one that did not.
+    Everything is compared first, so after an error
     nothing is written; after an interrupt the same call does the rest.
 
     Raises:
@@ -43,9 +46,10 @@ def merge(ours: Store, theirs: Store) -> Merged:
     known = failed = 0
     for record in theirs.records(strict=True):
         here = ours.load(record.work)
-        if record.status in REPEATED:
+        given_up = here is not None and here.status in _GIVES_WAY
+        if record.status in REPEATED or (here is not None and record.status in _GIVES_WAY):
             failed += 1
-        elif here is None or here.status in REPEATED:
+        elif here is None or given_up:
             new.append(record)
         elif here == record or _same_count(here, record):
             known += 1

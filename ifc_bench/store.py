@@ -19,6 +19,7 @@ from ifc_bench.records.files import StrayFileError, files_of, read_record, write
 UNFINISHED = ".unfinished"  # the suffix of the mark beside a checkpoint
 COMMITTED = Path(__file__).resolve().parents[1] / "results" / "baseline"
 _KINDS = ("count", "training", "evaluation", "profile", "footprint", "external")
+_CLEARLY_MORE = 1.05  # GPUs of one kind differ by less
 _NAME = re.compile(r"[0-9a-f]{16}\.json")
 _warned: set[str] = set()
 
@@ -26,18 +27,26 @@ _warned: set[str] = set()
 class Store:
     """Records under `results`, large and temporary files under `runs`.
 
-    Work whose record has a status in `retry` counts as not done, and its record is replaced.
+    Work whose record has a status in `retry` counts as not done, and its record is replaced. So
+    does work that ran out of memory on a device that had clearly less than `memory` bytes.
     """
 
-    def __init__(self, results: Path, runs: Path, retry: Collection[Status] = REPEATED) -> None:
+    def __init__(
+        self,
+        results: Path,
+        runs: Path,
+        retry: Collection[Status] = REPEATED,
+        memory: int | None = None,
+    ) -> None:
         self.results = results
         self.runs = runs
         self.retry = retry
+        self.memory = memory
         self._read: dict[str, tuple[tuple[int, int], Record]] = {}
 
     def retrying(self, *more: Status) -> Store:
         """The same store, in which work with one of these statuses counts as not done as well."""
-        return Store(self.results, self.runs, frozenset({*self.retry, *more}))
+        return Store(self.results, self.runs, frozenset({*self.retry, *more}), self.memory)
 
     def log_path(self, key: str) -> Path:
         """The output of the process of a task; `key` names the task."""
@@ -150,7 +159,12 @@ class Store:
 
     def retries(self, record: Record) -> bool:
         """Return whether the work of `record` is to be done again."""
-        return record.status in self.retry
+        if record.status != "out_of_memory" or record.status in self.retry:
+            return record.status in self.retry
+        had = record.provenance.device.memory_bytes
+        if self.memory is None or had is None or isinstance(record.work, Profile):
+            return False  # a profile is of its device
+        return self.memory > _CLEARLY_MORE * had
 
     def save(self, record: Record) -> Path:
         """Write a record and its hash, atomically. It replaces only a record to be retried.

@@ -116,3 +116,14 @@ def test_the_command(stores, tmp_path):
         done = run_cli("merge", str(other), "--results", str(ours.results))
         assert done.returncode == 2
         assert message in one_line_error(done)
+
+
+@pytest.mark.parametrize("status", ["out_of_memory", "timed_out"])
+def test_what_one_machine_could_not_do_gives_way(status, stores):
+    ours, theirs = stores
+    ours.save(record())
+    theirs.save(record(status=status))
+    assert merge(ours, theirs).failed == 1
+    assert ours.load(WORK).status == "ok"
+    merge(theirs, ours)
+    assert Store(theirs.results, theirs.runs).load(WORK).status == "ok"

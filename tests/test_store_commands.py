@@ -177,10 +177,11 @@ def test_check_names_every_fault(theirs):
     checked = run_cli("check", theirs)
     assert checked.returncode == 2
     lines = [line for line in checked.stdout.splitlines() if line.startswith("fault: ")]
-    assert len(lines) == 2
+    assert len(lines) == 3
     assert any(changed.name in line and "was changed" in line for line in lines)
     assert any(dirty.name in line and "no commit holds" in line for line in lines)
-    assert "2 faults" in checked.stderr
+    assert any(dirty.name in line and "has no sha256" in line for line in lines)
+    assert "3 faults" in checked.stderr
 
 
 def test_check_of_a_record_under_another_name(theirs):

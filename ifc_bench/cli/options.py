@@ -194,9 +194,10 @@ class Choice:
     results: Annotated[Path, Parameter(help="Directory of records and tables.")] = Path("results")
     runs: RunsDirectory = Path("runs")
 
-    def store(self, retry: Retry | None = None) -> Store:
+    def store(self, retry: Retry | None = None, memory: int | None = None) -> Store:
         """Open the records; those of failed work, or of work that `retry` names, are replaced."""
-        return Store(self.results, self.runs).retrying(*(_RETRIED[retry] if retry else ()))
+        store = Store(self.results, self.runs, memory=memory)
+        return store.retrying(*(_RETRIED[retry] if retry else ()))
 
     def tables(self, recipes: Recipes, names: tuple[str, ...], preset: Preset) -> list[AnyTable]:
         """Return the tables in `names` for `preset`, with a row for each module of `--own`.

@@ -61,7 +61,7 @@ def command(
     preset, settings = choice.resolved(recipes), machine.settings()
     described = describe_device(settings.device, settings.threads)
     plan = make_plan(choice.tables(recipes, tables, preset), preset, described)
-    store = choice.store(retry)
+    store = choice.store(retry, described.memory_bytes)
     _print_works(plan, store)
     if dry_run:
         _dry_run(plan, store, settings, described, dry_run_iterations or _ITERATIONS)

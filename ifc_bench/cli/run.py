@@ -82,9 +82,10 @@ def run_tables(
     """
     preset = choice.resolved(recipes)
     tables = choice.tables(recipes, names, preset)
-    settings, store = machine.settings(), choice.store(retry)
+    settings = machine.settings()
     paper = PaperNumbers() if compare else None
     described = describe_device(settings.device, settings.threads)
+    store = choice.store(retry, described.memory_bytes)
     plan = make_plan(tables, preset, described)
     if settings.executor == "slurm":  # its nodes measure, by the names of their own devices
         plan = replace(plan, profiles=())
@@ -125,7 +126,7 @@ def _do(
         store.prepare()
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         return _together(plan, store, settings, device)
-    for sign in (signal.SIGTERM, signal.SIGHUP):  # from schedulers, and a closed terminal
+    for sign in (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):  # a closed terminal is SIGHUP
         if signal.getsignal(sign) != signal.SIG_IGN:  # nohup ignores it
             signal.signal(sign, signal.default_int_handler)
     if settings.executor == "slurm" and pieces:

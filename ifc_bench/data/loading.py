@@ -16,6 +16,7 @@ from ifc_bench.data.files import Files, split_digest
 from ifc_bench.data.frames import present_frame, read_frame
 from ifc_bench.data.transforms import Batch, Sample, augment, collate, resize_frames, resized
 from ifc_bench.data.youtube_vis import Annotation, Video
+from ifc_bench.errors import UserError
 from ifc_bench.masks import decode
 
 
@@ -123,8 +124,11 @@ def _order(seed: int, epoch: int, videos: int) -> list[int]:
 
 
 @dataclass(frozen=True)
-class TrainingBatches(torch.utils.data.Dataset[Batch]):
-    """Batches of a training run by iteration, for torch's loader processes."""
+class TrainingBatches(torch.utils.data.Dataset[Batch | UserError]):
+    """Batches of a training run by iteration, for torch's loader processes.
+
+    Bad data is returned as an error: torch would raise it with the traceback of its process.
+    """
 
     data: VideoDataset
     schedule: Optimisation
@@ -132,8 +136,11 @@ class TrainingBatches(torch.utils.data.Dataset[Batch]):
     part: int = 0
     parts: int = 1
 
-    def __getitem__(self, iteration: int) -> Batch:
-        return draw_batch(self.data, self.schedule, self.seed, iteration, self.part, self.parts)
+    def __getitem__(self, iteration: int) -> Batch | UserError:
+        try:
+            return draw_batch(self.data, self.schedule, self.seed, iteration, self.part, self.parts)
+        except UserError as error:
+            return error
 
 
 def _sample_frames(length: int, schedule: Optimisation, rng: np.random.Generator) -> list[int]:

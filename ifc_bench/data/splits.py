@@ -54,8 +54,16 @@ class Splits:
             self.train.files.annotations,
             self.valid.files.annotations,
         )
+        self.refuse_changed()
+
+    def refuse_changed(self) -> None:
+        """Refuse an embedded data set that is not as it was generated.
+
+        Raises:
+            UserError: if a file of it, or the note of its digest, has changed.
+        """
         note = self.folder / DIGEST
-        if self.embedded and note.exists() and note.read_text() != self.digest:
+        if self.embedded and (not note.exists() or note.read_text() != self.digest):
             raise UserError(
                 f"{self.folder}: frames or annotations changed after they were written; delete "
                 "the directory, and the same command generates it again"

@@ -11,6 +11,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import sys
 import tempfile
 import threading
 import traceback
@@ -29,7 +30,7 @@ from ifc_bench.errors import UserError
 from ifc_bench.models.own import let_import, named
 
 CONTEXT = multiprocessing.get_context("spawn")
-_FOR_THE_PARENT = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
+_FOR_THE_PARENT = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT}
 _ENVIRONMENT = {
     "MALLOC_MMAP_MAX_": "0",  # large tensors come from the heap
     "MALLOC_TRIM_THRESHOLD_": str(1 << 40),  # which never shrinks
@@ -86,6 +87,9 @@ def start(body: Callable[..., None], *arguments: Any, loaded: str | None = None)
     results would be lost. It ignores interrupts, which this process handles. It may import the same
     modules of the user as this process. With `loaded`, a module, it is forked from a process that
     has imported this module and done nothing else, which saves the seconds that torch takes.
+
+    Raises:
+        UserError: if that process ended while it imported.
     """
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)  # read when a process starts, so too late for this one
@@ -104,6 +108,10 @@ def start(body: Callable[..., None], *arguments: Any, loaded: str | None = None)
     held = signal.pthread_sigmask(signal.SIG_BLOCK, _FOR_THE_PARENT)
     try:
         process.start()
+    except (EOFError, ConnectionError):
+        raise UserError(
+            f"processes: none could be started; does `{sys.executable} -c 'import torch'` work?"
+        ) from None
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, held)
     return process
@@ -151,7 +159,7 @@ def uninterrupted() -> Iterator[None]:
     received: list[int] = []
     usual = {
         number: signal.signal(number, lambda number, _: received.append(number))
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+        for number in _FOR_THE_PARENT
     }
     try:
         yield
@@ -174,6 +182,7 @@ def _begin(
     let_import(own)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    signal.signal(signal.SIGQUIT, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _FOR_THE_PARENT)
     threading.Thread(target=_wait_for_parent, daemon=True).start()
     body(*arguments)

@@ -36,6 +36,7 @@ _FULL = (  # messages of the host's allocators, cuDNN and the driver
     "not enough memory",
     "ALLOC_FAILED",
     "out of memory",
+    "killed by signal: Killed",  # a process that loads data
 )
 _ASKED = re.compile(r"ried to allocate ([\d.]+) (GiB|MiB|KiB|GB|MB|bytes)")
 

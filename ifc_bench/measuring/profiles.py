@@ -16,6 +16,7 @@ from statistics import median
 from pydantic import BaseModel, ValidationError
 
 from ifc_bench.config import Arithmetic, AttentionKernel, Data, NoiseFrames, Profile, Training
+from ifc_bench.errors import UserError
 from ifc_bench.file_io import write_text
 from ifc_bench.hardware.device import describe_device
 from ifc_bench.hardware.precision import require_precision
@@ -49,7 +50,8 @@ def measure_profiles(
     meantime is not measured again.
 
     Raises:
-        UserError: if a checkpoint, data or an attention kernel is missing.
+        UserError: if a checkpoint, data or an attention kernel is missing; all other profiles are
+            measured first.
     """
     with measuring(lambda: progress(None, 0, len(profiles))):
         left = [work for work in profiles if not store.done(work)]
@@ -61,6 +63,7 @@ def _measure_all(
 ) -> Iterator[Record]:
     kept = {work.id: _kept(store, work) for work in profiles}
     ended: set[str] = set()
+    refused: list[str] = []
     place = 0
 
     def wanted(work: Profile) -> bool:
@@ -72,7 +75,12 @@ def _measure_all(
         place += 1
         if work.id in ended or len(so_far.processes) > number:
             continue
-        answer = in_process(measure_once, work, store, device, place - 1, number == 0)
+        try:
+            answer = in_process(measure_once, work, store, device, place - 1, number == 0)
+        except UserError as error:  # of this row alone
+            ended.add(work.id)
+            refused += [str(error)] if str(error) not in refused else []
+            continue
         if isinstance(answer, Measured):
             so_far.frames = answer.frames
             so_far.processes.append(answer.samples)
@@ -86,6 +94,8 @@ def _measure_all(
         if work.id not in ended:
             yield _record(store, work, device, kept[work.id], None)
             store.samples_path(work).unlink(missing_ok=True)
+    if refused:
+        raise UserError("; also: ".join(refused))
 
 
 def _wanted(work: Profile, kept: _Kept) -> bool:
@@ -205,4 +215,6 @@ def _digest(results: Path, runs: Path, data: Data) -> str:
     """Return the hash of a data set's splits; read once for all profiles of a session."""
     from ifc_bench.data.splits import Splits  # imports torch, so only for videos
 
-    return Splits(Store(results, runs), data).digest
+    splits = Splits(Store(results, runs), data)
+    splits.refuse_changed()
+    return splits.digest

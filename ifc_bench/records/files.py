@@ -54,6 +54,11 @@ def files_of(path: Path) -> list[Path]:
     return [one for one in (_columns_path(path), path) if one.exists()]
 
 
+def is_sealed(path: Path) -> bool:
+    """Return whether a record has the hash of its content; earlier versions wrote none."""
+    return _SEAL in from_json(path.read_bytes())
+
+
 def seal(content: dict[str, Any]) -> str:
     """Return the SHA-256 of a record's JSON object without the hash: keys sorted, no spaces."""
     rest = {key: value for key, value in content.items() if key != _SEAL}

@@ -8,6 +8,7 @@ from pathlib import Path
 from ifc_bench.config import Profile
 from ifc_bench.errors import UserError
 from ifc_bench.records import ProfileResult
+from ifc_bench.records.files import is_sealed
 from ifc_bench.report.paper import PaperNumbers
 from ifc_bench.report.profiles import render_profiles
 from ifc_bench.report.roofline import has_scope_times, roofline_frame
@@ -38,6 +39,10 @@ def check_records(store: Store) -> tuple[list[str], list[str]]:
             found.append(str(error))
             continue
         where = f"{record.work.kind}s/{record.id}.json"
+        if not is_sealed(path):
+            found.append(
+                f"{where}: has no sha256, so a change would not show; take the original file"
+            )
         if record.provenance.git_dirty:
             found.append(
                 f"{where}: was made by code that no commit holds; commit it, and run again"

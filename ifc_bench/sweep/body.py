@@ -9,9 +9,10 @@ from collections.abc import Callable
 # is imported by the process that they are forked from.
 import torch._inductor  # noqa: F401
 
-from ifc_bench.errors import NO_SPACE, Stopped, UserError, told
+from ifc_bench.errors import NO_SPACE, Stopped, UserError, first_line, told
+from ifc_bench.measuring.memory import out_of_memory
 from ifc_bench.store import Store
-from ifc_bench.sweep.tasks import Event, Settings, Task, do
+from ifc_bench.sweep.tasks import Event, Settings, Task, do, title
 from ifc_bench.sweep.worker import Worker
 
 _EVERY = 200  # up to so many steps each one is reported, beyond it every tenth
@@ -48,7 +49,11 @@ def run_task(
     except UserError as error:
         send(Event(number, "end", error=str(error)))
     except Exception as error:
+        if worker.failed is not None:  # in a group, whose other processes end with this one
+            return send(Event(number, "end", records=(worker.failed,)))
         known = told(error) if isinstance(error, OSError) else None
+        if out_of_memory(error):
+            known = f"{title(task)}: out of memory ({first_line(error)}); lower --workers"
         message = known or f"internal error\n{traceback.format_exc()}"
         full = isinstance(error, OSError) and error.errno in NO_SPACE
         send(Event(number, "end", error=message, fatal=full))

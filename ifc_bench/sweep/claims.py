@@ -49,14 +49,19 @@ class Owner:
     def gone(self) -> bool | None:
         """Whether its process has ended; None on another host, and where it cannot be known.
 
+        Nor is it known of a process that is stopped, which may never go on.
+
         The start of a process moves with the clock, so another start is no proof.
         """
         if (self.host, self.processes) != (socket.gethostname(), _table_of_processes()):
             return None
         try:
             process = psutil.Process(self.process)
-            if process.status() == psutil.STATUS_ZOMBIE:
+            state = process.status()
+            if state == psutil.STATUS_ZOMBIE:
                 return True
+            if state in (psutil.STATUS_STOPPED, psutil.STATUS_TRACING_STOP):
+                return None
             return False if process.create_time() == self.started else None
         except psutil.NoSuchProcess:
             return True

@@ -19,7 +19,7 @@ from ifc_bench.measuring.settings import settings
 from ifc_bench.models.ifc import IFC
 from ifc_bench.provenance import provenance
 from ifc_bench.records import Record
-from ifc_bench.training.checkpoint import kept_model, trained_model
+from ifc_bench.training.checkpoint import DamagedCheckpointError, kept_model, trained_model
 from ifc_bench.training.kept_weights import found_weights
 
 if TYPE_CHECKING:
@@ -40,7 +40,13 @@ def evaluate(worker: Worker, works: list[Evaluation], data: Splits) -> list[Reco
         with ExitStack() as stack:  # partial results without a video are deleted
             kept = [stack.enter_context(_partial(worker, work)) for work in works]
             found = predict_in_one_pass(model, data.valid, works, progress, kept)
+    except DamagedCheckpointError as error:
+        path = _weights(worker, works[0])
+        path.replace(path.with_suffix(".damaged"))
+        raise UserError(f"{error}; it is {path.stem}.damaged now, so the next run does") from None
     except UserError:
+        if len(works) > 1:
+            return _one_by_one(worker, works, data)
         raise
     except Exception as error:
         refuse_full_disk(error)
@@ -50,6 +56,23 @@ def evaluate(worker: Worker, works: list[Evaluation], data: Splits) -> list[Reco
     records = [_scored(worker, work, some, data) for work, some in zip(works, found, strict=True)]
     for partial in kept:
         partial.done()
+    return records
+
+
+def _one_by_one(worker: Worker, works: list[Evaluation], data: Splits) -> list[Record]:
+    """Evaluate each work by itself; what is refused takes no other along.
+
+    Raises:
+        UserError: of those that are refused, after all others.
+    """
+    records, refused = list[Record](), dict[str, None]()
+    for work in works:
+        try:
+            records += evaluate(worker, [work], data)
+        except UserError as error:
+            refused[str(error)] = None
+    if refused:
+        raise UserError("; also: ".join(refused))
     return records
 
 

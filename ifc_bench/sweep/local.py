@@ -25,11 +25,13 @@ from ifc_bench.measuring.isolation import CONTEXT, ending, start, uninterrupted
 from ifc_bench.store import Store
 from ifc_bench.sweep.executor import Ending, Inbox, Slot
 from ifc_bench.sweep.tasks import Event, Settings, Task, key_of
+from ifc_bench.sweep.training_group import OUT_OF_MEMORY
 
 _GRACE_SECONDS = 20.0  # for a stopped training run to write its checkpoint
 _END_SECONDS = 10.0  # for a process to exit after it has reported its end
 _WATCH_SECONDS = 1.0  # from one look at the memory of the processes to the next
 _FROM_OUTSIDE = (-signal.SIGKILL, -signal.SIGTERM, -signal.SIGHUP)  # exit codes
+_SERVER_GONE = 255  # exit code of a process whose server has ended: it may still run
 _LOADED = "ifc_bench.sweep.body"  # imported before a process is forked
 
 
@@ -72,6 +74,8 @@ class Local:
         process.join(timeout=_END_SECONDS)
         process.kill()
         process.join()
+        if process.exitcode == _SERVER_GONE:
+            _kill_forked(process.pid)
 
     def ended(self, number: int) -> Ending:
         process = self.running[number]
@@ -83,7 +87,10 @@ class Local:
         before, self._oom_kills = self._oom_kills, _oom_kills()
         if code == -signal.SIGKILL and self._oom_kills > before:
             return Ending("out_of_memory", "the system ended the process, as memory ran out")
-        return Ending("killed" if code in _FROM_OUTSIDE else "failed", ending(code))
+        if code == OUT_OF_MEMORY:
+            return Ending("out_of_memory", "a process of this training had no memory; see its log")
+        outside = code in _FROM_OUTSIDE or code == _SERVER_GONE
+        return Ending("killed" if outside else "failed", ending(code))
 
     def kill(self, number: int, why: Ending) -> None:
         self.reasons[number] = why
@@ -149,6 +156,14 @@ def _kill_all(process: BaseProcess) -> None:
     for one in started:
         with suppress(psutil.Error):
             one.kill()
+
+
+def _kill_forked(pid: int | None) -> None:
+    """Kill a process whose server has ended, if it is still there."""
+    with suppress(psutil.Error):
+        process = psutil.Process(pid)
+        if "forkserver" in " ".join(process.cmdline()):
+            process.kill()
 
 
 def _oom_kills() -> int:

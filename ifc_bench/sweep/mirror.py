@@ -182,7 +182,7 @@ def store_of_node(node: str, address: str, store: Store) -> Store:
     name = hashlib.sha256(f"{node} {address}".encode()).hexdigest()[:16]
     place = Path(tempfile.gettempdir()) / f"ifc-bench-{os.getuid()}" / name
     place.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return Store(place / _RESULTS, place / _RUNS, store.retry)
+    return Store(place / _RESULTS, place / _RUNS, store.retry, store.memory)
 
 
 def _trained(job: Job) -> list[Training]:

@@ -89,7 +89,7 @@ class Ray:
             except UserError as error:
                 return self.inbox.put((number, Event(number, "end", error=str(error))))
         parcel = replace(parcel, modules=named())
-        given = (number, task, Store(*_absolute(store), store.retry), self.settings)
+        given = (number, task, Store(*_absolute(store), store.retry, store.memory), self.settings)
         with self._changing:
             self.references[remote.remote(*given, self.reports, parcel)] = number
 

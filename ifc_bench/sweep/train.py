@@ -9,7 +9,7 @@ import torch
 
 from ifc_bench.config import Testing, Training
 from ifc_bench.data.splits import Splits
-from ifc_bench.errors import UserError, refuse_full_disk
+from ifc_bench.errors import Stopped, UserError, refuse_full_disk
 from ifc_bench.evaluation import score_videos
 from ifc_bench.inference import predict
 from ifc_bench.measuring.settings import settings
@@ -39,7 +39,7 @@ def train(worker: Worker, work: Training, data: Splits) -> Record:
     logged = worker.tensorboard and worker.processes.first
     hooks = Hooks(
         start=lambda model: start_model(model, work, worker.store),
-        score=lambda model: _curve_point(model, work, data),
+        score=lambda model: _curve_point(worker, model, work, data),
         progress=lambda done, loss: worker.progress(
             "train", done, work.optimisation.iterations, loss
         ),
@@ -85,8 +85,12 @@ def train(worker: Worker, work: Training, data: Splits) -> Record:
     return worker.save(work, data.digest, status, result)
 
 
-def _curve_point(model: IFC, work: Training, data: Splits) -> float:
-    found = predict(model, data.valid, Testing.of_curve(work.optimisation))
+def _curve_point(worker: Worker, model: IFC, work: Training, data: Splits) -> float:
+    def go_on(done: int, total: int) -> None:
+        if worker.stopping:
+            raise Stopped("stopped in a point of the AP curve")
+
+    found = predict(model, data.valid, Testing.of_curve(work.optimisation), go_on)
     return score_videos(data.valid.instances, found.tracks).summary()["AP"]
 
 

@@ -20,6 +20,7 @@ from ifc_bench.sweep.plan import Job
 from ifc_bench.sweep.tasks import Settings
 from ifc_bench.training.processes import ALONE, Processes, join, leave
 
+OUT_OF_MEMORY = 77  # exit code of a group of which a process had no memory
 _HERE = "127.0.0.1"
 
 
@@ -48,7 +49,12 @@ def _train(rank: int, count: int, port: int, task: Job, store: Store, settings: 
     worker = Worker(store, device, settings.threads, lambda *_: None, processes=processes)
     worker.clips_at_once = settings.clips_at_once
     worker.prepare()
-    worker.job(task)
+    try:
+        worker.job(task)
+    except Exception:
+        if worker.failed is not None and worker.failed.status == "out_of_memory":
+            os._exit(OUT_OF_MEMORY)
+        raise
     leave()
 
 
@@ -83,4 +89,4 @@ def _end_with(others: Sequence[BaseProcess]) -> None:
             process.join()
             if process.exitcode:
                 print(f"process {process.pid} of this training ended with {process.exitcode}")
-                os._exit(1)
+                os._exit(OUT_OF_MEMORY if process.exitcode == OUT_OF_MEMORY else 1)

@@ -43,6 +43,7 @@ class Worker:
         self.begin: Callable[[AnyWork], None] = lambda work: None  # called before each piece
         self.saved: Callable[[Path], None] | None = None  # called after each checkpoint
         self.clips_at_once: int | None = None
+        self.failed: Record | None = None  # the last failure, recorded
         self.in_training = self.stopping = False
         self._known_splits: dict[Data, Splits] = {}
 
@@ -126,7 +127,8 @@ class Worker:
 
     def failure(self, work: AnyWork, digest: str, error: Exception) -> Record:
         status: Status = "out_of_memory" if out_of_memory(error) else "failed"
-        return self.save(work, digest, status, None, traceback.format_exc())
+        self.failed = self.save(work, digest, status, None, traceback.format_exc())
+        return self.failed
 
     def save(
         self,

@@ -39,7 +39,8 @@ class Hooks:
     Attributes:
         start: loads the initial weights into a new model, and returns the names of the parameters
             that they lack (None: no initial weights).
-        score: returns the current validation AP of the model, for the AP curve.
+        score: returns the current validation AP of the model, for the AP curve; or raises
+            `Stopped`.
         progress: called with the iterations done and the last loss.
         log: called with the iterations done and all values that have a curve, by name.
         checkpoint_every: seconds between checkpoints; large ones are written less often, so that

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import torch
@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader
 from ifc_bench.config import Optimisation, Training
 from ifc_bench.data.loading import TrainingBatches, VideoDataset
 from ifc_bench.data.transforms import Batch
-from ifc_bench.errors import Stopped
+from ifc_bench.errors import Stopped, UserError
 from ifc_bench.models.arithmetic import settle_tf32
 from ifc_bench.models.build import build_model
 from ifc_bench.models.criterion import Normalisers, losses, normalisers
@@ -64,8 +64,9 @@ class Trainer:
         model = build_model(work.model)
         self.curves = Curves(every=work.optimisation.curve_step)
         self.iteration, self.loss, self.parts = 0, math.nan, dict[str, float]()
+        self._stopping = False
         state = shared_state(path, work, processes)
-        if hooks.start and state is None:
+        if hooks.start and state is None and processes.first:  # the others are given its weights
             self.curves.new_parameters = hooks.start(model)
         model = model.to(self.device).to(memory_format=torch.channels_last)
         self.model: IFC = model.train()
@@ -88,6 +89,7 @@ class Trainer:
         schedule = self.work.optimisation
         saved = begun = time.monotonic()
         pause = 0.0
+        self._score(schedule)  # where a stop came before the point of a curve
         for batch in self._batches(schedule):
             self._step(schedule, batch)
             if self.curves.diverged_at is not None:
@@ -98,9 +100,8 @@ class Trainer:
             if self.curves.diverged_at is not None:
                 break
             self._tell()
-            if self.hooks.stopping and self.hooks.stopping():
-                self._save()
-                raise Stopped(f"kept at iteration {self.iteration} of {schedule.iterations}")
+            if self._stopping:
+                self._stop()
             if time.monotonic() - saved > max(self.hooks.checkpoint_every, pause):
                 saved = time.monotonic()
                 self._save()
@@ -110,6 +111,11 @@ class Trainer:
         self._save()
         self.processes.wait()
         return self.curves
+
+    def _stop(self) -> NoReturn:
+        self._save()
+        iterations = self.work.optimisation.iterations
+        raise Stopped(f"kept at iteration {self.iteration} of {iterations}")
 
     def _wrapped(self) -> Callable[..., Any]:
         """Wrap the model: compiled, and with gradients averaged over processes."""
@@ -122,18 +128,24 @@ class Trainer:
         return called
 
     def _batches(self, schedule: Optimisation) -> Iterator[Batch]:
-        """Yield the remaining batches, loaded ahead if there are loader processes."""
+        """Yield the remaining batches, loaded ahead if there are loader processes.
+
+        Raises:
+            UserError: if data cannot be read.
+        """
         parts = (self.processes.rank, self.processes.count)
         batches = TrainingBatches(self.data, schedule, self.work.seed, *parts)
-        return iter(
-            DataLoader(
-                batches,
-                batch_size=None,
-                sampler=range(self.iteration, schedule.iterations),
-                num_workers=self.hooks.loaders,
-                pin_memory=self.device.type == "cuda",
-            )
+        loader = DataLoader(
+            batches,
+            batch_size=None,
+            sampler=range(self.iteration, schedule.iterations),
+            num_workers=self.hooks.loaders,
+            pin_memory=self.device.type == "cuda",
         )
+        for batch in loader:
+            if isinstance(batch, UserError):
+                raise batch
+            yield batch
 
     def _step(self, schedule: Optimisation, batch: Batch) -> None:
         """Run one iteration: forward, loss and backward of each part, then an optimiser step."""
@@ -154,7 +166,11 @@ class Trainer:
                 loss = torch.stack(list(terms.values())).sum()
                 self.scaler.scale(loss).backward()
             totals.append(torch.stack([v.detach() for v in (loss, *terms.values())]))
-        self._note(list(terms), self.processes.average(torch.stack(totals).sum(0)))
+        asked = self.hooks.stopping is not None and self.hooks.stopping()
+        values = torch.cat([torch.stack(totals).sum(0), totals[0].new_tensor([float(asked)])])
+        *means, stops = self.processes.average(values).tolist()
+        self._stopping = stops > 0  # of any process, so that all of them stop
+        self._note(list(terms), means)
         if not math.isfinite(self.loss):
             self.curves.diverged_at = self.iteration
             return
@@ -203,8 +219,8 @@ class Trainer:
             return nullcontext()
         return torch.autocast(self.device.type, _HALF[schedule.precision])
 
-    def _note(self, names: list[str], values: Tensor) -> None:
-        self.loss, *parts = values.tolist()
+    def _note(self, names: list[str], values: list[float]) -> None:
+        self.loss, *parts = values
         self.parts = dict(zip(names, parts, strict=True))
         if self.iteration % self.curves.every and math.isfinite(self.loss):
             return
@@ -223,8 +239,10 @@ class Trainer:
             self.hooks.log(self.iteration, values)
 
     def _score(self, schedule: Optimisation) -> None:
-        every = schedule.curve_every
-        if not (every and self.hooks.score) or self.iteration % every:
+        every, known = schedule.curve_every, self.curves.accuracy
+        if not (every and self.hooks.score) or self.iteration % every or not self.iteration:
+            return
+        if known and known[-1][0] == self.iteration:
             return
         if not self._finite():
             self.curves.diverged_at = self.iteration
@@ -233,7 +251,10 @@ class Trainer:
             # Averaged weights are the final ones, so they are what the curve is of.
             scored: Any = self.model if self.average is None else self.average.module
             scored.eval()
-            self.curves.accuracy.append((self.iteration, self.hooks.score(scored)))
+            try:
+                self.curves.accuracy.append((self.iteration, self.hooks.score(scored)))
+            except Stopped:
+                self._stop()
             scored.train()
         self.processes.wait()
 

@@ -7,6 +7,7 @@ import pytest
 
 from ifc_bench.config import FolderData
 from ifc_bench.data.splits import Splits
+from ifc_bench.data.synthetic import DIGEST
 from ifc_bench.errors import UserError
 from ifc_bench.store import Store
 
@@ -98,3 +99,10 @@ def test_a_training_does_not_begin_on_them(store, folder, monkeypatch):
     worker = Worker(store, "cpu", 1, lambda *_: None)
     with pytest.raises(UserError, match="categories: id 1"):
         worker.job(Job(training, ()))
+
+
+def test_an_embedded_set_without_its_digest_is_refused(store, tiny_data):
+    splits = Splits(store, tiny_data)
+    (splits.folder / DIGEST).unlink()
+    with pytest.raises(UserError, match="changed after they were written; delete the directory"):
+        splits.refuse_changed()

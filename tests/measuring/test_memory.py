@@ -133,6 +133,7 @@ def test_the_requested_size(text, size):
 def test_out_of_memory_is_distinguished_from_other_errors():
     assert out_of_memory(torch.OutOfMemoryError("x"))
     assert out_of_memory(RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"))
+    assert out_of_memory(RuntimeError("DataLoader worker (pid 3) is killed by signal: Killed."))
     assert not out_of_memory(RuntimeError("shapes do not match"))
     with pytest.raises(RuntimeError) as caught:
         torch.empty(1 << 60, dtype=torch.uint8)

@@ -1,8 +1,11 @@
 """Profiles: order, processes, interrupts and lack of memory, mostly with fake processes."""
 
+import os
 import platform
 import resource
 import signal
+import subprocess
+import sys
 from contextlib import contextmanager
 
 import pytest
@@ -26,7 +29,7 @@ from ifc_bench.records import (
     Timed,
 )
 from ifc_bench.store import Store
-from tests.conftest import tiny_model
+from tests.conftest import ROOT, tiny_model
 
 
 def profile(window: int = 5, processes: int = 3, **changes: object) -> Profile:
@@ -370,3 +373,38 @@ def test_ids_tell_apart_all_that_changes_speed():
         profile(footage=NoiseFrames(frames=6, height=32, width=64)),
     ]
     assert len({work.id for work in [base, *others]}) == 12
+
+
+def test_what_one_row_lacks_stops_no_other(store, turns):
+    works = [profile(window, processes=1) for window in (2, 3, 4)]
+
+    def answer(work, place):
+        if work.window == 3:
+            raise UserError("x.pt: not a readable checkpoint")
+        return Measured([6], samples(place))
+
+    turns.answer = answer
+    with pytest.raises(UserError, match="not a readable checkpoint"):
+        run(works, store)
+    assert [store.done(work) for work in works] == [True, False, True]
+
+
+def test_a_server_that_cannot_import_is_one_line(tmp_path):
+    """Processes of a sweep are forked from it; here what it imports ends it."""
+    (tmp_path / "ends.py").write_text("raise SystemExit(3)\n")
+    script = tmp_path / "script.py"
+    script.write_text(
+        "from ifc_bench.errors import UserError\n"
+        "from ifc_bench.measuring.isolation import start\n"
+        "if __name__ == '__main__':\n"
+        "    try:\n"
+        "        start(print, loaded='ends')\n"
+        "    except UserError as error:\n"
+        "        print(error)\n"
+    )
+    paths = os.pathsep.join([str(ROOT), str(tmp_path)])
+    done = subprocess.run(
+        [sys.executable, str(script)], capture_output=True, text=True, timeout=100,
+        env={**os.environ, "PYTHONPATH": paths},
+    )  # fmt: skip
+    assert done.stdout.startswith("processes: none could be started; does "), done.stderr

@@ -307,3 +307,11 @@ def test_the_roofline_has_a_marker_for_each_implementation():
     assert len({(line.get_marker(), line.get_fillstyle()) for line in markers}) == 2 * len(ROOFED)
     told = [text.get_text() for text in ax.get_legend().get_texts()]
     assert told[-2:] == ["materialised", "efficient"]
+
+
+def test_names_of_situations_are_drawn_as_they_are_written():
+    """`$` begins a formula for matplotlib, and this one is none."""
+    frame = pd.DataFrame({"row": ["a", "b"], "situation": ["$x^$", "$x^$"], "AP": [0.1, 0.2]})
+    ax = plots.grouped_bars(frame, "situation", "AP", "AP (%)")
+    ax.figure.canvas.draw()
+    assert [label.get_text() for label in ax.get_xticklabels()] == ["$x^$"]

@@ -2,11 +2,13 @@
 
 import errno
 import json
+import signal
 import subprocess
 import sys
 import time
 from dataclasses import replace
 
+import psutil
 import pytest
 
 from ifc_bench.sweep import claims as claims_module
@@ -153,3 +155,20 @@ def test_only_what_is_sure_is_said_of_a_process():
     assert replace(owner, started=owner.started - 100).gone is None, "or the clock was set"
     assert replace(owner, process=2**22 + 1).gone is True
     assert replace(owner, processes="of another container").gone is None
+
+
+def test_a_stopped_process_may_never_go_on():
+    """Its claims are taken over after a while without a sign of life, as on another host."""
+    process = subprocess.Popen(["sleep", "60"])
+    try:
+        owner = replace(
+            Owner.this(), process=process.pid, started=psutil.Process(process.pid).create_time()
+        )
+        assert owner.gone is False
+        process.send_signal(signal.SIGSTOP)
+        while psutil.Process(process.pid).status() != psutil.STATUS_STOPPED:
+            time.sleep(0.01)
+        assert owner.gone is None
+    finally:
+        process.kill()
+        process.wait()

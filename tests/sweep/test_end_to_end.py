@@ -288,7 +288,7 @@ def test_a_killed_sweep_leaves_no_process_and_goes_on_where_it_was(tmp_path):
     assert "incomplete" not in done.stdout
 
 
-@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT])
 def test_an_interrupt_says_how_to_go_on(sign, tmp_path):
     if signal.getsignal(sign) == signal.SIG_IGN:
         pytest.skip(

@@ -46,10 +46,9 @@ def numbers(store: Store) -> dict[str, object]:
 
 
 def workers(runner: subprocess.Popen[str]) -> list[psutil.Process]:
-    """The processes below a runner that do work, and not the server they are forked from."""
+    """The processes below a runner: those that work, and the server they are forked from."""
     try:
-        below = psutil.Process(runner.pid).children(recursive=True)
-        return [one for one in below if one.num_threads() > 1]
+        return psutil.Process(runner.pid).children(recursive=True)
     except psutil.NoSuchProcess:
         return []
 

@@ -8,7 +8,7 @@ import torch
 from ablations import PRESETS, TABLES
 from ifc_bench import inference
 from ifc_bench.config import Evaluation
-from ifc_bench.errors import Stopped
+from ifc_bench.errors import Stopped, UserError
 from ifc_bench.inference import one_pass, predict
 from ifc_bench.records import Device
 from ifc_bench.store import Store
@@ -141,3 +141,35 @@ def test_a_stopped_evaluation_goes_on_after_its_last_video(trained, tmp_path, mo
     assert tracked == [4, 5]
     assert resumed.metrics == whole.metrics
     assert not list(store.predictions_path(job.evaluations[0]).parent.glob(".*.partial"))
+
+
+def test_a_window_that_is_refused_takes_no_other_along(trained, tmp_path, monkeypatch):
+    _, job = trained
+    worker, store, _ = fresh(trained, tmp_path)
+    known = evaluate.predict_in_one_pass
+
+    def refusing(model, data, works, *rest):
+        if any(work.window == 10 for work in works):
+            raise UserError("predictions: not all finite")
+        return known(model, data, works, *rest)
+
+    monkeypatch.setattr(evaluate, "predict_in_one_pass", refusing)
+    with pytest.raises(UserError, match="not all finite"):
+        worker.job(job)
+    assert [store.done(evaluation) for evaluation in job.evaluations] == [True, False]
+
+
+def test_damaged_final_weights_are_set_aside_and_trained_again(trained, tmp_path):
+    known, job = trained
+    store = Store(tmp_path / "results", tmp_path / "runs")
+    store.save(known.load(job.training))
+    path = store.checkpoint_path(job.training)
+    path.parent.mkdir(parents=True)
+    path.write_bytes(known.checkpoint_path(job.training).read_bytes()[:5000])
+    worker = module.Worker(store, "cpu", 1, lambda *_: None)
+    with pytest.raises(UserError, match=r"\.damaged now, so the next run does"):
+        worker.job(job)
+    assert not path.exists()
+    assert path.with_suffix(".damaged").exists()
+    assert [record.status for record in worker.job(job)] == ["ok", "ok", "ok"]
+    assert store.has_weights(job.training)

@@ -8,6 +8,7 @@ from ablations import PRESETS, TABLES
 from ifc_bench.cli import main
 from ifc_bench.hardware.device import describe_device
 from ifc_bench.models.ifc import IFC
+from ifc_bench.records import Device
 from ifc_bench.store import Store
 from ifc_bench.sweep import worker as module
 from ifc_bench.sweep.executor import Ending
@@ -117,3 +118,14 @@ def test_a_complete_run_prints_where_it_cannot_write(store, plan, capsys, monkey
     printed = capsys.readouterr()
     assert "Table 3(d)" in printed.out
     assert "table3d-smoke.md: read-only file system" in printed.err
+
+
+def test_a_card_with_more_memory_tries_again_unasked(store, plan, monkeypatch):
+    small = Device(kind="cuda", name="GPU", memory_bytes=11 << 30)
+    monkeypatch.setattr("ifc_bench.provenance.describe_device", lambda *_: small)
+    put(store, plan, "out_of_memory")
+    for gib, left in ((None, 0), (11, 0), (11.4, 0), (24, 2)):
+        memory = None if gib is None else int(gib * (1 << 30))
+        here = Store(store.results, store.runs, memory=memory)
+        assert len(plan.jobs(here)) == left
+        assert len(plan.jobs(here.retrying("diverged"))) == left

@@ -4,6 +4,7 @@ import math
 import os
 
 import pytest
+import torch
 
 from ablations import PRESETS, TABLES
 from ifc_bench.hardware import device as devices
@@ -88,3 +89,29 @@ def test_more_gpus_than_there_are_is_one_line(monkeypatch):
     monkeypatch.setattr(devices, "_nvml", lambda n: gpu if n == 0 else None)
     refused = run_cli("plan", "table3d", "--device=all", "--gpus-per-training=2")
     assert "2 are asked for, --device all has 1" in one_line_error(refused)
+
+
+def lack_memory(rank, count, port, task, store, settings):
+    """The body of the second process, which has no memory for its second iteration."""
+    processes, _ = training_group._joined(rank, count, port, settings.devices)
+    worker = Worker(store, "cpu", 1, lambda *_: torch.zeros(10**13), processes=processes)
+    worker.clips_at_once = settings.clips_at_once
+    try:
+        worker.job(task)
+    except Exception:
+        assert worker.failed.status == "out_of_memory"
+        os._exit(training_group.OUT_OF_MEMORY)
+
+
+def test_memory_that_another_process_lacks_is_out_of_memory(tmp_path, monkeypatch):
+    monkeypatch.setattr(local, "_work", work_with_a_second_without_memory)
+    store = Store(tmp_path / "r", tmp_path / "x")
+    settings = Settings(("cpu",), threads=1, workers=1, devices_per_training=2)
+    outcome = scheduler.run(planned(), store, settings, lambda *_: None)
+    assert [record.status for record in outcome.records] == ["out_of_memory", "out_of_memory"]
+
+
+def work_with_a_second_without_memory(*given):
+    """The usual body of a task, with that second process."""
+    training_group._train = lack_memory
+    usual_work(*given)

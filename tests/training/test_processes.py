@@ -5,6 +5,7 @@ import math
 import os
 import subprocess
 import sys
+import time
 from functools import partial
 from pathlib import Path
 
@@ -214,3 +215,28 @@ def test_curves_go_to_whoever_logs(data_folder, tmp_path):
     assert {"loss", "loss/classes", "loss/dice", "loss/focal", "rate"} <= seen[1].keys()
     assert "AP" not in seen[1]
     assert seen[2]["AP"] == 0.5
+
+
+def test_a_signal_under_torchrun_leaves_a_checkpoint(tmp_path):
+    """torchrun passes SIGTERM on to its processes, and all of them stop after one iteration."""
+    store = Store(tmp_path / "results", tmp_path / "runs")
+    chosen = (
+        "run_ablations.py", "run", "table3d", "--preset=smoke", "--seeds=1", "--window=5",
+        "--iterations=4000", "--tensorboard", f"--results={store.results}", f"--runs={store.runs}",
+    )  # fmt: skip
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--standalone"]
+    running = subprocess.Popen(
+        [*command, *chosen], cwd=ROOT, stderr=subprocess.PIPE, text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+    deadline = time.monotonic() + 120
+    while not list((store.runs / "tensorboard").glob("*/*")):
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+    time.sleep(1)
+    running.terminate()
+    said = running.communicate(timeout=60)[1]
+    assert "kept at iteration" in said
+    [path] = (store.runs / "checkpoints").glob("*.pt")
+    assert torch.load(path, weights_only=True)["iteration"] > 0
+    assert not list(store.records("training"))

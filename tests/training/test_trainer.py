@@ -3,6 +3,7 @@
 import errno
 import math
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -458,3 +459,30 @@ def test_a_training_that_is_asked_to_stop_keeps_what_it_has(data, tmp_path):
         train(work(), data, tmp_path / "x.pt", stopping=lambda: next(asked))
     assert torch.load(tmp_path / "x.pt", weights_only=True)["iteration"] == 3
     assert train(work(), data, tmp_path / "x.pt").loss == whole.loss
+
+
+def test_a_stop_in_a_point_of_the_ap_curve_keeps_what_there_is(data, tmp_path):
+    """The point is made when the training goes on."""
+    schedule = work(curve_every=3)
+    whole = train(schedule, data, tmp_path / "whole.pt", score=lambda model: 0.25)
+    assert whole.accuracy == [(3, 0.25), (6, 0.25)]
+
+    def stop(model) -> float:
+        raise Stopped("in the middle of a video")
+
+    with pytest.raises(Stopped, match="kept at iteration 3 of 6"):
+        train(schedule, data, tmp_path / "x.pt", score=stop)
+    found = train(schedule, data, tmp_path / "x.pt", score=lambda model: 0.25)
+    assert (found.loss, found.accuracy) == (whole.loss, whole.accuracy)
+
+
+@pytest.mark.parametrize("loaders", [0, 1])
+def test_a_frame_that_cannot_be_read_is_one_line(loaders, data_folder, tmp_path):
+    broken = Path(shutil.copytree(data_folder / "train", tmp_path / "train"))
+    for frame in (broken / "JPEGImages").rglob("*.jpg"):
+        frame.write_bytes(b"no picture")
+    with pytest.raises(UserError) as refused:
+        train(work(), VideoDataset(broken), tmp_path / "x.pt", loaders=loaders)
+    assert len(str(refused.value).splitlines()) == 1
+    assert "Traceback" not in str(refused.value)
+    assert ".jpg" in str(refused.value)

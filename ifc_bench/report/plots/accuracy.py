@@ -119,7 +119,7 @@ def grouped_bars(
             error_kw={"elinewidth": 0.8, "ecolor": "#333333"},
         )  # fmt: skip
     names = [str(group).replace("_", "\n") for group in groups]
-    ax.set_xticks(range(len(groups)), names, fontsize=8)
+    ax.set_xticks(range(len(groups)), names, fontsize=8, parse_math=False)
     ax.set(ylabel=ylabel, ylim=(min(0.0, 100 * frame[value].min()), None))
     legend(ax)
     return ax
