@@ -49,7 +49,7 @@ def run_task(
     except UserError as error:
         send(Event(number, "end", error=str(error)))
     except Exception as error:
-        if worker.failed is not None:  # in a group, whose other processes end with this one
+        if worker.failed is not None and worker.processes.count > 1:  # the others end with this one
             return send(Event(number, "end", records=(worker.failed,)))
         known = told(error) if isinstance(error, OSError) else None
         if out_of_memory(error):
