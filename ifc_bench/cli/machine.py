@@ -93,14 +93,15 @@ class Machine:
             refuse_other_gpu(self.expect_gpu, describe_device(device, self.threads).name)
         cores = max(1, usable_cores() // self.threads)
         each = self.gpus_per_training
-        if devices != ("cpu",) and len(devices) < each:
+        if devices != ("cpu",) and len(devices) < each and self.executor == "local":
             raise UserError(
                 f"--gpus-per-training: {each} are asked for, --device {self.device} has "
                 f"{len(devices)}; name more GPUs, or all"
             )
-        if each > 1 and self.executor != "local":
+        if each > 1 and self.executor == "inline":
             raise UserError(
-                "--gpus-per-training: needs --executor local; a node's GPUs are its own"
+                "--gpus-per-training: a debugger has one process; leave it out, or choose another "
+                "--executor"
             )
         usual = max(1, (cores if devices == ("cpu",) else len(devices)) // each)
         workers = self.workers or (1 if self.executor == "slurm" else usual)

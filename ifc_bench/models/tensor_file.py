@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from ifc_bench.errors import refuse_irregular
+from ifc_bench.file_io import settle
 
 
 class DamagedError(Exception):
@@ -73,7 +74,7 @@ def tensor_fault(tensor: Tensor) -> str | None:
 
 
 def write_tensors(state: dict[str, Any], path: Path, keep: Path | None = None) -> None:
-    """Write a file atomically: to a temporary file, flushed to disk, then renamed.
+    """Write a file atomically: to a temporary file, flushed to disk, then renamed, also on disk.
 
     The file that was at `path` becomes `keep`.
 
@@ -90,6 +91,7 @@ def write_tensors(state: dict[str, Any], path: Path, keep: Path | None = None) -
         if keep is not None and path.exists():
             path.replace(keep)
         os.replace(aside, path)
+        settle(path.parent)
     except BaseException as error:
         aside.unlink(missing_ok=True)  # so that it does not fill the disk
         refusal = _refusal(error)

@@ -33,7 +33,7 @@ _GRACE_SECONDS = 20.0  # for stopped training runs to write their checkpoints
 
 
 class Ray:
-    """The executor of a Ray cluster: one GPU for each task, or `threads` cores without GPUs.
+    """The executor of a Ray cluster: a GPU for each process of a task, or `threads` cores.
 
     Raises:
         UserError: if Ray is not installed, or no cluster answers at the address.
@@ -46,7 +46,7 @@ class Ray:
 
         self.store, self.settings = store, settings
         if not self.slots():
-            wanted = "a GPU" if self._gpus else f"{settings.threads} cores"
+            wanted = f"{self._each} GPUs" if self._gpus else f"{self._cores} cores"
             raise UserError(
                 f"--executor ray: no node of the cluster has {wanted}; add one, or choose another "
                 "--device or --threads"
@@ -64,7 +64,7 @@ class Ray:
         self._thread.start()
 
     def slots(self) -> tuple[Slot, ...]:
-        kind, each = ("GPU", 1) if self._gpus else ("CPU", self.settings.threads)
+        kind, each = ("GPU", self._each) if self._gpus else ("CPU", self._cores)
         nodes = [node["Resources"] for node in self.ray.nodes() if node["Alive"]]
         count = sum(int(node.get(kind, 0) // each) for node in nodes)
         return tuple(Slot(number, f"ray {number}") for number in range(count))
@@ -73,12 +73,21 @@ class Ray:
     def _gpus(self) -> bool:
         return self.settings.device != "cpu"
 
+    @property
+    def _each(self) -> int:
+        """Processes of a training run, each with a GPU or with `threads` cores."""
+        return self.settings.devices_per_training
+
+    @property
+    def _cores(self) -> int:
+        return self._each * self.settings.threads
+
     def start(self, number: int, task: Task, slot: Slot, again: bool) -> None:
         store = self.store.retrying("out_of_memory") if again else self.store
         # A fresh process for each task, so that GPU memory is given back.
         remote = self.ray.remote(max_calls=1)(_task).options(
-            num_gpus=1 if self._gpus else 0,
-            num_cpus=0 if self._gpus else self.settings.threads,
+            num_gpus=self._each if self._gpus else 0,
+            num_cpus=0 if self._gpus else self._cores,
             max_retries=_RETRIES,
         )
         parcel = Parcel()
@@ -233,6 +242,7 @@ def _task(
     import ray
 
     from ifc_bench.sweep.body import run_task
+    from ifc_bench.sweep.training_group import group
     from ifc_bench.sweep.worker import Worker
 
     let_import(parcel.modules)
@@ -245,7 +255,8 @@ def _task(
         except UserError as error:
             return Event(number, "end", error=str(error))
     log_to(store.log_path(key_of(task)))
-    device = "cuda:0" if ray.get_gpu_ids() else "cpu"  # Ray shows a task its own GPU alone
+    gpus = len(ray.get_gpu_ids())  # Ray shows a task its own alone
+    devices = [f"cuda:{n}" for n in range(gpus)] or ["cpu"] * settings.devices_per_training
     last: list[Event] = []
 
     def send(event: Event) -> None:
@@ -255,10 +266,11 @@ def _task(
                 reports.put_nowait(event)
 
     def stoppable(worker: Worker) -> None:
-        worker.saved = keeper
+        worker.saved, worker.processes = keeper, processes
         signal.signal(signal.SIGINT, lambda *_: worker.stop())
 
-    run_task(number, task, store, settings.on(device), send, stoppable)
+    with group(task, store, settings.on(*devices)) as (processes, here):
+        run_task(number, task, store, here, send, stoppable)
     try:
         if keeper is not None:
             keeper.close()

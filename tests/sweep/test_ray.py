@@ -135,3 +135,22 @@ def test_nodes_that_share_no_directory(plan, here, cluster, tmp_path):
     kept = {path.name for path in (tmp_path / "bucket" / "runs" / "checkpoints").iterdir()}
     assert kept == {f"{work.id}.pt" for work in plan.trainings}
     assert not (store.runs / "logs").exists(), "the nodes wrote to directories of their own"
+
+
+def test_two_processes_of_a_node_share_each_training(plan, here, monkeypatch, tmp_path):
+    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+    made = cluster_utils.Cluster(initialize_head=True, head_node_args={"num_cpus": 2})
+    try:
+        store = Store(tmp_path / "results", tmp_path / "runs")
+        settings = replace(
+            LOCAL, executor="ray", address=made.address, devices_per_training=2, workers=1
+        )
+        outcome = scheduler.run(plan, store, settings, lambda *_: None)
+        assert not outcome.errors
+        trained = {r.id: r.result for r in store.records("training")}
+        assert {result.processes for result in trained.values()} == {2}
+        for key, result in trained.items():
+            assert result.loss == pytest.approx(here[key], rel=1e-3)
+    finally:
+        ray.shutdown()
+        made.shutdown()

@@ -115,3 +115,12 @@ def work_with_a_second_without_memory(*given):
     """The usual body of a task, with that second process."""
     training_group._train = lack_memory
     usual_work(*given)
+
+
+def test_it_is_of_every_executor_but_inline():
+    two = ("plan", "table3d", "--preset=smoke", "--device=cpu", "--gpus-per-training=2")
+    refused = run_cli(*two, "--executor=inline")
+    assert "a debugger has one process; leave it out" in one_line_error(refused)
+    script = run_cli(*two, "--sbatch=3", "--slurm=gres=gpu:2").stdout
+    assert "--gpus-per-training=2" in script.splitlines()[-1], "the node's runner has it"
+    assert run_cli(*two, "--executor=ray").returncode == 0
