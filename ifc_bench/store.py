@@ -43,6 +43,7 @@ class Store:
         self.retry = retry
         self.memory = memory
         self._read: dict[str, tuple[tuple[int, int], Record]] = {}
+        self._outcomes: dict[str, tuple[tuple[int, int], Record]] = {}
 
     def retrying(self, *more: Status) -> Store:
         """The same store, in which work with one of these statuses counts as not done as well."""
@@ -154,8 +155,25 @@ class Store:
 
     def done(self, work: AnyWork) -> bool:
         """Return whether `work` has a record that need not be made again."""
-        record = self.load(work)
+        record = self.outcome(work)
         return record is not None and not self.retries(record)
+
+    def outcome(self, work: AnyWork) -> Record | None:
+        """The record of `work` without its result, or None.
+
+        It is small, and a sweep keeps that of every piece of work in memory.
+        """
+        path = self.record_path(work)
+        if not path.exists():
+            return None
+        stamp = _stamp(path)
+        known = self._outcomes.get(path.name)
+        if known is None or known[0] != stamp:
+            whole = self._read.get(path.name)
+            record = whole[1] if whole is not None and whole[0] == stamp else read_record(path)
+            lean = record.model_copy(update={"result": None, "work": work})
+            known = self._outcomes[path.name] = (stamp, lean)
+        return known[1]
 
     def retries(self, record: Record) -> bool:
         """Return whether the work of `record` is to be done again."""
@@ -226,8 +244,7 @@ class Store:
     def _load_path(self, path: Path) -> Record:
         refuse_irregular(path)
         try:
-            stat = path.stat()
-            stamp = (stat.st_mtime_ns, stat.st_size)
+            stamp = _stamp(path)
             known = self._read.get(path.name)
             if known is not None and known[0] == stamp:
                 return known[1]
@@ -236,6 +253,12 @@ class Store:
             raise StrayFileError(f"{path}: cannot be read ({error.strerror})") from None
         self._read[path.name] = (stamp, record)
         return record
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    """Time and size of a file, which tell whether it is as it was."""
+    stat = path.stat()
+    return stat.st_mtime_ns, stat.st_size
 
 
 def _warn(message: str) -> None:

@@ -387,3 +387,17 @@ def test_a_device_is_not_replaced_by_a_file(tmp_path):
     assert caught.value.filename == str(pipe)
     assert pipe.is_fifo()
     assert list(tmp_path.iterdir()) == [pipe]
+
+
+def test_a_sweep_knows_how_work_ended_without_its_result(store):
+    """It asks of every piece, often: results would fill its memory."""
+    store.save(evaluated())
+    again = Store(store.results, store.runs)
+    assert again.done(EVALUATION)
+    known = again.outcome(EVALUATION)
+    assert (known.status, known.result, known.id) == ("ok", None, EVALUATION.id)
+    assert known.work is EVALUATION, "and no copy of the work"
+    assert again._read == {}
+    assert again.outcome(EVALUATION) is known
+    assert again.load(EVALUATION).result is not None
+    assert again.outcome(record().work) is None

@@ -23,7 +23,7 @@ def tell_of_older(works: Iterable[Profile], store: Store, device: Device) -> Non
     """
     here = provenance("cpu", 1).packages
     reasons: dict[str, int] = {}
-    for record in (store.load(work) for work in works):
+    for record in (store.outcome(work) for work in works):
         if record is None or store.retries(record):
             continue
         then, before = record.provenance.packages, record.provenance.device

@@ -111,7 +111,7 @@ def _failed_last(tasks: list[Task], store: Store) -> list[Task]:
     def late(task: Task) -> bool:
         if not isinstance(task, Job) or task.training.id in starts:
             return False
-        known = store.load(task.training)
+        known = store.outcome(task.training)
         return known is not None and known.status == "failed"
 
     return sorted(tasks, key=late)

@@ -44,7 +44,7 @@ class Job:
 
     def finished(self, store: Store) -> bool:
         """Return whether nothing of it is left, because another runner did it."""
-        known = store.load(self.training)
+        known = store.outcome(self.training)
         if (
             not self.kept
             and known is not None
@@ -82,7 +82,7 @@ class Plan:
         works: list[AnyWork] = [*self.counts, *self.trainings, *self.evaluations, *self.profiles]
         found: Counter[tuple[str, str]] = Counter()
         for work in works:
-            record = store.load(work)
+            record = store.outcome(work)
             if record is None or record.status != "ok":
                 reason = "not run" if record is None else record.status.replace("_", " ")
                 found[work.kind, reason] += 1
@@ -108,7 +108,7 @@ class Plan:
         wanted |= self._starts_missing(store)
         jobs = []
         for training in self.trainings:
-            record = store.load(training)
+            record = store.outcome(training)
             if record is not None and record.status != "ok" and store.done(training):
                 continue
             left = tuple(waiting[training.id])

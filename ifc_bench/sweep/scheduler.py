@@ -218,7 +218,7 @@ class _Pool:
         task = self.tasks[number]
         if not isinstance(task, Job) or task.kept or number in self.at:
             return False
-        known = self.store.load(task.training)
+        known = self.store.outcome(task.training)
         if known is None or known.status == "ok":
             return False
         return self.store.record_path(task.training).stat().st_mtime > self.begun

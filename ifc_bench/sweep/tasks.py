@@ -79,14 +79,17 @@ class Event:
 
 @dataclass
 class Outcome:
-    """All records that a run made, and the errors that stopped tasks."""
+    """Failed pieces of work of a run, and the errors that stopped tasks.
 
-    records: list[Record] = field(default_factory=list)
+    It keeps nothing of the others, because a sweep may have many thousands.
+    """
+
+    failures: list[Record] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
 
     def add(self, event: Event) -> None:
-        """Add the records and the error of an event; equal errors of several tasks count once."""
-        self.records += event.records
+        """Add the failures and the error of an event; equal errors of several tasks count once."""
+        self.failures += [record for record in event.records if record.status != "ok"]
         if event.stage == "end" and event.error and event.error not in self.errors:
             self.errors.append(event.error)
 
@@ -140,7 +143,7 @@ def _measurable(plan: Plan, store: Store) -> list[Profile]:
         profile
         for profile in left
         if isinstance(profile.weights, Training)
-        and (record := store.load(profile.weights)) is not None
+        and (record := store.outcome(profile.weights)) is not None
         and record.status == "ok"
     ]
 
@@ -149,7 +152,7 @@ def rest_of(task: Task, died: AnyWork, store: Store) -> Task | None:
     """Return the part of `task` that is left for another process after one died at `died`."""
     if isinstance(task, Job):
         left = [e for e in task.evaluations if e.id != died.id and not store.done(e)]
-        known = store.load(task.training)
+        known = store.outcome(task.training)
         trained = isinstance(died, Evaluation) and known is not None and known.status == "ok"
         trained |= task.kept
         return replace(task, evaluations=tuple(left)) if left and trained else None

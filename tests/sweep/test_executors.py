@@ -75,8 +75,8 @@ def die_while_reporting(
 
 def test_a_process_killed_while_it_reports_hangs_nothing(plan, store, monkeypatch):
     outcome, events = run(plan, store, die_while_reporting, monkeypatch)
-    assert [record.status for record in outcome.records] == ["killed"]
-    assert "killed by SIGKILL, often for lack of memory" in (outcome.records[0].error or "")
+    assert [record.status for record in outcome.failures] == ["killed"]
+    assert "killed by SIGKILL, often for lack of memory" in (outcome.failures[0].error or "")
     assert sorted(event.task for event in events if event.stage == "end") == [0, 1]
     assert store.load(plan.jobs(store)[0].training).status == "killed"
 
@@ -101,7 +101,7 @@ def test_a_death_in_an_evaluation_is_that_evaluations_and_the_others_are_done(
     plan, store, monkeypatch
 ):
     outcome, events = run(plan, store, die_in_the_first_evaluation, monkeypatch)
-    failed = [record for record in outcome.records if record.status == "failed"]
+    failed = [record for record in outcome.failures if record.status == "failed"]
     assert all(isinstance(record.work, Evaluation) for record in failed)
     assert [record.work.window for record in failed] == [5, 5]
     assert all("killed by SIGSEGV" in (record.error or "") for record in failed)
@@ -163,13 +163,14 @@ def test_two_runners_share_the_work_and_do_each_piece_once(store, monkeypatch):
     plan = make_plan([TABLES["table3d"](preset)], preset, device)
     monkeypatch.setattr(local, "_work", train_for_a_while)
     heard: dict[int, list[str]] = {1: [], 2: []}
-    outcomes = {}
+    made: list[str] = []
 
     def runner(name: int) -> None:
-        settings = Settings(("cpu",), threads=name, workers=1)
-        outcomes[name] = scheduler.run(
-            plan, store, settings, lambda task, event: heard[name].append(event.stage)
-        )
+        def note(task, event) -> None:
+            heard[name].append(event.stage)
+            made.extend(record.id for record in event.records)
+
+        scheduler.run(plan, store, Settings(("cpu",), threads=name, workers=1), note)
 
     runners = [threading.Thread(target=runner, args=(name,)) for name in heard]
     for one in runners:
@@ -181,7 +182,6 @@ def test_two_runners_share_the_work_and_do_each_piece_once(store, monkeypatch):
     assert sorted(pieces) == sorted(training.id for training in plan.trainings)
     assert set(by) == {"1", "2"}, "both had their share"
     assert plan.jobs(store) == []
-    made = [record.id for outcome in outcomes.values() for record in outcome.records]
     assert len(made) == len(set(made)) == len(plan.trainings) + len(plan.evaluations)
     for stages in heard.values():
         assert stages.count("end") == len(plan.trainings), "each knows of all pieces"
@@ -199,7 +199,7 @@ def test_a_training_starts_when_its_own_start_is_done_and_not_those_of_other_see
     order = [(one.seed, one.data.frames) for one in plan.trainings]
     assert order == [(0, 1), (0, 20), (0, 20), (1, 1), (1, 20), (1, 20)], "seed by seed"
     outcome, events = run(plan, store, train_for_a_while, monkeypatch)
-    assert len(outcome.records) == 6 + len(plan.evaluations)
+    assert len(list(store.records())) == 6 + len(plan.evaluations)
     jobs = [event.task for event in events if event.stage == "starting"]
     ends = [event.task for event in events if event.stage == "end"]
     assert jobs[:2] == [0, 3], "both trainings on images first"

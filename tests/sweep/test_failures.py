@@ -62,7 +62,7 @@ def test_what_hangs_is_ended_once_the_pace_is_known_and_the_rest_goes_on(store, 
     begun = time.monotonic()
     outcome, events = run(plan, store, hang_in_the_last, monkeypatch)
     assert time.monotonic() - begun < 60
-    late = [record for record in outcome.records if record.status == "timed_out"]
+    late = [record for record in outcome.failures if record.status == "timed_out"]
     assert [record.id for record in late] == [plan.trainings[4].id]
     assert "ten times what such work took here" in (late[0].error or "")
     assert [event.task for event in events if event.stage == "end"] == list(range(6))
@@ -103,8 +103,10 @@ def fill_memory(
 def test_a_process_above_the_memory_limit_is_out_of_memory(store, monkeypatch):
     limited = replace(ONE, memory_limit=700 << 20)
     outcome, _ = run(planned(), store, fill_memory, monkeypatch, limited)
-    assert [record.status for record in outcome.records] == ["out_of_memory", "ok", "ok"]
-    assert "above --memory-limit 0.68" in (outcome.records[0].error or "")
+    [short] = outcome.failures
+    assert short.status == "out_of_memory"
+    assert "above --memory-limit 0.68" in (short.error or "")
+    assert {record.status for record in store.records()} == {"out_of_memory", "ok"}
 
 
 class Fake:
@@ -170,7 +172,7 @@ def test_out_of_memory_is_tried_again_where_there_is_more(store, monkeypatch):
         assert (number, "cuda:1", True) in fake.started
     assert {store.load(work).status for work in plan.trainings} == {"ok"}
     assert plan.missing(store) == []
-    assert "out_of_memory" in {record.status for record in outcome.records}, "and it is told"
+    assert {record.status for record in outcome.failures} == {"out_of_memory"}, "and it is told"
 
 
 def test_out_of_memory_on_the_largest_device_stays(store, monkeypatch):

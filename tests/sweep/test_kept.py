@@ -74,7 +74,7 @@ def test_they_are_tested_on_other_data_without_training(clone):
     assert not plan.trains(job, clone)
     outcome = run(plan, clone, Settings(("cpu",), 1, 1), lambda *_: None)
     assert outcome.errors == []
-    assert [record.kind for record in (r.work for r in outcome.records)] == ["evaluation"] * 2
+    assert [record.work.kind for record in clone.records()] == ["evaluation"] * 2
     assert plan.jobs(clone) == []
     whole, isolated = (clone.load(work) for work in plan.evaluations)
     assert whole.result.situations["blank_static"], "the scenes are those of the test"

@@ -58,8 +58,8 @@ def test_a_process_that_dies_ends_its_training_and_the_sweep_goes_on(tmp_path, m
     store = Store(tmp_path / "r", tmp_path / "x")
     settings = Settings(("cpu",), threads=1, workers=1, devices_per_training=2)
     outcome = scheduler.run(planned(), store, settings, lambda *_: None)
-    assert [record.status for record in outcome.records] == ["failed", "failed"]
-    assert all("exit code 1 before its work was done" in r.error for r in outcome.records)
+    assert [record.status for record in outcome.failures] == ["failed", "failed"]
+    assert all("exit code 1 before its work was done" in r.error for r in outcome.failures)
     log = store.log_path(planned().trainings[0].id).read_text()
     assert "of this training ended with 3" in log
 
@@ -108,7 +108,7 @@ def test_memory_that_another_process_lacks_is_out_of_memory(tmp_path, monkeypatc
     store = Store(tmp_path / "r", tmp_path / "x")
     settings = Settings(("cpu",), threads=1, workers=1, devices_per_training=2)
     outcome = scheduler.run(planned(), store, settings, lambda *_: None)
-    assert [record.status for record in outcome.records] == ["out_of_memory", "out_of_memory"]
+    assert [record.status for record in outcome.failures] == ["out_of_memory", "out_of_memory"]
 
 
 def work_with_a_second_without_memory(*given):
