@@ -198,7 +198,7 @@ def test_a_training_starts_when_its_own_start_is_done_and_not_those_of_other_see
     plan = make_plan([TABLES["table3d"](preset)], preset, device)
     order = [(one.seed, one.data.frames) for one in plan.trainings]
     assert order == [(0, 1), (0, 20), (0, 20), (1, 1), (1, 20), (1, 20)], "seed by seed"
-    outcome, events = run(plan, store, train_for_a_while, monkeypatch)
+    _, events = run(plan, store, train_for_a_while, monkeypatch)
     assert len(list(store.records())) == 6 + len(plan.evaluations)
     jobs = [event.task for event in events if event.stage == "starting"]
     ends = [event.task for event in events if event.stage == "end"]
