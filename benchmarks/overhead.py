@@ -20,7 +20,7 @@ from ifc_bench.records import EvaluationResult, TrainingResult
 from ifc_bench.store import Store
 
 ROOT = Path(__file__).resolve().parent.parent
-LEAST_SECONDS = 120.0  # of a sweep, so that the start of the command is one part of many
+LEAST_SECONDS = 240.0  # of a sweep, so that the start of the command is one part of many
 CALIBRATION = 200  # iterations
 
 

@@ -13,6 +13,7 @@ from typing import Protocol
 from ifc_bench.records import Status
 from ifc_bench.sweep.tasks import Event, Task
 
+OUT_OF_MEMORY = 77  # exit code of a training run of which a process had no memory
 Inbox = queue.Queue[tuple[int, Event | None]]  # a task's number; None at a death without a report
 
 

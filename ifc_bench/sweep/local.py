@@ -23,9 +23,8 @@ import psutil
 from ifc_bench.hardware.device import describe_device
 from ifc_bench.measuring.isolation import CONTEXT, ending, start, uninterrupted
 from ifc_bench.store import Store
-from ifc_bench.sweep.executor import Ending, Inbox, Slot
+from ifc_bench.sweep.executor import OUT_OF_MEMORY, Ending, Inbox, Slot
 from ifc_bench.sweep.tasks import Event, Settings, Task, key_of
-from ifc_bench.sweep.training_group import OUT_OF_MEMORY
 
 _GRACE_SECONDS = 20.0  # for a stopped training run to write its checkpoint
 _END_SECONDS = 10.0  # for a process to exit after it has reported its end

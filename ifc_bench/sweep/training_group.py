@@ -16,11 +16,11 @@ from multiprocessing.process import BaseProcess
 
 from ifc_bench.measuring.isolation import start
 from ifc_bench.store import Store
+from ifc_bench.sweep.executor import OUT_OF_MEMORY
 from ifc_bench.sweep.plan import Job
 from ifc_bench.sweep.tasks import Settings
 from ifc_bench.training.processes import ALONE, Processes, join, leave
 
-OUT_OF_MEMORY = 77  # exit code of a group of which a process had no memory
 _HERE = "127.0.0.1"
 
 

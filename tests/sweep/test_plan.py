@@ -155,3 +155,12 @@ def test_an_embedded_model_starts_without_torchvision():
         "sys.exit('torchvision' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0
+
+
+def test_the_runner_of_a_sweep_has_no_torch():
+    """It takes a second to import, and its processes have their own."""
+    code = (
+        "import sys; import ifc_bench.cli.run, ifc_bench.sweep.local; "
+        "sys.exit('torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0
