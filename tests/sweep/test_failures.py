@@ -1,10 +1,12 @@
 """What hangs, runs out of memory or crashes ends alone, with its reason; devices are shared out."""
 
+import gc
 import os
 import signal
 import subprocess
 import sys
 import time
+import tracemalloc
 from dataclasses import replace
 from multiprocessing.connection import Connection
 
@@ -12,7 +14,7 @@ import pytest
 
 from ablations import PRESETS, TABLES
 from ifc_bench.hardware import device as devices
-from ifc_bench.records import Device
+from ifc_bench.records import Device, Record, TrainingResult
 from ifc_bench.store import Store
 from ifc_bench.sweep import local, pace, scheduler
 from ifc_bench.sweep.executor import Ending, Slot
@@ -21,7 +23,7 @@ from ifc_bench.sweep.plan import Job, make_plan
 from ifc_bench.sweep.scheduler import failure
 from ifc_bench.sweep.tasks import Event, Settings
 from tests.conftest import ROOT, one_line_error, run_cli
-from tests.sweep.test_executors import do_all
+from tests.sweep.test_executors import do_all, done
 
 ONE = Settings(("cpu",), threads=1, workers=1)
 FOUR = Settings(("cuda:0", "cuda:1", "cuda:2", "cuda:3"), threads=1, workers=4)
@@ -112,10 +114,11 @@ def test_a_process_above_the_memory_limit_is_out_of_memory(store, monkeypatch):
 class Fake:
     """An executor whose tasks run out of memory on devices below `needed` bytes."""
 
-    def __init__(self, slots, store, needed=0, crowded=False):
+    def __init__(self, slots, store, needed=0, crowded=False, do=do_all):
         import queue
 
         self._slots, self.store, self.needed, self.crowded = slots, store, needed, crowded
+        self.do = do
         self.inbox = queue.Queue()
         self.at: dict[int, Slot] = {}
         self.started: list[tuple[int, str, bool]] = []
@@ -136,7 +139,7 @@ class Fake:
             records = (failure(task.training, Ending("out_of_memory", "full"), ONE),)
             store.save(records[0])
         else:
-            records = do_all(task, store)
+            records = self.do(task, store)
         self.inbox.put((number, Event(number, "end", records=records)))
 
     def release(self, number):
@@ -309,3 +312,28 @@ def test_what_another_runner_has_just_failed_is_not_tried_again(store, monkeypat
     scheduled(plan, store, monkeypatch, fake, settings)
     assert [number for number, *_ in fake.started] == [1]
     assert len(plan.jobs(store)) == 1, "the next run does it again"
+
+
+def long_curves(task: Job, store: Store) -> tuple[Record, ...]:
+    """Save the records of a whole job, with a curve of 20,000 losses."""
+    curve = TrainingResult(
+        loss=[float(n) for n in range(20_000)], loss_parts={}, accuracy_curve=[], parameters=1,
+        wall_seconds=1.0,
+    )  # fmt: skip
+    store.save(done(task.training).model_copy(update={"result": curve}))
+    return do_all(task, store)
+
+
+def test_a_sweep_keeps_no_results_in_memory(store, monkeypatch):
+    """Each would take 640 kB; a long sweep's runner would grow with every piece."""
+    plan = planned(seeds=25)
+    fake = Fake((Slot(0, "cpu"),), store, do=long_curves)
+    tracemalloc.start()
+    before = tracemalloc.get_traced_memory()[0]
+    scheduled(plan, store, monkeypatch, fake, ONE)
+    assert plan.missing(store) == []
+    gc.collect()
+    grown = tracemalloc.get_traced_memory()[0] - before
+    tracemalloc.stop()
+    assert len(fake.started) == len(plan.trainings) == 50
+    assert grown < 3e6
