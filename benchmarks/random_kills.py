@@ -2,11 +2,11 @@
 
     PYTHONPATH=. python benchmarks/random_kills.py --minutes 120
 
-Round after round, two runners share one sweep; runners and workers get SIGKILL until enough died,
-the same command is given again until the sweep is whole, and its losses and accuracies are compared
-with those of an unbroken one. Beside them one long sweep, of which only workers are killed, shows
-whether its runner's memory grows. Ends with exit code 1 where a number differs, a file is damaged,
-a process is left over, or that memory grew by more than a twentieth.
+Round after round, two runners share one sweep; runners and what is below them get SIGKILL, and the
+same command is given again until the sweep is whole. Its losses and accuracies are compared with
+those of an unbroken one. Beside them one long sweep, whose runner is left alone, shows whether that
+runner's memory grows. Ends with exit code 1 where a number differs, a file is damaged, a process is
+left over, or that memory grew by more than a twentieth.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -28,36 +30,38 @@ from ifc_bench.records import TrainingResult
 from ifc_bench.store import Store
 
 ROOT = Path(__file__).resolve().parent.parent
-KILLS_A_ROUND = 20
+ROUND_SECONDS = 600.0  # by far more than a round takes
+KILLS = 20  # of a round
 ROUND = ("--seeds=2", "--iterations=60")
 LONG = ("--seeds=1000", "--iterations=10", "--retry=all")
 
 
-def begin(store: Store, length: tuple[str, ...]) -> subprocess.Popen[bytes]:
+def begin(
+    store: Store, length: tuple[str, ...] = ROUND, stderr: int = subprocess.DEVNULL
+) -> subprocess.Popen[str]:
     """A runner of a smoke sweep."""
     return subprocess.Popen(
         [sys.executable, str(ROOT / "run_ablations.py"), "run", "table3d", "--preset=smoke",
          "--window=5", "--device=cpu", *length, f"--results={store.results}",
          f"--runs={store.runs}"],
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL, stderr=stderr, text=True,
     )  # fmt: skip
 
 
-def numbers(store: Store) -> dict[str, tuple[str, object]]:
-    """Statuses, losses and accuracies, which must be equal to the bit."""
-    found: dict[str, tuple[str, object]] = {}
+def numbers(store: Store) -> dict[str, object]:
+    """Losses and accuracies, which must be equal to the bit; the status of what has none."""
+    found: dict[str, object] = {}
     for record in store.records("training", "evaluation"):
         result = record.result
         loss = result.loss if isinstance(result, TrainingResult) else None
-        found[record.id] = (record.status, loss or getattr(result, "metrics", None))
+        found[record.id] = loss or getattr(result, "metrics", record.status)
     return found
 
 
-def workers(runner: subprocess.Popen[bytes]) -> list[int]:
-    """The processes below a runner that do work, and not the server they are forked from."""
+def below(runner: subprocess.Popen[str]) -> list[int]:
+    """The processes below a runner: those that work, and the server they are forked from."""
     try:
-        below = psutil.Process(runner.pid).children(recursive=True)
-        return [one.pid for one in below if one.num_threads() > 1]
+        return [one.pid for one in psutil.Process(runner.pid).children(recursive=True)]
     except psutil.NoSuchProcess:
         return []
 
@@ -84,26 +88,36 @@ def kill(pid: int) -> bool:
     return True
 
 
-def one_round(store: Store, rng: random.Random, watched: Watched) -> int:
-    """Kill until the sweep is whole; returns the number of kills."""
-    running = [begin(store, ROUND) for _ in range(2)]
-    kills = 0
+def one_round(
+    store: Store, rng: random.Random, runners: int, look: Callable[[], None] = lambda: None
+) -> int:
+    """Kill runners and what is below them until the sweep is whole; returns the number of kills.
+
+    `look` is called about once a second.
+
+    Raises:
+        TimeoutError: if the sweep does not come to its end.
+    """
+    running = [begin(store) for _ in range(runners)]
+    kills, until = 0, time.monotonic() + ROUND_SECONDS
     while any(one.poll() != 0 for one in running):
-        watched.look(rng)
+        if time.monotonic() > until:
+            raise TimeoutError(f"{store.results}: no end in {ROUND_SECONDS:.0f} s")
+        look()
         time.sleep(rng.uniform(0.2, 1.5))
         for place, runner in enumerate(running):
             if runner.poll() is not None:
-                if runner.returncode != 0:
-                    running[place] = begin(store, ROUND)
-            elif kills < KILLS_A_ROUND and rng.random() < 0.5:
-                below = workers(runner)
-                chosen = rng.choice(below) if below and rng.random() < 0.6 else runner.pid
+                if runner.returncode != 0:  # killed, or its worker was: the same command again
+                    running[place] = begin(store)
+            elif kills < KILLS and rng.random() < 0.7:
+                others = below(runner)
+                chosen = rng.choice(others) if others and rng.random() < 0.6 else runner.pid
                 kills += kill(chosen)
     return kills
 
 
 class Watched:
-    """The long sweep: its workers are killed now and then, its runner's memory is noted."""
+    """The long sweep: what is below its runner is killed at times, the runner's memory is noted."""
 
     def __init__(self, directory: Path) -> None:
         self.store = Store(directory / "results", directory / "runs")
@@ -112,11 +126,11 @@ class Watched:
         self.kills = 0
 
     def look(self, rng: random.Random) -> None:
-        """Note the memory; kill a worker once in a while."""
+        """Note the memory; kill something below it once in a while."""
         self.memory.append(psutil.Process(self.runner.pid).memory_info().rss)
-        below = workers(self.runner)
-        if below and rng.random() < 0.02:
-            self.kills += kill(rng.choice(below))
+        others = below(self.runner)
+        if others and rng.random() < 0.02:
+            self.kills += kill(rng.choice(others))
 
     def end(self) -> tuple[float, float]:
         """Stop it; RSS in MB early (second tenth of the time) and at the end (last tenth)."""
@@ -145,7 +159,7 @@ def main() -> int:
         while time.monotonic() < until:
             place = directory / f"round{rounds}"
             store = Store(place / "results", place / "runs")
-            total += one_round(store, rng, watched)
+            total += one_round(store, rng, 2, partial(watched.look, rng))
             rounds += 1
             if numbers(store) != expected:
                 faults.append(f"round {rounds}: other numbers, see {place}")
@@ -161,7 +175,7 @@ def main() -> int:
             faults.append(f"processes left over at the end: {pids}")
         if late > 1.05 * early:
             faults.append("the memory of the long sweep's runner grew")
-        states = [status for status, _ in numbers(watched.store).values()]
+        states = [record.status for record in watched.store.records("training", "evaluation")]
         done, killed = states.count("ok"), states.count("killed")
         print(f"long sweep: {done} records, {killed} pieces killed, {watched.kills} kills")
         print(f"RSS of its runner: {early:.1f} MB early, {late:.1f} MB at the end")

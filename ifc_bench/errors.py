@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+from collections.abc import Iterable
 from pathlib import Path
 
 # Disk errors: every other piece of work would fail in the same way.
@@ -16,6 +17,11 @@ class UserError(Exception):
 
     The command line prints it without a traceback and exits with code 2.
     """
+
+
+def together(errors: Iterable[UserError | str]) -> UserError:
+    """One error of several; equal ones stand in it once."""
+    return UserError("; also: ".join(dict.fromkeys(map(str, errors))))
 
 
 class Stopped(BaseException):  # not an `Exception`, because a stop is not a failure

@@ -67,6 +67,13 @@ def settle(directory: Path) -> None:
             os.close(descriptor)
 
 
+def user_directory() -> Path:
+    """A directory for temporary files that only this user can read."""
+    folder = Path(tempfile.gettempdir()) / f"ifc-bench-{os.getuid()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    return folder
+
+
 def partial_path(path: Path) -> Path:
     """The file of the finished part of predictions that will be at `path`."""
     return path.with_name(f".{path.name}.partial")

@@ -35,8 +35,8 @@ def merge(ours: Store, theirs: Store) -> Merged:
     """Copy every record of `theirs` that `ours` lacks, and its kept weights; the same files.
 
     A record of work that failed, or lacked memory or time, gives way to one that did not.
-    Everything is compared first, so after an error
-    nothing is written; after an interrupt the same call does the rest.
+    Everything is compared first, so after an error nothing is written; after an interrupt the same
+    call does the rest.
 
     Raises:
         UserError: if a record of theirs is damaged, or both have one of the same work with other
@@ -46,15 +46,18 @@ def merge(ours: Store, theirs: Store) -> Merged:
     known = failed = 0
     for record in theirs.records(strict=True):
         here = ours.load(record.work)
-        given_up = here is not None and here.status in _GIVES_WAY
-        if record.status in REPEATED or (here is not None and record.status in _GIVES_WAY):
+        if record.status in REPEATED:
             failed += 1
-        elif here is None or given_up:
+        elif here is None:
             new.append(record)
         elif here == record or _same_count(here, record):
             known += 1
             if not _weights(ours, record):  # `keep` may have been called after the last merge
                 new_weights += _weights(theirs, record)
+        elif record.status in _GIVES_WAY:
+            failed += 1
+        elif here.status in _GIVES_WAY:
+            new.append(record)
         else:
             conflicts.append(_conflict(ours, theirs, here, record))
     if conflicts:
@@ -89,7 +92,8 @@ def _copied(ours: Store, theirs: Store, source: Path) -> Path:
 
 def _same_count(here: Record, there: Record) -> bool:
     """Whether both are the same count: exact, so every machine makes the same."""
-    return isinstance(here.work, Count) and here.result == there.result
+    same = (here.status, here.result) == (there.status, there.result)
+    return isinstance(here.work, Count) and same
 
 
 def _conflict(ours: Store, theirs: Store, here: Record, there: Record) -> str:

@@ -47,7 +47,11 @@ class Store:
 
     def retrying(self, *more: Status) -> Store:
         """The same store, in which work with one of these statuses counts as not done as well."""
-        return Store(self.results, self.runs, frozenset({*self.retry, *more}), self.memory)
+        return Store(self.results, self.runs, {*self.retry, *more}, self.memory)
+
+    def elsewhere(self, results: Path, runs: Path) -> Store:
+        """A store in other directories, in which the same work counts as not done."""
+        return Store(results, runs, self.retry, self.memory)
 
     def log_path(self, key: str) -> Path:
         """The output of the process of a task; `key` names the task."""
@@ -169,20 +173,19 @@ class Store:
         stamp = _stamp(path)
         known = self._outcomes.get(path.name)
         if known is None or known[0] != stamp:
-            whole = self._read.get(path.name)
-            record = whole[1] if whole is not None and whole[0] == stamp else read_record(path)
-            lean = record.model_copy(update={"result": None, "work": work})
-            known = self._outcomes[path.name] = (stamp, lean)
+            lean = {"result": None, "work": work}
+            known = stamp, self._load_path(path, keep=False).model_copy(update=lean)
+            self._outcomes[path.name] = known
         return known[1]
 
     def retries(self, record: Record) -> bool:
         """Return whether the work of `record` is to be done again."""
-        if record.status != "out_of_memory" or record.status in self.retry:
-            return record.status in self.retry
+        if record.status in self.retry:
+            return True
         had = record.provenance.device.memory_bytes
-        if self.memory is None or had is None or isinstance(record.work, Profile):
+        if record.status != "out_of_memory" or isinstance(record.work, Profile):
             return False  # a profile is of its device
-        return self.memory > _CLEARLY_MORE * had
+        return self.memory is not None and had is not None and self.memory > _CLEARLY_MORE * had
 
     def save(self, record: Record) -> Path:
         """Write a record and its hash, atomically. It replaces only a record to be retried.
@@ -241,7 +244,7 @@ class Store:
         path = self.results / f"{kind}s" / name
         return self._load_path(path) if _NAME.fullmatch(name) and path.exists() else None
 
-    def _load_path(self, path: Path) -> Record:
+    def _load_path(self, path: Path, keep: bool = True) -> Record:
         refuse_irregular(path)
         try:
             stamp = _stamp(path)
@@ -251,7 +254,8 @@ class Store:
             record = read_record(path)
         except OSError as error:
             raise StrayFileError(f"{path}: cannot be read ({error.strerror})") from None
-        self._read[path.name] = (stamp, record)
+        if keep:
+            self._read[path.name] = (stamp, record)
         return record
 
 

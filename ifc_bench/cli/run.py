@@ -23,7 +23,7 @@ from ifc_bench.cli.options import (
 from ifc_bench.cli.recipes import Recipes
 from ifc_bench.cli.sweep_display import SweepDisplay
 from ifc_bench.config import AnyWork
-from ifc_bench.errors import UserError
+from ifc_bench.errors import UserError, together
 from ifc_bench.hardware.device import describe_device
 from ifc_bench.hardware.precision import require_precision
 from ifc_bench.report.paper import PaperNumbers
@@ -97,7 +97,7 @@ def run_tables(
         return
     shown: list[AnyWork] = [*plan.counts, *plan.evaluations]
     if outcome.errors and not any(store.load(work) for work in shown):
-        raise UserError("; also: ".join(outcome.errors))
+        raise together(outcome.errors)
     print_and_keep(tables, Answers(recipes, preset, store, paper=paper))
     _refuse_incomplete(plan, store, outcome.errors)
 
@@ -109,7 +109,7 @@ def _saying(console: Console) -> Callable[[str], None]:
 def _refuse_incomplete(plan: Plan, store: Store, errors: list[str]) -> None:
     missing = plan.missing(store)
     if errors:
-        raise UserError(f"{'; also: '.join(errors)} (so far: {', '.join(missing)})")
+        raise UserError(f"{together(errors)} (so far: {', '.join(missing)})")
     if missing:
         raise UserError(
             f"incomplete: {', '.join(missing)}; see the records under {store.results}. The same "

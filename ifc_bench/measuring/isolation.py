@@ -12,7 +12,6 @@ import multiprocessing
 import os
 import signal
 import sys
-import tempfile
 import threading
 import traceback
 from collections.abc import Callable, Iterator
@@ -21,12 +20,12 @@ from dataclasses import dataclass
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
-from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
 
 from ifc_bench.errors import UserError
+from ifc_bench.file_io import user_directory
 from ifc_bench.models.own import let_import, named
 
 CONTEXT = multiprocessing.get_context("spawn")
@@ -133,9 +132,7 @@ def measuring(waiting: Callable[[], None]) -> Iterator[None]:
     There is one lock per user of the machine, for all results directories and devices, because two
     measurements share its cores. `waiting` is called once if another runner holds the lock.
     """
-    folder = Path(tempfile.gettempdir()) / f"ifc-bench-{os.getuid()}"
-    folder.mkdir(mode=0o700, exist_ok=True)
-    lock = FileLock(folder / "measuring.lock")
+    lock = FileLock(user_directory() / "measuring.lock")
     try:
         lock.acquire(blocking=False)
     except Timeout:

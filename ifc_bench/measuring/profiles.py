@@ -16,7 +16,7 @@ from statistics import median
 from pydantic import BaseModel, ValidationError
 
 from ifc_bench.config import Arithmetic, AttentionKernel, Data, NoiseFrames, Profile, Training
-from ifc_bench.errors import UserError
+from ifc_bench.errors import UserError, together
 from ifc_bench.file_io import write_text
 from ifc_bench.hardware.device import describe_device
 from ifc_bench.hardware.precision import require_precision
@@ -63,7 +63,7 @@ def _measure_all(
 ) -> Iterator[Record]:
     kept = {work.id: _kept(store, work) for work in profiles}
     ended: set[str] = set()
-    refused: list[str] = []
+    refused: list[UserError] = []
     place = 0
 
     def wanted(work: Profile) -> bool:
@@ -79,7 +79,7 @@ def _measure_all(
             answer = in_process(measure_once, work, store, device, place - 1, number == 0)
         except UserError as error:  # of this row alone
             ended.add(work.id)
-            refused += [str(error)] if str(error) not in refused else []
+            refused.append(error)
             continue
         if isinstance(answer, Measured):
             so_far.frames = answer.frames
@@ -95,7 +95,7 @@ def _measure_all(
             yield _record(store, work, device, kept[work.id], None)
             store.samples_path(work).unlink(missing_ok=True)
     if refused:
-        raise UserError("; also: ".join(refused))
+        raise together(refused)
 
 
 def _wanted(work: Profile, kept: _Kept) -> bool:

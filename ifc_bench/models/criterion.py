@@ -84,12 +84,13 @@ def losses(
     """
     exact = _exact(prediction.class_logits).dtype
     targets = [replace(target, masks=target.masks.to(exact)) for target in targets]
+    weigh = average
     if whole is None:
         instances = sum(len(target.classes) for target in targets)
         counted = prediction.class_logits.new_tensor(instances, dtype=torch.float32)
         count = average(counted).clamp(min=1)
     else:
-        count = whole.instances.to(exact)
+        count, weigh = whole.instances.to(exact), whole.weight
     parts = []
     for layer in (*prediction.auxiliary, prediction):  # one by one, for their masks are large
         resized = replace(
@@ -98,7 +99,6 @@ def losses(
             mask_logits=_at_size(_exact(layer.mask_logits), targets[0].masks.shape[-2:]),
         )
         pairs = _pairs(resized, targets, config, assign)
-        weigh = average if whole is None else whole.weight
         parts.append(_layer_losses(resized, targets, config, count, weigh, pairs))
         del resized
     return {name: torch.stack([part[name] for part in parts]).sum() for name in parts[0]}

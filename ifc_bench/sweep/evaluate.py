@@ -11,7 +11,7 @@ import torch
 
 from ifc_bench.config import Evaluation
 from ifc_bench.data.splits import Splits
-from ifc_bench.errors import UserError, refuse_full_disk
+from ifc_bench.errors import UserError, refuse_full_disk, together
 from ifc_bench.evaluation import as_result, score_images, score_videos
 from ifc_bench.file_io import write_text
 from ifc_bench.inference import Partial, Predictions, predict_in_one_pass, results_json
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 def evaluate(worker: Worker, works: list[Evaluation], data: Splits) -> list[Record]:
-    """Evaluate in one pass over the videos; where that fails, each work by itworker."""
+    """Evaluate in one pass over the videos; where that fails, each work by itself."""
     windows = ", ".join(str(work.window or "video") for work in works)
 
     def progress(done: int, total: int) -> None:
@@ -65,14 +65,14 @@ def _one_by_one(worker: Worker, works: list[Evaluation], data: Splits) -> list[R
     Raises:
         UserError: of those that are refused, after all others.
     """
-    records, refused = list[Record](), dict[str, None]()
+    records, refused = list[Record](), list[UserError]()
     for work in works:
         try:
             records += evaluate(worker, [work], data)
         except UserError as error:
-            refused[str(error)] = None
+            refused.append(error)
     if refused:
-        raise UserError("; also: ".join(refused))
+        raise together(refused)
     return records
 
 

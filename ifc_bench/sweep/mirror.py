@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import tempfile
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -20,7 +19,7 @@ import fsspec  # type: ignore[import-untyped]
 
 from ifc_bench.config import AnyWork, FolderData, KeptWeights, Training, WeightsFile
 from ifc_bench.errors import UserError, first_line, refuse_full_disk
-from ifc_bench.file_io import written_aside
+from ifc_bench.file_io import user_directory, written_aside
 from ifc_bench.store import UNFINISHED, Store
 from ifc_bench.sweep.plan import Job
 
@@ -180,9 +179,8 @@ class Keeper:
 def store_of_node(node: str, address: str, store: Store) -> Store:
     """The store of a node for the files at `address`, in its directory for temporary files."""
     name = hashlib.sha256(f"{node} {address}".encode()).hexdigest()[:16]
-    place = Path(tempfile.gettempdir()) / f"ifc-bench-{os.getuid()}" / name
-    place.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return Store(place / _RESULTS, place / _RUNS, store.retry, store.memory)
+    place = user_directory() / name
+    return store.elsewhere(place / _RESULTS, place / _RUNS)
 
 
 def _trained(job: Job) -> list[Training]:

@@ -17,7 +17,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
-from ifc_bench.errors import UserError, first_line
+from ifc_bench.errors import UserError, first_line, told
 from ifc_bench.models.own import let_import, named
 from ifc_bench.store import Store
 from ifc_bench.sweep.executor import Ending, Inbox, Slot
@@ -98,7 +98,8 @@ class Ray:
             except UserError as error:
                 return self.inbox.put((number, Event(number, "end", error=str(error))))
         parcel = replace(parcel, modules=named())
-        given = (number, task, Store(*_absolute(store), store.retry, store.memory), self.settings)
+        seen = store.elsewhere(store.results.resolve(), store.runs.resolve())  # by every node
+        given = (number, task, seen, self.settings)
         with self._changing:
             self.references[remote.remote(*given, self.reports, parcel)] = number
 
@@ -166,13 +167,15 @@ class Ray:
 
     def _brought(self, mirror: Mirror, job: Job, event: Event) -> Event:
         """Save what a node without our directories made: its records, and the checkpoint."""
-        for record in event.records:
-            self.store.save(record)
         try:
+            for record in event.records:
+                self.store.save(record)
             if not job.kept:
                 mirror.fetch(job.training, self.store)
         except UserError as error:
             return replace(event, error=event.error or str(error))
+        except OSError as error:  # of this machine's disk
+            return replace(event, error=told(error) or first_line(error), fatal=True)
         return event
 
 
@@ -223,11 +226,6 @@ def _refuse_silent(address: str | None) -> None:
             f"--address: {address!r}: no Ray cluster answers ({first_line(error)}); start one "
             "with `ray start --head`"
         ) from None
-
-
-def _absolute(store: Store) -> tuple[Any, Any]:
-    """The directories of a store as every node must see them."""
-    return store.results.resolve(), store.runs.resolve()
 
 
 def _task(

@@ -7,6 +7,7 @@ badly, the first one ends as well, because it would wait for it.
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import threading
 from collections.abc import Iterator, Sequence
@@ -14,6 +15,7 @@ from contextlib import contextmanager
 from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
 
+from ifc_bench.errors import Stopped
 from ifc_bench.measuring.isolation import start
 from ifc_bench.store import Store
 from ifc_bench.sweep.executor import OUT_OF_MEMORY
@@ -49,8 +51,12 @@ def _train(rank: int, count: int, port: int, task: Job, store: Store, settings: 
     worker = Worker(store, device, settings.threads, lambda *_: None, processes=processes)
     worker.clips_at_once = settings.clips_at_once
     worker.prepare()
+    # A signal to the whole group of processes, as from SLURM, comes here too.
+    signal.signal(signal.SIGTERM, lambda *_: worker.stop())
     try:
         worker.job(task)
+    except Stopped:
+        pass  # the first process stops after the same iteration, and reports it
     except Exception:
         if worker.failed is not None and worker.failed.status == "out_of_memory":
             os._exit(OUT_OF_MEMORY)

@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.parallel import DistributedDataParallel as _Averaged
+from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader
 
 from ifc_bench.config import Optimisation, Training
@@ -124,7 +124,7 @@ class Trainer:
             called = torch.compile(called)
         if self.processes.count > 1:
             devices = [self.device.index] if self.device.type == "cuda" else None
-            called = _Averaged(called, device_ids=devices)
+            called = DistributedDataParallel(called, device_ids=devices)
         return called
 
     def _batches(self, schedule: Optimisation) -> Iterator[Batch]:
@@ -155,7 +155,6 @@ class Trainer:
         if len(parts) > 1:
             queries, average = self.work.model.queries, self.processes.average
             whole = normalisers(targets, queries, schedule.loss, average)
-        self.optimiser.zero_grad()
         seeds, begun, totals = self._dropout_seeds(), 0, list[Tensor]()
         torch.manual_seed(seeds[0])
         for number, part in enumerate(parts):
@@ -164,6 +163,8 @@ class Trainer:
             with self._apart(number < len(parts) - 1), self._draws(seeds[some]):
                 terms = self._losses(schedule, part, targets[some], whole)
                 loss = torch.stack(list(terms.values())).sum()
+                if number == 0:  # the gradients of the last iteration
+                    self.optimiser.zero_grad()
                 self.scaler.scale(loss).backward()
             totals.append(torch.stack([v.detach() for v in (loss, *terms.values())]))
         asked = self.hooks.stopping is not None and self.hooks.stopping()
@@ -197,8 +198,9 @@ class Trainer:
 
     def _apart(self, more: bool) -> AbstractContextManager[object]:
         """Leave gradients in this process while `more` parts of its batch are to come."""
-        wrapped = self._forward
-        return wrapped.no_sync() if more and isinstance(wrapped, _Averaged) else nullcontext()
+        if more and isinstance(self._forward, DistributedDataParallel):
+            return self._forward.no_sync()
+        return nullcontext()
 
     def _draws(self, seeds: list[int]) -> AbstractContextManager[object]:
         """Draw for dropout clip by clip; compiled networks draw for the batch."""

@@ -275,25 +275,26 @@ def test_evaluations_have_a_pace_of_their_own_and_resumed_ones_none(store):
     assert len(clock.ratios["evaluation"]) == 1
 
 
-def test_a_signal_to_the_whole_group_leaves_checkpoints(tmp_path):
+@pytest.mark.parametrize(("options", "at_once"), [((), 2), (("--gpus-per-training=2",), 1)])
+def test_a_signal_to_the_whole_group_leaves_checkpoints(options, at_once, tmp_path):
     """As from SLURM, systemd or a closed terminal: runner, server and workers get it at once."""
     store = Store(tmp_path / "r", tmp_path / "x")
     process = subprocess.Popen(
         [sys.executable, str(ROOT / "run_ablations.py"), "run", "table3d", "--preset=smoke",
          "--seeds=1", "--window=5", "--iterations=4000", "--device=cpu", "--tensorboard",
-         f"--results={store.results}", f"--runs={store.runs}"],
+         *options, f"--results={store.results}", f"--runs={store.runs}"],
         stderr=subprocess.PIPE, text=True, start_new_session=True,
     )  # fmt: skip
     assert process.stderr is not None
     deadline = time.monotonic() + 60
-    while len(list((store.runs / "tensorboard").glob("*/*"))) < 2:  # both train
+    while len(list((store.runs / "tensorboard").glob("*/*"))) < at_once:  # all train
         assert time.monotonic() < deadline
         time.sleep(0.2)
     os.killpg(process.pid, signal.SIGTERM)
     said = process.stderr.read()
     process.wait(timeout=60)
     assert "kept at iteration" in said
-    assert len(list((store.runs / "checkpoints").glob("*.pt"))) == 2
+    assert len(list((store.runs / "checkpoints").glob("*.pt"))) == at_once
     assert not store.results.exists() or not list(store.records()), "nothing has failed"
 
 

@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 
 from ablations import PRESETS, TABLES
+from benchmarks.random_kills import numbers
 from ifc_bench.models.own import own_module
 from ifc_bench.records import Device
 from ifc_bench.store import Store
 from ifc_bench.sweep import pace, scheduler
 from ifc_bench.sweep.plan import Plan, make_plan
 from ifc_bench.sweep.tasks import Event, Settings
-from tests.sweep.test_interruptions import numbers
 
 MODULE = '''
 import ctypes, os, signal

@@ -55,20 +55,33 @@ def test_one_pass_gives_the_records_of_several(trained, tmp_path):
         assert record.result.model_copy(update={"wall_seconds": 0.0, "settings": {}}) == again
 
 
-def test_a_window_that_fails_takes_no_other_along(trained, tmp_path, monkeypatch):
+def only_five(trained, tmp_path, monkeypatch, error: Exception) -> tuple[module.Worker, Job]:
+    """A worker whose windows of ten frames end with an error."""
     _, job = trained
-    worker, store, _ = fresh(trained, tmp_path)
+    worker, _, _ = fresh(trained, tmp_path)
     known = evaluate.predict_in_one_pass
 
     def failing(model, data, works, *rest):
         if any(work.window == 10 for work in works):
-            raise ArithmeticError("T = 10")
+            raise error
         return known(model, data, works, *rest)
 
     monkeypatch.setattr(evaluate, "predict_in_one_pass", failing)
+    return worker, job
+
+
+def test_a_window_that_fails_takes_no_other_along(trained, tmp_path, monkeypatch):
+    worker, job = only_five(trained, tmp_path, monkeypatch, ArithmeticError("T = 10"))
     records = worker.job(job)[1:]
     assert [(r.work.window, r.status) for r in records] == [(5, "ok"), (10, "failed")]
-    assert [store.done(evaluation) for evaluation in job.evaluations] == [True, False]
+    assert [worker.store.done(evaluation) for evaluation in job.evaluations] == [True, False]
+
+
+def test_a_window_that_is_refused_takes_no_other_along(trained, tmp_path, monkeypatch):
+    worker, job = only_five(trained, tmp_path, monkeypatch, UserError("not all finite"))
+    with pytest.raises(UserError, match="not all finite"):
+        worker.job(job)
+    assert [worker.store.done(evaluation) for evaluation in job.evaluations] == [True, False]
 
 
 def test_ways_that_see_other_frames_have_passes_of_their_own(trained):
@@ -141,22 +154,6 @@ def test_a_stopped_evaluation_goes_on_after_its_last_video(trained, tmp_path, mo
     assert tracked == [4, 5]
     assert resumed.metrics == whole.metrics
     assert not list(store.predictions_path(job.evaluations[0]).parent.glob(".*.partial"))
-
-
-def test_a_window_that_is_refused_takes_no_other_along(trained, tmp_path, monkeypatch):
-    _, job = trained
-    worker, store, _ = fresh(trained, tmp_path)
-    known = evaluate.predict_in_one_pass
-
-    def refusing(model, data, works, *rest):
-        if any(work.window == 10 for work in works):
-            raise UserError("predictions: not all finite")
-        return known(model, data, works, *rest)
-
-    monkeypatch.setattr(evaluate, "predict_in_one_pass", refusing)
-    with pytest.raises(UserError, match="not all finite"):
-        worker.job(job)
-    assert [store.done(evaluation) for evaluation in job.evaluations] == [True, False]
 
 
 def test_damaged_final_weights_are_set_aside_and_trained_again(trained, tmp_path):

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from ablations import PRESETS, TABLES
+from benchmarks.random_kills import numbers
 from ifc_bench.config import Training
 from ifc_bench.hardware.device import describe_device
 from ifc_bench.store import Store
@@ -14,7 +15,6 @@ from ifc_bench.sweep import scheduler
 from ifc_bench.sweep.plan import make_plan
 from ifc_bench.sweep.tasks import Settings
 from tests.conftest import one_line_error, run_cli
-from tests.sweep.test_interruptions import numbers
 
 ray = pytest.importorskip("ray")
 cluster_utils = pytest.importorskip("ray.cluster_utils")

@@ -2,6 +2,7 @@
 
 import math
 import os
+from functools import partial
 
 import pytest
 import torch
@@ -12,12 +13,14 @@ from ifc_bench.hardware.device import describe_device
 from ifc_bench.records import Device
 from ifc_bench.store import Store
 from ifc_bench.sweep import local, scheduler, training_group
+from ifc_bench.sweep.executor import OUT_OF_MEMORY
 from ifc_bench.sweep.local import Local
 from ifc_bench.sweep.local import _work as usual_work
 from ifc_bench.sweep.plan import make_plan
 from ifc_bench.sweep.tasks import Settings
-from ifc_bench.sweep.worker import Worker
-from tests.conftest import one_line_error, run_cli
+from ifc_bench.sweep.training_group import _train as usual_second
+from ifc_bench.training.trainer import Trainer
+from tests.conftest import ROOT, one_line_error, run_cli
 
 
 def planned():
@@ -45,29 +48,45 @@ def test_two_processes_share_each_training(tmp_path):
         assert all(math.isfinite(value) for value in shared[key])
 
 
-def end_second(rank, count, port, task, store, settings):
-    """The body of the second process: it joins, and ends badly after its first iteration."""
-    processes, device = training_group._joined(rank, count, port, settings.devices)
-    worker = Worker(store, device, 1, lambda *_: os._exit(3), processes=processes)
-    worker.job(task)
+def dies(trainer: Trainer) -> None:
+    os._exit(3)
 
 
-def test_a_process_that_dies_ends_its_training_and_the_sweep_goes_on(tmp_path, monkeypatch):
+def lacks_memory(trainer: Trainer) -> None:
+    torch.zeros(10**13)
+
+
+def second_with(fault, *given):
+    """The usual body of the second process, with a fault after its first iteration."""
+    Trainer._tell = fault
+    usual_second(*given)
+
+
+def work_with(fault, *given):
+    """The usual body of a task, whose second process has a fault."""
+    training_group._train = partial(second_with, fault)
+    usual_work(*given)
+
+
+@pytest.mark.parametrize(
+    ("fault", "status", "error", "code"),
+    [
+        (dies, "failed", "exit code 1 before its work was done", 3),
+        (lacks_memory, "out_of_memory", "a process of this training had no memory", OUT_OF_MEMORY),
+    ],
+)
+def test_a_fault_of_another_process_ends_its_training_and_the_sweep_goes_on(
+    fault, status, error, code, tmp_path, monkeypatch
+):
     """The first process would wait for it for hours."""
-    monkeypatch.setattr(local, "_work", work_with_a_second_that_dies)
+    monkeypatch.setattr(local, "_work", partial(work_with, fault))
     store = Store(tmp_path / "r", tmp_path / "x")
     settings = Settings(("cpu",), threads=1, workers=1, devices_per_training=2)
     outcome = scheduler.run(planned(), store, settings, lambda *_: None)
-    assert [record.status for record in outcome.failures] == ["failed", "failed"]
-    assert all("exit code 1 before its work was done" in r.error for r in outcome.failures)
+    assert [record.status for record in outcome.failures] == [status, status]
+    assert all(error in (record.error or "") for record in outcome.failures)
     log = store.log_path(planned().trainings[0].id).read_text()
-    assert "of this training ended with 3" in log
-
-
-def work_with_a_second_that_dies(*given):
-    """The usual body of a task, with that second process."""
-    training_group._train = end_second
-    usual_work(*given)
+    assert f"of this training ended with {code}" in log
 
 
 def test_gpus_are_given_in_groups(tmp_path, monkeypatch):
@@ -91,33 +110,8 @@ def test_more_gpus_than_there_are_is_one_line(monkeypatch):
     assert "2 are asked for, --device all has 1" in one_line_error(refused)
 
 
-def lack_memory(rank, count, port, task, store, settings):
-    """The body of the second process, which has no memory for its second iteration."""
-    processes, _ = training_group._joined(rank, count, port, settings.devices)
-    worker = Worker(store, "cpu", 1, lambda *_: torch.zeros(10**13), processes=processes)
-    worker.clips_at_once = settings.clips_at_once
-    try:
-        worker.job(task)
-    except Exception:
-        assert worker.failed.status == "out_of_memory"
-        os._exit(training_group.OUT_OF_MEMORY)
-
-
-def test_memory_that_another_process_lacks_is_out_of_memory(tmp_path, monkeypatch):
-    monkeypatch.setattr(local, "_work", work_with_a_second_without_memory)
-    store = Store(tmp_path / "r", tmp_path / "x")
-    settings = Settings(("cpu",), threads=1, workers=1, devices_per_training=2)
-    outcome = scheduler.run(planned(), store, settings, lambda *_: None)
-    assert [record.status for record in outcome.failures] == ["out_of_memory", "out_of_memory"]
-
-
-def work_with_a_second_without_memory(*given):
-    """The usual body of a task, with that second process."""
-    training_group._train = lack_memory
-    usual_work(*given)
-
-
-def test_it_is_of_every_executor_but_inline():
+def test_it_is_of_every_executor_but_inline(monkeypatch):
+    monkeypatch.setattr("sys.argv", [str(ROOT / "run_ablations.py")])  # what a node will run
     two = ("plan", "table3d", "--preset=smoke", "--device=cpu", "--gpus-per-training=2")
     refused = run_cli(*two, "--executor=inline")
     assert "a debugger has one process; leave it out" in one_line_error(refused)
