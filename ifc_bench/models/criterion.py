@@ -87,8 +87,10 @@ def losses(
     weigh = average
     if whole is None:
         instances = sum(len(target.classes) for target in targets)
-        counted = prediction.class_logits.new_tensor(instances, dtype=torch.float32)
-        count = average(counted).clamp(min=1)
+        # In one expression: what has a name here lives as long as the losses are computed.
+        count = average(prediction.class_logits.new_tensor(instances, dtype=torch.float32)).clamp(
+            min=1
+        )
     else:
         count, weigh = whole.instances.to(exact), whole.weight
     parts = []

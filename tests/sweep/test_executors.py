@@ -4,6 +4,7 @@ import errno
 import os
 import signal
 import struct
+import tempfile
 import threading
 import time
 from multiprocessing.connection import Connection
@@ -13,7 +14,6 @@ import pytest
 from ablations import PRESETS, TABLES
 from ifc_bench.config import Evaluation, NoComm
 from ifc_bench.errors import Stopped, UserError
-from ifc_bench.measuring import isolation
 from ifc_bench.measuring.isolation import ending, measuring
 from ifc_bench.records import Device, EvaluationResult, Record, TrainingResult
 from ifc_bench.store import Store
@@ -273,7 +273,7 @@ def test_an_ending_is_named_by_its_signal(code, words):
 
 
 def test_two_runners_do_not_measure_at_the_same_time(tmp_path, monkeypatch):
-    monkeypatch.setattr(isolation.tempfile, "gettempdir", lambda: str(tmp_path))
+    monkeypatch.setattr(tempfile, "gettempdir", lambda: str(tmp_path))
     waiting, held = threading.Event(), threading.Event()
 
     def other():

@@ -59,7 +59,8 @@ def test_two_jobs_share_a_sweep_and_the_table_is_printed(places, store):
     assert list(store.claims().iterdir()) == []
 
 
-def test_an_interrupt_cancels_the_jobs_and_the_same_call_goes_on(places, store):
+def test_an_interrupt_cancels_the_jobs_and_the_same_call_goes_on(places, store, monkeypatch):
+    monkeypatch.setattr(slurm, "_LOOK_SECONDS", 0.1)  # the trainings take seconds
     plan = planned()
     settings = Settings(("cpu",), threads=1, workers=1, executor="slurm", slurm=("cluster=local",))
     said: list[str] = []
