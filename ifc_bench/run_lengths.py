@@ -43,27 +43,30 @@ def run_lengths(text: str) -> list[int] | None:
     return [int(v) for v in values]
 
 
-def sound_areas(texts: Sequence[str], pixels: int) -> NDArray[np.int64] | None:
-    """Foreground pixels of each mask; None unless each one fills a frame of `pixels` exactly.
+def sound_areas(texts: Sequence[str], pixels: int | NDArray[np.int64]) -> NDArray[np.int64] | None:
+    """Foreground pixels of each mask; None unless each one fills its frame of `pixels` exactly.
 
-    This decodes many texts in a few passes; `run_lengths` decodes one.
+    `pixels` is one number for all masks, or one for each. This decodes many texts in a few passes;
+    `run_lengths` decodes one.
     """
     if not all(texts):
         return None
     blocks = [np.zeros(0, np.int64)]
+    wanted = np.broadcast_to(pixels, len(texts))
     for first in range(0, len(texts), _AT_ONCE):
-        found = _block_areas(texts[first : first + _AT_ONCE], pixels)
+        some = slice(first, first + _AT_ONCE)
+        found = _block_areas(texts[some], wanted[some])
         if found is None:
             return None
         blocks.append(found)
     return np.concatenate(blocks)
 
 
-def _block_areas(texts: Sequence[str], pixels: int) -> NDArray[np.int64] | None:
+def _block_areas(texts: Sequence[str], pixels: NDArray[np.int64]) -> NDArray[np.int64] | None:
     """`sound_areas` of so few masks that the numbers stay in the cache.
 
     Runs are kept modulo 2**32, which loses nothing: each differs by less than 2**30 from one that
-    fits the frame, and is refused unless it fits as well.
+    fits the largest frame, and is refused unless it fits as well.
     """
     try:
         joined = "".join(texts).encode("ascii")
@@ -80,7 +83,7 @@ def _block_areas(texts: Sequence[str], pixels: int) -> NDArray[np.int64] | None:
     for parity in (0, 1):  # every second run of the block: a run and its differences stay together
         until = (ends + 1 - parity) // 2
         runs = _restarted(values[parity::2], until)
-        if runs.size and (runs.min() < 0 or runs.max() > pixels):
+        if runs.size and (runs.min() < 0 or runs.max() > pixels.max()):
             return None
         covered.append(_between(runs, until, np.int64))
     if (covered[0] + covered[1] != pixels).any():
@@ -108,12 +111,14 @@ def _differences(
         counts = np.diff(begins, append=len(places))  # digits before the final one
         if counts.max() >= _LONGEST:
             return None
-        long, first = places[begins] - begins, places[begins]  # among the runs, and in the text
-        values[long] <<= 5 * counts.astype(np.int32)
-        for digit in range(counts.max()):
-            some = counts > digit
-            low = codes[first[some] + digit].astype(np.int32) - _MORE
-            values[long[some]] |= low << 5 * digit
+        first = places[begins]
+        runs = first - begins  # among all runs
+        found = values[runs] << (5 * counts.astype(np.int32))
+        found |= codes[first].astype(np.int32) - _MORE
+        for digit in range(1, counts.max()):
+            some = np.flatnonzero(counts > digit)
+            found[some] |= (codes[first[some] + digit].astype(np.int32) - _MORE) << 5 * digit
+        values[runs] = found
     return values, ends - np.searchsorted(places, ends)
 
 
@@ -129,6 +134,9 @@ def _between(
     values: Integers, ends: NDArray[np.int64], kind: type[np.integer]
 ) -> NDArray[np.integer]:
     """Sums of `values` up to the first of `ends`, from there to the second, and so on."""
-    sums = np.zeros(len(values) + 1, kind)
-    np.cumsum(values, dtype=kind, out=sums[1:])
-    return np.diff(sums[ends], prepend=sums[:1])
+    starts = np.concatenate(([0], ends[:-1]))
+    found = np.zeros(len(ends), kind)
+    some = starts < ends  # `reduceat` takes one value where there are none
+    if some.any():
+        found[some] = np.add.reduceat(values[: ends[-1]], starts[some], dtype=kind)
+    return found

@@ -148,6 +148,10 @@ class Store:
         """Annotations of one part of a user's training set, after holding out videos."""
         return self.runs / "data" / "splits" / f"{annotations_hash[:16]}-{part}.json"
 
+    def index_path(self, annotations_hash: str) -> Path:
+        """The index of an annotation file that was checked."""
+        return self.runs / "data" / "indexes" / f"{annotations_hash[:16]}.index"
+
     def claims(self) -> Path:
         """The directory of the claims of runners, which share the work of these directories."""
         return self.runs / "claims"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,43 +11,69 @@ from typing import Any
 from pydantic import Field
 
 from ifc_bench.data import coco
+from ifc_bench.data.faults import faults
 from ifc_bench.data.fields import Lenient
-from ifc_bench.data.json_files import read_json, shown
+from ifc_bench.data.json_files import collector_paused, read_json, shown
+from ifc_bench.data.sound_files import UnsoundError, open_sound
 from ifc_bench.data.youtube_vis import (
+    Annotation,
     Category,
+    Video,
     VideoInstances,
-    faults,
     schema_faults,
     validated,
 )
 from ifc_bench.errors import UserError
 
 
-def read_instances(path: Path, unannotated: bool = False, check: bool = True) -> VideoInstances:
+class _File(Lenient):
+    videos: list[Video]
+    categories: list[Category]
+    annotations: list[Annotation]
+
+
+def read_instances(path: Path, unannotated: bool = False) -> VideoInstances:
     """Read and validate an annotation file in the YouTube-VIS or the COCO format.
 
     A file whose annotations are not public (null or missing) is refused, unless `unannotated`: then
-    its videos have no instances. `check` False skips the checks of `faults`.
+    its videos have no instances.
 
     Raises:
         UserError: one line that names the file, the entry, the value and the fix.
     """
+    try:
+        with collector_paused():
+            found = open_sound(path)
+            annotations = [a for chunk in found.chunks() for a in chunk]
+    except UnsoundError:
+        return read_each(path, unannotated)
+    return VideoInstances(found.videos, found.categories, annotations)
+
+
+def read_each(path: Path, unannotated: bool = False, check: bool = True) -> VideoInstances:
+    """`read_instances` value by value, which finds the fault. `check` False leaves out `faults`."""
     content = read_json(path)
     if is_unannotated(content):
         if not unannotated:
-            raise UserError(
-                f"{path}: annotations: null; the annotations of this split are not public, so it "
-                "can be used for prediction, not for training or evaluation (hold out part of the "
-                "training set instead: data split)"
-            )
+            raise refused_unannotated(path)
         content = {**content, "annotations": []}
     if coco.is_coco(content):
         instances = coco.as_videos(content, path)
     else:
-        instances = validated(VideoInstances, content, path)
+        found = validated(_File, content, path)
+        instances = VideoInstances(found.videos, found.categories, found.annotations)
     for fault in faults(instances) if check else ():
         raise UserError(f"{path}: {fault}")
     return instances
+
+
+def refused_unannotated(path: Path) -> UserError:
+    """The error of a file whose annotations are null, where they are needed."""
+    return UserError(
+        f"{path}: annotations: null; the annotations of this split are not public, so it can be "
+        "used for prediction, not for training or evaluation (hold out part of the training set "
+        "instead: data split)"
+    )
 
 
 def is_unannotated(content: Any) -> bool:
@@ -61,6 +88,10 @@ def is_unannotated(content: Any) -> bool:
 
 def all_faults(path: Path) -> Iterator[str]:
     """Yield every fault of an annotation file, one line each."""
+    with suppress(UnsoundError), collector_paused():
+        for _ in open_sound(path).chunks():
+            pass
+        return
     try:
         content = read_json(path)
     except UserError as error:
@@ -69,12 +100,12 @@ def all_faults(path: Path) -> Iterator[str]:
     if is_unannotated(content):
         content = {**content, "annotations": []}
     still = coco.is_coco(content)
-    broken = list(coco.coco_faults(content) if still else schema_faults(VideoInstances, content))
+    broken = list(coco.coco_faults(content) if still else schema_faults(_File, content))
     for fault in broken:
         yield f"{path}: {fault}"
     if broken:
         return
-    for fault in faults(read_instances(path, unannotated=True, check=False)):
+    for fault in faults(read_each(path, unannotated=True, check=False)):
         yield f"{path}: {fault}"
 
 

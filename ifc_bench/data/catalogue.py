@@ -12,10 +12,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ifc_bench.config import FolderData
-from ifc_bench.data.annotations import is_unannotated, outline, refuse_unlike_categories
+from ifc_bench.data.annotation_index import read_index, write_index
+from ifc_bench.data.annotations import (
+    Outline,
+    is_unannotated,
+    outline,
+    refuse_unlike_categories,
+    refused_unannotated,
+)
 from ifc_bench.data.files import Files
 from ifc_bench.data.hold_out import split_videos
 from ifc_bench.data.json_files import read_json
+from ifc_bench.data.youtube_vis import Category
 from ifc_bench.errors import UserError
 from ifc_bench.file_io import file_hash, write_text
 from ifc_bench.store import Store
@@ -117,28 +125,69 @@ def adopt(root: Path, name: str, store: Store) -> Adopted:
             splits differ.
     """
     found = find(root, name)
-    train, valid = found["train"].annotations, found.get("valid")
-    about = outline(read_json(train), train)
-    listed = None if valid is None else read_json(valid.annotations)
-    if valid is None or is_unannotated(listed):
+    train, valid = found["train"], found.get("valid")
+    public = None if valid is None else _listed(valid.annotations, store)
+    if valid is None or public is None:
         name = f"{name}-held-out"
-        parts = _held_out(found["train"], store)
-        images = dict.fromkeys(parts, found["train"].images)
+        held = _held_out(train, store)
+        parts = {part: Files(path, train.images) for part, path in held.items()}
+        listed = {part: _public(path, store) for part, path in held.items()}
     else:
-        other = outline(listed, valid.annotations)
-        refuse_unlike_categories(about.categories, other.categories, train, valid.annotations)
-        parts = {split: files.annotations for split, files in found.items()}
-        images = {split: files.images for split, files in found.items()}
-    hashes = {split: file_hash(path) for split, path in parts.items()}
-    data = FolderData(name=name, train=hashes["train"], valid=hashes["valid"])
-    for split, path in parts.items():
+        parts = found
+        listed = {"train": _public(train.annotations, store), "valid": public}
+        refuse_unlike_categories(
+            listed["train"].outline.categories,
+            public.outline.categories,
+            train.annotations,
+            valid.annotations,
+        )
+    data = FolderData(name=name, train=listed["train"].digest, valid=listed["valid"].digest)
+    for split, files in parts.items():
         folder = store.data_path(data) / split
         folder.mkdir(parents=True, exist_ok=True)
-        _link(folder / "instances.json", path)
-        _link(folder / "JPEGImages", images[split])
-    if parts["train"] != train:
-        about = outline(read_json(parts["train"]), parts["train"])
+        _link(folder / "instances.json", files.annotations)
+        _link(folder / "JPEGImages", files.images)
+        index = store.index_path(listed[split].digest)
+        if index.exists():
+            _link(folder / "instances.index", index)
+    about = listed["train"].outline
     return Adopted(data=data, classes=len(about.categories), frames=about.frames)
+
+
+@dataclass(frozen=True)
+class _Listed:
+    """An annotation file that is registered: its SHA-256, and its outline."""
+
+    digest: str
+    outline: Outline
+
+
+def _listed(annotations: Path, store: Store) -> _Listed | None:
+    """Check and index an annotation file, once; None where its annotations are not public.
+
+    A file that may have a fault has no index: its outline is read every time, and the work that
+    needs it names the fault.
+    """
+    digest = file_hash(annotations)
+    path = store.index_path(digest)
+    index = read_index(path) or write_index(annotations, path)
+    if index is not None:
+        categories = [Category(id=number, name=name) for number, name in index.categories]
+        return _Listed(digest, Outline(categories, index.frames))
+    content = read_json(annotations)
+    return None if is_unannotated(content) else _Listed(digest, outline(content, annotations))
+
+
+def _public(annotations: Path, store: Store) -> _Listed:
+    """`_listed`, of a file for training.
+
+    Raises:
+        UserError: if its annotations are null.
+    """
+    found = _listed(annotations, store)
+    if found is None:
+        raise refused_unannotated(annotations)
+    return found
 
 
 def adopt_clips(folder: Path, store: Store) -> FolderData:
@@ -161,15 +210,13 @@ def adopt_clips(folder: Path, store: Store) -> FolderData:
 
 
 def _held_out(train: Files, store: Store) -> dict[str, Path]:
-    """Split `train`, and write both annotation files under the runs directory."""
-    written = {}
+    """The annotation files of both parts of `train`, which are written once."""
     digest = file_hash(train.annotations)
-    for part, text in split_videos(train.annotations, _HELD_OUT, seed=0).items():
-        path = store.held_out_path(digest, part)
-        if not path.exists():
-            write_text(path, text)
-        written[part] = path
-    return written
+    paths = {part: store.held_out_path(digest, part) for part in ("train", "valid")}
+    if not all(path.exists() for path in paths.values()):
+        for part, text in split_videos(train.annotations, _HELD_OUT, seed=0).items():
+            write_text(paths[part], text)
+    return paths
 
 
 def _link(link: Path, target: Path) -> None:

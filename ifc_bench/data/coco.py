@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from ifc_bench.data.fields import MAX_SIDE, Area, FileName, Id, Lenient, Sized
 from ifc_bench.data.youtube_vis import (
     Annotation,
     Category,
+    Polygons,
     RawRle,
     Video,
     VideoInstances,
@@ -21,17 +24,27 @@ from ifc_bench.data.youtube_vis import (
     validated,
 )
 from ifc_bench.errors import UserError
+from ifc_bench.masks import Rle
 
-Polygons = list[list[float]]
 _LONGEST = 2_000_000  # pixels of a polygon's outline
 
 
-class _Image(Sized):
+class Image(Sized):
+    """An image."""
+
     id: Id
     file_name: FileName
 
+    def video(self) -> Video:
+        return Video.model_construct(
+            id=self.id, height=self.height, width=self.width, length=1, file_names=[self.file_name]
+        )
 
-class _Instance(Lenient):
+
+@dataclass(frozen=True)
+class Instance:
+    """One instance as the format writes it."""
+
     id: Id
     image_id: Id
     category_id: Id
@@ -40,10 +53,31 @@ class _Instance(Lenient):
     iscrowd: int = 0
 
 
+@dataclass(frozen=True)
+class ImageAnnotation(Annotation):
+    """An instance of an image; most have polygons, which are drawn at any size on demand.
+
+    `size` is the height and width of the image.
+    """
+
+    size: tuple[int, int] = (0, 0)
+    polygons: Polygons | None = None
+
+    @cached_property
+    def rles(self) -> list[Rle | None]:
+        """The mask at the size of the image."""
+        if self.polygons is not None:
+            return [drawn(self.polygons, self.size)]
+        return [None if s is None else s.compressed() for s in self.segmentations]
+
+    def shape(self, frame: int) -> Rle | Polygons | None:
+        return super().shape(frame) if self.polygons is None else self.polygons
+
+
 class _Images(Lenient):
-    images: list[_Image]
+    images: list[Image]
     categories: list[Category]
-    annotations: list[_Instance]
+    annotations: list[Instance]
 
 
 def is_coco(content: Any) -> bool:
@@ -60,30 +94,25 @@ def as_videos(content: Any, path: Path) -> VideoInstances:
     images = validated(_Images, content, path)
     for fault in _instance_faults(images):
         raise UserError(f"{path}: {fault}")
-    videos = [
-        Video(
-            id=image.id,
-            height=image.height,
-            width=image.width,
-            length=1,
-            file_names=[image.file_name],
-        )
-        for image in images.images
-    ]
+    videos = [image.video() for image in images.images]
     size = {video.id: (video.height, video.width) for video in videos}
-    annotations = [
-        Annotation.model_construct(
-            id=instance.id,
-            video_id=instance.image_id,
-            category_id=instance.category_id,
-            segmentations=[_mask(instance.segmentation, size[instance.image_id])],
-            areas=None if instance.area is None else [instance.area],
-            iscrowd=instance.iscrowd,
-        )
-        for instance in images.annotations
-    ]
-    return VideoInstances.model_construct(
-        videos=videos, categories=images.categories, annotations=annotations
+    annotations = [as_annotation(i, size[i.image_id]) for i in images.annotations]
+    return VideoInstances(videos, images.categories, annotations)
+
+
+def as_annotation(instance: Instance, size: tuple[int, int]) -> ImageAnnotation:
+    """An instance of an image of `size` as that of a video of one frame."""
+    given = instance.segmentation
+    rle, polygons = (given, None) if isinstance(given, RawRle) else (None, given)
+    return ImageAnnotation(
+        id=instance.id,
+        video_id=instance.image_id,
+        category_id=instance.category_id,
+        segmentations=[rle],
+        areas=None if instance.area is None else [instance.area],
+        iscrowd=instance.iscrowd,
+        size=size,
+        polygons=polygons,
     )
 
 
@@ -104,16 +133,23 @@ def _instance_faults(images: _Images) -> Iterator[str]:
             yield f"{where}: image_id {instance.image_id} is not among the images"
         if isinstance(instance.segmentation, RawRle):
             continue
-        if not instance.segmentation:
-            yield f"{where}: segmentation: is empty; a polygon or an RLE is needed"
-        for number, polygon in enumerate(instance.segmentation):
-            if len(polygon) < 6 or len(polygon) % 2:
-                yield (
-                    f"{where}: segmentation.{number}: has {len(polygon)} numbers; a polygon has at "
-                    "least three pairs x, y"
-                )
-            elif fault := _reach_fault(polygon, known.get(instance.image_id, MAX_SIDE)):
-                yield f"{where}: segmentation.{number}: {fault}"
+        side = known.get(instance.image_id, MAX_SIDE)
+        for fault in polygon_faults(instance.segmentation, side):
+            yield f"{where}: {fault}"
+
+
+def polygon_faults(polygons: Polygons, side: int) -> Iterator[str]:
+    """Yield why polygons cannot be drawn on an image with a long edge of `side` pixels."""
+    if not polygons:
+        yield "segmentation: is empty; a polygon or an RLE is needed"
+    for number, polygon in enumerate(polygons):
+        if len(polygon) < 6 or len(polygon) % 2:
+            yield (
+                f"segmentation.{number}: has {len(polygon)} numbers; a polygon has at least three "
+                "pairs x, y"
+            )
+        elif fault := _reach_fault(polygon, side):
+            yield f"segmentation.{number}: {fault}"
 
 
 def _reach_fault(polygon: list[float], side: int) -> str | None:
@@ -136,8 +172,7 @@ def _reach_fault(polygon: list[float], side: int) -> str | None:
     return None
 
 
-def _mask(segmentation: Polygons | RawRle, size: tuple[int, int]) -> RawRle:
-    if isinstance(segmentation, RawRle):
-        return segmentation
-    rle = coco.merge(coco.frPyObjects(segmentation, *size))
-    return RawRle(size=size, counts=rle["counts"].decode("ascii"))
+def drawn(polygons: Polygons, size: tuple[int, int]) -> Rle:
+    """The mask of height and width `size` of everything inside of one of the polygons."""
+    rle = coco.merge(coco.frPyObjects(polygons, *size))
+    return Rle(size=list(size), counts=rle["counts"].decode("ascii"))

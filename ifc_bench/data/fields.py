@@ -1,10 +1,15 @@
-"""Field types of annotation files: validated numbers, names and directory names."""
+"""Field types of annotation files: validated numbers, names and directory names.
+
+Limits of numbers stand twice where both readers use a type: pydantic names every fault, msgspec
+(`sound_files`) reads large files.
+"""
 
 from __future__ import annotations
 
 import re
 from typing import Annotated
 
+import msgspec
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
@@ -47,12 +52,15 @@ def _folder(text: str) -> str:
 
 _Whole = Annotated[int, BeforeValidator(_whole)]
 Id = Annotated[_Whole, Field(ge=-(2**63), lt=2**63)]
-PositiveId = Annotated[_Whole, Field(gt=0, lt=2**63)]
+PositiveId = Annotated[_Whole, Field(gt=0, lt=2**63), msgspec.Meta(gt=0)]
 Length = Annotated[_Whole, Field(gt=0, lt=2**63)]
 FrameNumber = Annotated[_Whole, Field(ge=0, lt=2**63)]
 Side = Annotated[_Whole, Field(gt=0, le=MAX_SIDE)]
 Area = Annotated[  # the API ignores larger ones
-    float, BeforeValidator(_number), Field(ge=0, le=1e10, allow_inf_nan=False)
+    float,
+    BeforeValidator(_number),
+    Field(ge=0, le=1e10, allow_inf_nan=False),
+    msgspec.Meta(ge=0, le=1e10),
 ]
 Name = Annotated[str, Field(max_length=200), AfterValidator(_clean)]
 FileName = Annotated[str, Field(max_length=1000), AfterValidator(_clean)]

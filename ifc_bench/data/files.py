@@ -18,6 +18,12 @@ class Files:
     images: Path
 
     @property
+    def index(self) -> Path | None:
+        """The index of the annotations, which a registered data set has beside them."""
+        path = self.annotations.with_name("instances.index")
+        return path if path.is_symlink() and self.annotations.is_symlink() else None
+
+    @property
     def present(self) -> bool:
         return self.annotations.is_file() and self.images.is_dir()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -9,12 +10,13 @@ from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from ifc_bench.data.json_files import shown
 from ifc_bench.errors import UserError
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP")  # Pillow reads others, one by starting Ghostscript
+_QUARTER_TURN = 5  # and higher: EXIF orientations that exchange height and width
 
 # Pillow warns about images of half the size that it refuses. Sizes are compared with the
 # annotations here, and a warning would add two lines to an error message.
@@ -23,38 +25,58 @@ warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 T = TypeVar("T")
 
 
-def frame_path(images: Path, file_name: str, where: str) -> Path:
-    """Return the file of a frame; a name that leads out of the image directory is refused."""
-    path = images / file_name
-    try:
-        inside = path.resolve().is_relative_to(images.resolve())
-    except (OSError, RuntimeError, ValueError) as error:  # a link to itself, an invalid file name
-        raise UserError(
-            f"{where}: frame {shown(file_name)} cannot be found ({_cause(error)}); restore it or "
-            "drop the video"
-        ) from None
-    if not inside:
-        raise UserError(f"{where}: file name {shown(file_name)} leads out of {images}")
-    return path
+class FrameFolder:
+    """The directory of the frames of a data set; no file name leads out of it."""
 
+    def __init__(self, images: Path) -> None:
+        self.images = images
+        self._inside: dict[str, bool] = {}
 
-def present_frame(images: Path, file_name: str, where: str) -> Path:
-    """Return the file of a frame, which must exist.
+    def path(self, file_name: str, where: str) -> Path:
+        """Return the file of a frame, which may be missing.
 
-    Raises:
-        UserError: if its name leads out of the image directory, or there is no such file.
-    """
-    path = frame_path(images, file_name, where)
-    try:
-        present = path.is_file()
-    except OSError as error:  # a name that is too long, a directory without read permission
-        raise UserError(
-            f"{where}: frame {shown(file_name)} cannot be found ({error.strerror}); restore it or "
-            "drop the video"
-        ) from None
-    if not present:
-        raise UserError(f"{where}: frame {path} is missing; restore it or drop the video")
-    return path
+        Raises:
+            UserError: if its name leads out of the directory.
+        """
+        path = self.images / file_name
+        try:
+            inside = path.name != ".." and self._holds(path.parent)
+            if inside and _is_link(path):
+                inside = path.resolve().is_relative_to(self.images.resolve())
+        except (OSError, RuntimeError, ValueError) as error:  # a link to itself, an invalid name
+            raise UserError(
+                f"{where}: frame {shown(file_name)} cannot be found ({_cause(error)}); restore it "
+                "or drop the video"
+            ) from None
+        if not inside:
+            raise UserError(f"{where}: file name {shown(file_name)} leads out of {self.images}")
+        return path
+
+    def _holds(self, folder: Path) -> bool:
+        """Whether a directory is inside that of the frames; most videos have their own."""
+        known = self._inside.get(str(folder))
+        if known is None:
+            known = folder.resolve().is_relative_to(self.images.resolve())
+            self._inside[str(folder)] = known
+        return known
+
+    def present(self, file_name: str, where: str) -> Path:
+        """Return the file of a frame, which must exist.
+
+        Raises:
+            UserError: if its name leads out of the directory, or there is no such file.
+        """
+        path = self.path(file_name, where)
+        try:
+            present = path.is_file()
+        except OSError as error:  # a name that is too long, a directory without read permission
+            raise UserError(
+                f"{where}: frame {shown(file_name)} cannot be found ({error.strerror}); restore it "
+                "or drop the video"
+            ) from None
+        if not present:
+            raise UserError(f"{where}: frame {path} is missing; restore it or drop the video")
+        return path
 
 
 def opened(path: Path, formats: Sequence[str], take: Callable[[Image.Image], T]) -> T:
@@ -75,21 +97,44 @@ def opened(path: Path, formats: Sequence[str], take: Callable[[Image.Image], T])
 
 
 def read_frame(path: Path, size: tuple[int, int]) -> NDArray[np.uint8]:
-    """Read one frame as RGB [H, W, 3].
+    """Read one frame as RGB [H, W, 3], turned as its EXIF orientation says.
 
     Raises:
         UserError: if it is not a readable image of the annotated `size` (height, width).
     """
 
     def pixels(image: Image.Image) -> NDArray[np.uint8]:
-        if (image.height, image.width) != size:
+        orientation = image.getexif().get(ExifTags.Base.Orientation, 1) if _has_exif(image) else 1
+        height, width = image.height, image.width
+        if orientation >= _QUARTER_TURN:
+            height, width = width, height
+        if (height, width) != size:
             raise UserError(
-                f"{path}: is {image.height}x{image.width}, the annotations say "
-                f"{size[0]}x{size[1]} (height x width)"
+                f"{path}: is {height}x{width}, the annotations say {size[0]}x{size[1]} "
+                "(height x width)"
             )
-        return np.array(image.convert("RGB"))
+        turned = image if orientation == 1 else ImageOps.exif_transpose(image)
+        return np.array(turned.convert("RGB"))
 
     return opened(path, FORMATS, pixels)
+
+
+def _is_link(path: Path) -> bool:
+    """Whether a file is a symbolic link; False where there is none.
+
+    Raises:
+        OSError: if that cannot be found out.
+        ValueError: if it is not a name of a file.
+    """
+    try:
+        return stat.S_ISLNK(path.lstat().st_mode)
+    except FileNotFoundError:
+        return False
+
+
+def _has_exif(image: Image.Image) -> bool:
+    """Whether its head has EXIF data; a PNG that may have it at its end would be decoded first."""
+    return "exif" in image.info
 
 
 def _cause(error: Exception) -> str:

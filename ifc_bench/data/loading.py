@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -11,13 +12,19 @@ import torch
 from torch import Tensor
 
 from ifc_bench.config import Optimisation
+from ifc_bench.data.annotation_index import IndexedInstances
 from ifc_bench.data.annotations import read_instances
+from ifc_bench.data.batch_order import BatchOrder
+from ifc_bench.data.coco import drawn
 from ifc_bench.data.files import Files, split_digest
-from ifc_bench.data.frames import present_frame, read_frame
+from ifc_bench.data.frames import FrameFolder, read_frame
+from ifc_bench.data.outlines import Outlines
 from ifc_bench.data.transforms import Batch, Sample, augment, collate, resize_frames, resized
-from ifc_bench.data.youtube_vis import Annotation, Video
+from ifc_bench.data.youtube_vis import Polygons, Video
 from ifc_bench.errors import UserError
-from ifc_bench.masks import decode
+from ifc_bench.masks import Rle, decode
+
+Shape = Rle | Polygons | None
 
 
 class VideoDataset:
@@ -35,22 +42,35 @@ class VideoDataset:
         self, where: Path | Files, cached_frames: int = 0, unannotated: bool = False
     ) -> None:
         self.files = where if isinstance(where, Files) else Files.at(where)
-        self.instances = read_instances(self.files.annotations, unannotated)
+        index = self.files.index
+        self.instances = (
+            read_instances(self.files.annotations, unannotated)
+            if index is None
+            else IndexedInstances(self.files.annotations, index)
+        )
         self.videos = self.instances.videos
         self.category_ids = sorted(category.id for category in self.instances.categories)
-        self._of_video: dict[int, list[Annotation]] = {video.id: [] for video in self.videos}
-        for annotation in self.instances.annotations:
-            self._of_video[annotation.video_id].append(annotation)
-        self._paths = {video.id: self._frame_paths(video) for video in self.videos}
+        self._folder = FrameFolder(self.files.images)
         self._read = lru_cache(maxsize=cached_frames)(_read_frame) if cached_frames else _read_frame
+        for row in range(len(self.videos)):  # not one by one for good: a set of images is large
+            self._paths(self.videos[row])
 
-    def _frame_paths(self, video: Video) -> list[Path]:
+        self._orders: dict[tuple[int, int], BatchOrder] = {}
+
+    def order(self, clips: int, seed: int) -> BatchOrder:
+        """The order of the videos in batches of so many clips."""
+        if (clips, seed) not in self._orders:
+            height, width = self.instances.sizes.T
+            self._orders[clips, seed] = BatchOrder(width > height, clips, seed)
+        return self._orders[clips, seed]
+
+    def _paths(self, video: Video) -> list[Path]:
         where = f"{self.files.annotations}: video {video.id}"
-        return [present_frame(self.files.images, name, where) for name in video.file_names]
+        return [self._folder.present(name, where) for name in video.file_names]
 
     def frames(self, video: Video, indices: list[int], short_side: int | None = None) -> Tensor:
         """Read frames as uint8 RGB [T, 3, H, W], resized to a short edge of `short_side`."""
-        paths = self._paths[video.id]
+        paths = self._paths(video)
         size = (video.height, video.width)
         frames = torch.stack([self._read(paths[i], size) for i in indices])
         return frames if short_side is None else resize_frames(frames, resized(size, short_side))
@@ -63,26 +83,45 @@ class VideoDataset:
         """
         frames = [
             (name, path)
-            for video in self.videos
-            for name, path in zip(video.file_names, self._paths[video.id], strict=True)
+            for row in range(len(self.videos))
+            for name, path in self._named_frames(self.videos[row])
         ]
         return split_digest(self.files.annotations, frames, every_byte)
 
-    def sample(self, video: Video, indices: list[int]) -> Sample:
-        """Read these frames and the instances visible in any of them, without crowds."""
-        kept = [
-            a
-            for a in self._of_video[video.id]
-            if not a.iscrowd and any(a.rles[i] is not None for i in indices)
-        ]
-        masks = torch.zeros(len(kept), len(indices), video.height, video.width, dtype=torch.bool)
-        for row, annotation in enumerate(kept):
-            for column, index in enumerate(indices):
-                rle = annotation.rles[index]
-                if rle is not None:
-                    masks[row, column] = torch.from_numpy(decode(rle))
-        classes = [self.category_ids.index(a.category_id) for a in kept]
-        return Sample(self.frames(video, indices), torch.tensor(classes, dtype=torch.int64), masks)
+    def _named_frames(self, video: Video) -> Iterable[tuple[str, Path]]:
+        return zip(video.file_names, self._paths(video), strict=True)
+
+    def sample(self, row: int, indices: list[int]) -> Sample:
+        """Read these frames of `videos[row]` and the instances visible in any, without crowds."""
+        video = self.videos[row]
+        shapes, classes = [], []
+        for annotation in self.instances.of_video(row):
+            if annotation.iscrowd:
+                continue
+            found = [annotation.shape(index) for index in indices]
+            if any(shape is not None for shape in found):
+                shapes.append(found)
+                classes.append(self.category_ids.index(annotation.category_id))
+        size = (video.height, video.width)
+        polygons = [found[0] for found in shapes if isinstance(found[0], list)]
+        return Sample(
+            self.frames(video, indices),
+            torch.tensor(classes, dtype=torch.int64),
+            Outlines(polygons, size)
+            if polygons and len(polygons) == len(shapes)
+            else _pixels(shapes, len(indices), size),
+        )
+
+
+def _pixels(shapes: list[list[Shape]], frames: int, size: tuple[int, int]) -> Tensor:
+    """The masks of instances, bool [I, T, H, W]."""
+    masks = torch.zeros(len(shapes), frames, *size, dtype=torch.bool)
+    for row, found in enumerate(shapes):
+        for column, shape in enumerate(found):
+            if shape is not None:
+                rle = drawn(shape, size) if isinstance(shape, list) else shape
+                masks[row, column] = torch.from_numpy(decode(rle))
+    return masks
 
 
 def _read_frame(path: Path, size: tuple[int, int]) -> Tensor:
@@ -100,27 +139,19 @@ def draw_batch(
 ) -> Batch:
     """Draw the batch of one iteration, which depends only on the arguments, so training can resume.
 
-    Every epoch visits the videos in a new order. A clip is a key frame and others within
-    `sampling_range` of it, in temporal order (paper, Section 4). Process `part` of `parts` gets
-    every `parts`-th clip of the batch.
+    A clip is a key frame and others within `sampling_range` of it, in temporal order (paper,
+    Section 4); which videos, `batch_order` decides. Process `part` of `parts` gets every
+    `parts`-th clip of the batch.
     """
+    order = data.order(schedule.clips, seed)
     samples = []
-    for position in range(part, schedule.clips, parts):
-        number = iteration * schedule.clips + position
-        epoch, index = divmod(number, len(data.videos))
+    for number in order.batch(iteration)[part::parts]:
         rng = np.random.default_rng([seed, 1, number])
-        video = data.videos[_order(seed, epoch, len(data.videos))[index]]
-        indices = _sample_frames(video.length, schedule, rng)
-        samples.append(augment(data.sample(video, indices), schedule, rng))
+        row = order.video(number)
+        indices = _sample_frames(data.videos[row].length, schedule, rng)
+        samples.append(augment(data.sample(row, indices), schedule, rng))
     loss = schedule.loss
     return collate(samples, loss.supervision_stride, boxes=loss.matching == "boxes")
-
-
-@lru_cache(maxsize=2)
-def _order(seed: int, epoch: int, videos: int) -> list[int]:
-    """Return the order in which an epoch visits the videos."""
-    order: list[int] = np.random.default_rng([seed, 0, epoch]).permutation(videos).tolist()
-    return order
 
 
 @dataclass(frozen=True)

@@ -16,22 +16,36 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ifc_bench.config import Optimisation
+from ifc_bench.data.outlines import Outlines
 from ifc_bench.structures import Target
 
 
 @dataclass(frozen=True)
 class Sample:
-    """One clip as it is on disk, or after some of the transforms.
+    """One clip as it is on disk.
 
     Attributes:
         frames: uint8 RGB [T, 3, H, W].
         classes: int64 [I], contiguous from 0.
-        masks: bool [I, T, H, W].
+        masks: bool [I, T, H, W], or polygons, which `augment` draws at the final size.
     """
 
     frames: Tensor
     classes: Tensor
+    masks: Tensor | Outlines
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A sample after the transforms, with `masks` in pixels: bool [I, T, H, W]."""
+
+    frames: Tensor
+    classes: Tensor
     masks: Tensor
+
+    def flipped(self) -> Clip:
+        """The clip from right to left."""
+        return Clip(self.frames.flip(-1), self.classes, self.masks.flip(-1))
 
 
 @dataclass(frozen=True)
@@ -68,37 +82,38 @@ class Batch:
         )
 
 
-def augment(sample: Sample, schedule: Optimisation, rng: np.random.Generator) -> Sample:
-    """Crop, resize and flip as in `schedule`; instances entirely outside the crop are dropped."""
+def augment(sample: Sample, schedule: Optimisation, rng: np.random.Generator) -> Clip:
+    """Crop, resize and flip as in `schedule`; instances of which no pixel is left are dropped."""
     flips = schedule.flip and rng.random() < 0.5
+    frames, masks = sample.frames, sample.masks
     if schedule.crop is not None:
-        sample = _crop(sample, schedule.crop, rng)
+        rows, columns = _cropped(frames.shape[-2:], schedule.crop, rng)
+        frames = frames[..., rows, columns]
+        masks = (
+            masks.crop(rows, columns) if isinstance(masks, Outlines) else masks[..., rows, columns]
+        )
     if schedule.sizes:
         short = int(rng.choice(schedule.sizes))
-        size = resized(sample.frames.shape[-2:], short, schedule.longest_side)
-        sample = Sample(
-            resize_frames(sample.frames, size),
-            sample.classes,
-            F.interpolate(sample.masks.to(torch.uint8), size=size, mode="nearest-exact").bool()
-            if len(sample.masks)
-            else sample.masks.new_zeros(0, len(sample.frames), *size),
-        )
-    if flips:
-        sample = Sample(sample.frames.flip(-1), sample.classes, sample.masks.flip(-1))
-    return sample
-
-
-def _crop(sample: Sample, limits: tuple[int, int], rng: np.random.Generator) -> Sample:
-    """Crop to a random size within `limits` (at most the frame's size) at a random position."""
-    sides = []
-    for length in sample.frames.shape[-2:]:
-        size = int(rng.integers(min(length, limits[0]), min(length, limits[1]) + 1))
-        start = int(rng.integers(length - size + 1))
-        sides.append(slice(start, start + size))
-    rows, columns = sides
-    masks = sample.masks[..., rows, columns]
+        size = resized(frames.shape[-2:], short, schedule.longest_side)
+        frames = resize_frames(frames, size)
+        masks = masks.resize(size) if isinstance(masks, Outlines) else resize_masks(masks, size)
+    if isinstance(masks, Outlines):
+        masks = masks.draw()
     kept = masks.flatten(1).any(1)
-    return Sample(sample.frames[..., rows, columns], sample.classes[kept], masks[kept])
+    clip = Clip(frames, sample.classes[kept], masks[kept])
+    return clip.flipped() if flips else clip
+
+
+def _cropped(
+    size: Sequence[int], limits: tuple[int, int], rng: np.random.Generator
+) -> tuple[slice, slice]:
+    """Draw rows and columns: a random size within `limits`, at most `size`, anywhere."""
+    sides = []
+    for length in size:
+        side = int(rng.integers(min(length, limits[0]), min(length, limits[1]) + 1))
+        start = int(rng.integers(length - side + 1))
+        sides.append(slice(start, start + side))
+    return sides[0], sides[1]
 
 
 def resized(size: Sequence[int], short: int, longest: int = 1333) -> list[int]:
@@ -116,7 +131,22 @@ def resize_frames(frames: Tensor, size: list[int]) -> Tensor:
     return tv.resize(frames, size, antialias=True)
 
 
-def collate(samples: list[Sample], stride: int, boxes: bool) -> Batch:
+def resize_masks(masks: Tensor, size: list[int]) -> Tensor:
+    """Resize masks, bool [I, T, H, W], to the nearest pixel; ties fall as in Pillow."""
+    rows, columns = (
+        _nearest(source, target) for source, target in zip(masks.shape[-2:], size, strict=True)
+    )
+    return masks[..., rows, :][..., columns]
+
+
+def _nearest(source: int, target: int) -> Tensor:
+    """The pixel of `source` for each of `target`: Pillow adds up the steps, which decides ties."""
+    steps = np.full(target, source / target)
+    steps[0] /= 2
+    return torch.from_numpy(np.cumsum(steps).astype(np.int64)).clamp(max=source - 1)
+
+
+def collate(samples: list[Clip], stride: int, boxes: bool) -> Batch:
     """Batch samples of equal T and any sizes, with targets at `stride`."""
     sizes = [tuple(sample.frames.shape[-2:]) for sample in samples]
     height, width = (max(side) for side in zip(*sizes, strict=True))

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from ifc_bench.data.annotations import all_faults, read_instances
-from ifc_bench.data.frames import present_frame, read_frame
+from ifc_bench.data.frames import FrameFolder, read_frame
 from ifc_bench.data.youtube_vis import Video
 from ifc_bench.errors import UserError
 
@@ -28,16 +28,17 @@ def data_faults(
     if broken or images is None:
         return
     videos = read_instances(annotations, unannotated=True).videos
+    folder = FrameFolder(images)
     for done, video in enumerate(videos, 1):
-        yield from _frame_faults(video, images, annotations)
+        yield from _frame_faults(video, folder, annotations)
         tell(done, len(videos))
 
 
-def _frame_faults(video: Video, images: Path, annotations: Path) -> Iterator[str]:
+def _frame_faults(video: Video, folder: FrameFolder, annotations: Path) -> Iterator[str]:
     where = f"{annotations}: video {video.id}"
     for name in video.file_names:
         try:
-            path = present_frame(images, name, where)
+            path = folder.present(name, where)
             read_frame(path, (video.height, video.width))
         except UserError as error:
             yield str(error)

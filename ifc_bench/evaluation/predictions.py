@@ -18,9 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import FiniteFloat
 
+from ifc_bench.data.faults import tube_faults
 from ifc_bench.data.fields import Id, Lenient
 from ifc_bench.data.json_files import collector_paused, read_json
-from ifc_bench.data.youtube_vis import RawRle, Video, VideoInstances, tube_faults, validated
+from ifc_bench.data.youtube_vis import RawRle, Video, VideoInstances, validated
 from ifc_bench.errors import UserError, refuse_irregular
 from ifc_bench.masks import Rle, areas
 from ifc_bench.run_lengths import sound_areas

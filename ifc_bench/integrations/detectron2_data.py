@@ -13,7 +13,7 @@ from detectron2.structures import BitMasks, Instances
 
 from ifc_bench.data.annotations import read_instances
 from ifc_bench.data.catalogue import LAYOUTS, find
-from ifc_bench.data.frames import frame_path
+from ifc_bench.data.frames import FrameFolder
 from ifc_bench.errors import UserError
 from ifc_bench.masks import decode
 
@@ -56,6 +56,7 @@ def video_dicts(annotations: Path, images: Path) -> list[dict[str, Any]]:
     """Read the videos of an annotation file as detectron2 dicts."""
     instances = read_instances(annotations, unannotated=True)
     contiguous = {c: i for i, c in enumerate(sorted(c.id for c in instances.categories))}
+    folder = FrameFolder(images)
     videos = {
         video.id: {
             "video_id": video.id,
@@ -63,7 +64,7 @@ def video_dicts(annotations: Path, images: Path) -> list[dict[str, Any]]:
             "width": video.width,
             "length": video.length,
             "file_names": [
-                str(frame_path(images, name, f"{annotations}: video {video.id}"))
+                str(folder.path(name, f"{annotations}: video {video.id}"))
                 for name in video.file_names
             ],
             "annotations": [[] for _ in range(video.length)],

@@ -6,9 +6,9 @@ import zlib
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
-from ifc_bench.data.frames import present_frame, read_frame
+from ifc_bench.data.frames import FrameFolder, read_frame
 from ifc_bench.data.validation import data_faults
 from ifc_bench.errors import UserError
 from tests.conftest import one_line_error, run_cli
@@ -106,8 +106,8 @@ PLACES = {
     "nothing": (lambda path: path.name, "is missing"),
     "a folder": (lambda path: path.mkdir() or path.name, "is missing"),
     "a pipe": (lambda path: os.mkfifo(path) or path.name, "is missing"),
-    "a name that is too long": (lambda path: "a" * 300, "File name too long"),
-    "a path that is too long": (lambda path: "a/" * 3000, "File name too long"),
+    "a name that is too long": (lambda path: "a" * 300, "ile name too long"),
+    "a path that is too long": (lambda path: "a/" * 3000, "ile name too long"),
     "a name of no file": (lambda path: "a\0b", "null byte|null character"),
     "a way up": (lambda path: "../0.jpg", "leads out of"),
     "a link that leads out": (lambda path: path.symlink_to("/etc") or path.name, "leads out of"),
@@ -120,6 +120,28 @@ def test_places_that_hold_no_frame_are_one_line(make, message, tmp_path):
     images.mkdir()
     name = make(images / "0.jpg")
     with pytest.raises(UserError, match=message) as caught:
-        present_frame(images, name, "instances.json: video 1")
+        FrameFolder(images).present(name, "instances.json: video 1")
     assert str(caught.value).startswith("instances.json: video 1: ")
     assert len(str(caught.value)) < 400 + 2 * len(str(images))
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("name", ["a.jpg", "a.png"])
+def test_frames_are_turned_as_their_exif_orientation_says(orientation, name, tmp_path):
+    """As a phone stores them; the annotations are of the frame as it is seen."""
+    upright = np.zeros((24, 16, 3), np.uint8)
+    upright[:8, :8, 0], upright[:8, 8:, 1] = 250, 250
+    back = {5: 5, 6: 8, 7: 7, 8: 6}.get(orientation, orientation)  # what stores it so
+    exif, turn = Image.Exif(), Image.Exif()
+    exif[274], turn[274] = orientation, back
+    stored = Image.fromarray(upright)
+    stored.getexif().update(turn)
+    stored = ImageOps.exif_transpose(stored)
+    stored.save(tmp_path / name, exif=exif.tobytes(), quality=95, subsampling=0)
+    assert stored.size == ((24, 16) if orientation >= 5 else (16, 24))
+    found = read_frame(tmp_path / name, (24, 16)).astype(int)
+    assert np.abs(found - upright).max() < 90
+    assert np.abs(found - upright).mean() < 3
+    if orientation >= 5:
+        with pytest.raises(UserError, match="is 24x16, the annotations say 16x24"):
+            read_frame(tmp_path / name, (16, 24))

@@ -182,7 +182,7 @@ def test_davis_becomes_a_set_with_one_class(tmp_path):
     assert second.rles[0] is None
     assert decode(second.rles[1]).sum() == 24
     data = VideoDataset(out)
-    assert data.sample(data.videos[0], [0, 2]).masks.shape == (2, 2, 10, 20)
+    assert data.sample(0, [0, 2]).masks.shape == (2, 2, 10, 20)
     assert run_cli("data", "validate", str(out)).returncode == 0
 
 

@@ -24,7 +24,7 @@ SIZE = (20, 40)
 def box(left: int, width: int = 8) -> RawRle:
     mask = np.zeros((1, *SIZE), bool)
     mask[0, 5:13, left : left + width] = True
-    return RawRle.model_validate(encode(mask)[0])
+    return RawRle(**encode(mask)[0])
 
 
 def truth(number, lefts, category=1, video=1) -> Annotation:

@@ -1,7 +1,10 @@
 """On one-frame videos the image protocol is COCO's, and agrees with ours where both apply."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from pydantic import TypeAdapter
 
 from ifc_bench.data.youtube_vis import VideoInstances
 from ifc_bench.errors import UserError
@@ -62,7 +65,7 @@ def scene() -> tuple[VideoInstances, list[PredictedTrack]]:
                 )
             )
     categories = [{"id": i, "name": n} for i, n in enumerate("abc", 1)]
-    truth = VideoInstances.model_validate(
+    truth = TypeAdapter(VideoInstances).validate_python(
         {"videos": videos, "categories": categories, "annotations": annotations}
     )
     return truth, found
@@ -93,16 +96,16 @@ def test_nothing_found_is_zero(scene):
 
 def test_a_crowd_absorbs_what_lies_within_it(scene):
     truth, found = scene
-    crowd = truth.annotations[0].model_copy(update={"iscrowd": 1})
-    changed = truth.model_copy(update={"annotations": [crowd, *truth.annotations[1:]]})
+    crowd = replace(truth.annotations[0], iscrowd=1)
+    changed = replace(truth, annotations=[crowd, *truth.annotations[1:]])
     assert score_images(changed, found).summary() != score_images(truth, found).summary()
 
 
 def test_an_annotation_of_id_0_can_be_hit(scene):
     """COCO files may count from 0; pycocotools takes a match with 0 for none."""
     truth, _ = scene
-    annotations = [a.model_copy(update={"id": a.id - 1}) for a in truth.annotations]
-    shifted = truth.model_copy(update={"annotations": annotations})
+    annotations = [replace(a, id=a.id - 1) for a in truth.annotations]
+    shifted = replace(truth, annotations=annotations)
     perfect = [
         PredictedTrack(
             video_id=a.video_id,
@@ -119,4 +122,4 @@ def test_videos_are_refused(scene):
     truth, _ = scene
     long = truth.videos[0].model_copy(update={"length": 2, "file_names": ["a", "b"]})
     with pytest.raises(UserError, match="video 1: has 2 frames; the image protocol"):
-        score_images(truth.model_copy(update={"videos": [long]}), [])
+        score_images(replace(truth, videos=[long]), [])

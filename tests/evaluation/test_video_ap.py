@@ -1,6 +1,7 @@
 """Parity with recorded outputs of the YouTube-VIS API, and the rules it leaves to us."""
 
 import json
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -59,7 +60,7 @@ def test_perfect_predictions_score_one_and_none_score_zero():
             "video_id": a.video_id,
             "category_id": a.category_id,
             "score": 0.9,
-            "segmentations": [None if r is None else r.model_dump() for r in a.segmentations],
+            "segmentations": [None if r is None else asdict(r) for r in a.segmentations],
         }
         for a in truth.annotations
     ]
@@ -171,11 +172,9 @@ def test_by_class_and_by_stratum_are_means_of_curves():
 def test_situations_take_their_own_videos_alone():
     truth, found, _ = load("eval_easy")
     tagged = [v.model_copy(update={"situation": "odd" if v.id % 2 else None}) for v in truth.videos]
-    scores = score_videos(truth.model_copy(update={"videos": tagged}), found)
+    scores = score_videos(replace(truth, videos=tagged), found)
     odd = [v.id for v in truth.videos if v.id % 2]
     assert scores.by_situation() == {"odd": scores.summary(odd)}
     kept = [a for a in truth.annotations if a.video_id % 2]
-    only = score_videos(
-        truth.model_copy(update={"annotations": kept}), [t for t in found if t.video_id % 2]
-    )
+    only = score_videos(replace(truth, annotations=kept), [t for t in found if t.video_id % 2])
     assert scores.summary(odd) == only.summary() != scores.summary()
