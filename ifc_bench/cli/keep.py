@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 
-from ifc_bench.cli.options import Choice, Injected, Tables
+from ifc_bench.cli.choice import Choice
+from ifc_bench.cli.options import Injected, Tables
 from ifc_bench.errors import UserError
 from ifc_bench.hardware.device import describe_device
 from ifc_bench.report.quantities import SPACE

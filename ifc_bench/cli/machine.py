@@ -67,6 +67,14 @@ class Machine:
             10_000,
         ),
     ] = None
+    loaders: Annotated[
+        int | None,
+        number(
+            "Processes of each training that load your data ahead; 0: none. Default: up to 4.",
+            0,
+            256,
+        ),
+    ] = None
     memory_limit: Annotated[
         float | None,
         number("GiB of host memory that a process may use; it ends as out of memory.", 0.1, 1e6),
@@ -112,6 +120,7 @@ class Machine:
             workers=1 if self.executor == "inline" else workers,
             tensorboard=self.tensorboard,
             clips_at_once=self.clips_at_once,
+            loaders=self.loaders,
             executor=self.executor,
             address=self.address,
             checkpoints=self.checkpoints,

@@ -8,13 +8,16 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from ifc_bench.cli.choice import Choice
 from ifc_bench.cli.machine import Machine
-from ifc_bench.cli.options import Choice, Injected, RetryOption, Tables, number
+from ifc_bench.cli.options import Injected, RetryOption, Tables, number
 from ifc_bench.cli.recipes import Recipes
 from ifc_bench.config import AnyWork, Evaluation, Profile, SyntheticData, Training
 from ifc_bench.errors import UserError
 from ifc_bench.hardware.device import describe_device
+from ifc_bench.recipe import Preset
 from ifc_bench.records import Device
+from ifc_bench.report.layout import describe
 from ifc_bench.report.quantities import SPACE
 from ifc_bench.store import Store
 from ifc_bench.sweep.plan import Plan, label, make_plan
@@ -63,6 +66,7 @@ def command(
     plan = make_plan(choice.tables(recipes, tables, preset), preset, described)
     store = choice.store(retry, described.memory_bytes)
     _print_works(plan, store)
+    _print_data(preset)
     if dry_run:
         _dry_run(plan, store, settings, described, dry_run_iterations or _ITERATIONS)
     else:
@@ -149,19 +153,39 @@ def _print_works(plan: Plan, store: Store) -> None:
             print(f"    {use.id}  {_state(use, store)}  {use.kind} T={use.window}")
 
 
+def _print_data(preset: Preset) -> None:
+    """The size of the user's data, and how many iterations the recipe takes on it."""
+    stages = {"videos": preset.video, **({"images": preset.image} if preset.pretrain else {})}
+    for what, stage in stages.items():
+        if stage.size is None:
+            continue
+        size, schedule = stage.size, stage.optimisation
+        visits = schedule.iterations * schedule.clips / max(1, size.train_videos)
+        print(
+            f"{what}: {describe(stage.data)}, {size.train_videos} of training "
+            f"({size.train_frames} frames), {size.valid_videos} of validation "
+            f"({size.valid_frames} frames); {schedule.iterations} iterations of {schedule.clips} "
+            f"clips, {visits:.1f} clips of each"
+        )
+
+
 def _print_estimate(plan: Plan, store: Store, workers: int) -> None:
     preset = plan.preset
-    seconds = plan.seconds(store, 1 if preset.gpus else workers)
     if preset.gpus:
-        hours = seconds / 3600
+        busy, alone = (seconds / 3600 for seconds in plan.shared_and_alone(store))
         print(
-            f"about {hours * preset.gpus:.0f} GPU-hours, {hours:.0f} h on {preset.gpus} GPUs "
-            f"({preset.timed})"
+            f"about {_hours(busy * preset.gpus + alone)} GPU-hours, {_hours(busy + alone)} h on "
+            f"{preset.gpus} GPU{'s'[: preset.gpus > 1]} ({preset.timed})"
         )
     else:
+        seconds = plan.seconds(store, workers)
         print(f"about {seconds / 60:.0f} min with {workers} processes ({preset.timed})")
     space = SPACE.text(len(plan.trainings) * preset.checkpoint_bytes)
     print(f"about {space} of disk for {len(plan.trainings)} checkpoints")
+
+
+def _hours(hours: float) -> str:
+    return f"{hours:.0f}" if hours >= 10 else f"{hours:.1f}"
 
 
 def _state(work: AnyWork, store: Store) -> str:

@@ -8,15 +8,8 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from ifc_bench.cli.answers import Answers
-from ifc_bench.cli.options import (
-    Choice,
-    Compare,
-    ExpectGpu,
-    Injected,
-    Style,
-    Tables,
-    refuse_other_gpu,
-)
+from ifc_bench.cli.choice import Choice
+from ifc_bench.cli.options import Compare, ExpectGpu, Injected, Style, Tables, refuse_other_gpu
 from ifc_bench.errors import UserError
 from ifc_bench.report.paper import PaperNumbers
 from ifc_bench.report.presence import refuse_nothing

@@ -10,16 +10,10 @@ from dataclasses import replace
 from rich.console import Console
 
 from ifc_bench.cli.answers import Answers, print_and_keep
+from ifc_bench.cli.choice import Choice
 from ifc_bench.cli.machine import Machine
 from ifc_bench.cli.older_rows import tell_of_older
-from ifc_bench.cli.options import (
-    Choice,
-    Compare,
-    Injected,
-    Retry,
-    RetryOption,
-    Tables,
-)
+from ifc_bench.cli.options import Compare, Injected, Retry, RetryOption, Tables
 from ifc_bench.cli.recipes import Recipes
 from ifc_bench.cli.sweep_display import SweepDisplay
 from ifc_bench.config import AnyWork

@@ -7,7 +7,8 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from ifc_bench.cli.answers import comparable, with_baseline
-from ifc_bench.cli.options import Choice, Injected, Style, Tables
+from ifc_bench.cli.choice import Choice
+from ifc_bench.cli.options import Injected, Style, Tables
 from ifc_bench.errors import UserError
 from ifc_bench.report.controls import controls_grid
 from ifc_bench.report.layout import write

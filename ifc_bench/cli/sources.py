@@ -7,7 +7,7 @@ from pathlib import Path
 from ifc_bench.config import FolderData
 from ifc_bench.data.catalogue import Adopted, adopt, find
 from ifc_bench.errors import UserError
-from ifc_bench.recipe import Preset, Stage, varied
+from ifc_bench.recipe import DataSize, Preset, Stage, varied
 from ifc_bench.store import Store
 from ifc_bench.training.weights_file import adopt_weights
 
@@ -52,9 +52,15 @@ def _on(stage: Stage, adopted: Adopted) -> Stage:
     """Change `stage` to the user's data, and convert its epochs to iterations."""
     if stage.epochs is not None:
         clips = stage.optimisation.clips
-        total, drop = (round(e * adopted.frames / clips) or 1 for e in stage.epochs)
+        total, drop = (round(e * adopted.train.frames / clips) or 1 for e in stage.epochs)
         stage = stage.with_changes({"iterations": total, "drop_at": (drop,)}, {})
-    return varied(stage, {"data": adopted.data, "classes": adopted.classes})
+    size = DataSize(
+        train_videos=adopted.train.videos,
+        train_frames=adopted.train.frames,
+        valid_videos=adopted.valid.videos,
+        valid_frames=adopted.valid.frames,
+    )
+    return varied(stage, {"data": adopted.data, "classes": adopted.classes, "size": size})
 
 
 def with_start(preset: Preset, path: Path | None, store: Store) -> Preset:
@@ -71,8 +77,10 @@ def with_start(preset: Preset, path: Path | None, store: Store) -> Preset:
     backbone = preset.model.backbone.kind
     if weights.content == "imagenet" and backbone != "resnet":
         raise UserError(
-            f"--start: {path}: is not a released IFC checkpoint, and ImageNet weights need a "
+            f"--weights: {path}: is not a released IFC checkpoint, and ImageNet weights need a "
             f"ResNet: the backbone of preset {preset.name} is {backbone}"
         )
     pretrain = preset.pretrain and weights.content == "imagenet"
-    return preset.model_copy(update={"start": weights, "pretrain": pretrain})
+    return preset.model_copy(
+        update={"start": weights, "weights_name": path.name, "pretrain": pretrain}
+    )

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from tabulate import tabulate
 
-from ifc_bench.cli.options import Choice, Injected, Tables
+from ifc_bench.cli.choice import Choice
+from ifc_bench.cli.options import Injected, Tables
 from ifc_bench.hardware.device import describe_device
 from ifc_bench.sweep.plan import make_plan
 from ifc_bench.sweep.status import progress, running, spent

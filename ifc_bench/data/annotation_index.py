@@ -57,6 +57,11 @@ class Index(msgspec.Struct):
     rows: memoryview
     order: memoryview
 
+    @property
+    def count(self) -> int:
+        """The number of videos, or of images."""
+        return self.video_ends.nbytes // np.dtype(np.int64).itemsize
+
 
 class IndexedInstances(VideoInstances):
     """A checked annotation file, of which videos and annotations are decoded one by one.

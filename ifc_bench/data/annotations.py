@@ -129,10 +129,12 @@ class Outline:
 
     Attributes:
         categories: in the order of the file.
+        videos: the number of videos, or of images.
         frames: the number of frames of all videos, or of images.
     """
 
     categories: list[Category]
+    videos: int
     frames: int
 
 
@@ -144,9 +146,10 @@ def outline(content: Any, path: Path) -> Outline:
     """
     if coco.is_coco(content):
         images = validated(_Images, content, path)
-        return Outline(images.categories, len(images.images))
+        return Outline(images.categories, len(images.images), len(images.images))
     videos = validated(_Videos, content, path)
-    return Outline(videos.categories, sum(len(video.file_names) for video in videos.videos))
+    frames = sum(len(video.file_names) for video in videos.videos)
+    return Outline(videos.categories, len(videos.videos), frames)
 
 
 def refuse_unlike_categories(

@@ -66,7 +66,8 @@ _FOLDERS = {
     "ovis": ("ovis", "OVIS"),
     "coco": ("coco", "COCO"),
 }
-_HELD_OUT = 0.1
+_SHARE = 0.1
+HELD_OUT = "-held-out"  # the end of the name of a set without public validation annotations
 
 
 def find(root: Path, name: str) -> dict[str, Files]:
@@ -92,7 +93,7 @@ def find(root: Path, name: str) -> dict[str, Files]:
     alone = Files(root / "instances.json", root / "JPEGImages")
     if name == "folder" and alone.present:
         return {"train": alone, "valid": alone}
-    looked = ", ".join(a.format("train") for a, _ in LAYOUTS[name])
+    looked = ", ".join(dict.fromkeys(a.format("train") for a, _ in LAYOUTS[name]))
     raise UserError(
         f"--data: {root} has no {name}: expected one of {looked} with its images, here or under "
         f"{' or '.join(_FOLDERS.get(name, ('instances.json',)))}"
@@ -105,13 +106,17 @@ class Adopted:
 
     Attributes:
         data: the configuration that identifies it in work.
-        classes: the number of categories.
-        frames: the number of frames of all training videos, or of training images.
+        train, valid: the outlines of its splits.
     """
 
     data: FolderData
-    classes: int
-    frames: int
+    train: Outline
+    valid: Outline
+
+    @property
+    def classes(self) -> int:
+        """The number of categories."""
+        return len(self.train.categories)
 
 
 def adopt(root: Path, name: str, store: Store) -> Adopted:
@@ -128,7 +133,7 @@ def adopt(root: Path, name: str, store: Store) -> Adopted:
     train, valid = found["train"], found.get("valid")
     public = None if valid is None else _listed(valid.annotations, store)
     if valid is None or public is None:
-        name = f"{name}-held-out"
+        name += HELD_OUT
         held = _held_out(train, store)
         parts = {part: Files(path, train.images) for part, path in held.items()}
         listed = {part: _public(path, store) for part, path in held.items()}
@@ -150,8 +155,7 @@ def adopt(root: Path, name: str, store: Store) -> Adopted:
         index = store.index_path(listed[split].digest)
         if index.exists():
             _link(folder / "instances.index", index)
-    about = listed["train"].outline
-    return Adopted(data=data, classes=len(about.categories), frames=about.frames)
+    return Adopted(data, listed["train"].outline, listed["valid"].outline)
 
 
 @dataclass(frozen=True)
@@ -173,7 +177,7 @@ def _listed(annotations: Path, store: Store) -> _Listed | None:
     index = read_index(path) or write_index(annotations, path)
     if index is not None:
         categories = [Category(id=number, name=name) for number, name in index.categories]
-        return _Listed(digest, Outline(categories, index.frames))
+        return _Listed(digest, Outline(categories, index.count, index.frames))
     content = read_json(annotations)
     return None if is_unannotated(content) else _Listed(digest, outline(content, annotations))
 
@@ -214,7 +218,7 @@ def _held_out(train: Files, store: Store) -> dict[str, Path]:
     digest = file_hash(train.annotations)
     paths = {part: store.held_out_path(digest, part) for part in ("train", "valid")}
     if not all(path.exists() for path in paths.values()):
-        for part, text in split_videos(train.annotations, _HELD_OUT, seed=0).items():
+        for part, text in split_videos(train.annotations, _SHARE, seed=0).items():
             write_text(paths[part], text)
     return paths
 

@@ -4,7 +4,8 @@
 """
 
 from ifc_bench.recipe.control import Contrast, Control, Expected
-from ifc_bench.recipe.preset import Preset, Stage, varied
+from ifc_bench.recipe.overrides import overridden
+from ifc_bench.recipe.preset import DataSize, Preset, Stage, varied
 from ifc_bench.recipe.row import Changes, Row
 from ifc_bench.recipe.table import (
     AnyTable,
@@ -21,6 +22,7 @@ __all__ = [
     "Contrast",
     "Control",
     "CountedRow",
+    "DataSize",
     "Expected",
     "Metric",
     "Preset",
@@ -29,5 +31,6 @@ __all__ = [
     "Table",
     "TableOfCounts",
     "TableOfMethods",
+    "overridden",
     "varied",
 ]

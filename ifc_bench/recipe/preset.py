@@ -35,13 +35,22 @@ def varied(value: _Value, changes: Mapping[str, object]) -> _Value:
     return type(value).model_validate({**dict(value), **changes})
 
 
+class DataSize(Strict):
+    """The size of a user's data: videos (or images) of training and validation, and frames."""
+
+    train_videos: NonNegativeInt
+    train_frames: NonNegativeInt
+    valid_videos: NonNegativeInt
+    valid_frames: NonNegativeInt
+
+
 class Stage(Strict):
     """One stage of a preset's recipe, on videos or images: data, training schedule and testing.
 
     `classes` is the number of classes of the data. `testing` with window None means the preset's
     windows. `epochs` (in total, and before the learning rate drops) set the iterations when the
-    data is known; in an epoch every frame of the training videos is a key frame once. The seconds
-    are used only for the plan's estimates.
+    data is known; in an epoch every frame of the training videos is a key frame once. The seconds,
+    and the `size` of a user's data, are used only for the plan's estimates.
     """
 
     data: Data
@@ -49,6 +58,7 @@ class Stage(Strict):
     classes: PositiveInt
     testing: Testing = Testing(window=None)
     epochs: tuple[PositiveInt, PositiveInt] | None = None
+    size: DataSize | None = None
     seconds_per_iteration: float
 
     @property
@@ -75,9 +85,10 @@ class Preset(Strict):
     are those that a clone has. `start` is the initial weights of a row's first training run.
     `box_weights` (L1, GIoU) are for rows with box-based matching. Seeds begin at `first_seed`;
     there are `seeds` of each row, in some tables as many as `seeds_of_tables` says (name, number).
-    `windows` are the T of testing on videos. The seconds of an iteration and of an evaluation, the
-    bytes of a checkpoint and the number of GPUs are used only for the plan's estimates; `timed`
-    names their source.
+    `windows` are the T of testing on videos. `changes` names what options changed, and
+    `weights_name` the user's file behind `start`, for the heads of tables. The seconds of an
+    iteration and of an evaluation, the bytes of a checkpoint and the number of GPUs are used only
+    for the plan's estimates; `timed` names their source.
     """
 
     name: str
@@ -90,6 +101,8 @@ class Preset(Strict):
     pretrain_seeds: bool = False
     pretrain_kept: bool = False
     start: ImageNet | WeightsFile | None = None
+    weights_name: str = ""
+    changes: tuple[str, ...] = ()
     windows: tuple[PositiveInt, ...] = (5, 10, 15, 20)
     seeds: PositiveInt = 5
     seeds_of_tables: tuple[tuple[str, PositiveInt], ...] = ()
@@ -98,6 +111,7 @@ class Preset(Strict):
     profile_videos: PositiveInt = 8
     profile_protocol: Protocol = Protocol(scopes=False)
     seconds_per_evaluation: float
+    frames_of_evaluation: PositiveInt = 6_000
     timed: str
     checkpoint_bytes: PositiveInt
     gpus: int = 0
@@ -145,13 +159,11 @@ class Preset(Strict):
         short_side: int | None = None,
         precision: Precision | None = None,
         compiled: bool = False,
-        iterations: int | None = None,
         testing: Mapping[str, object] | None = None,
     ) -> Preset:
-        """Copy with another short edge (pixels), precision, compilation or number of iterations.
+        """Copy with another short edge (pixels), precision or compilation.
 
         `precision` and `compiled` are of training; `testing` changes fields of the tests.
-        `iterations` apply to videos; the schedule on images is unchanged.
         """
         schedule: dict[str, object] = {}
         if short_side is not None:
@@ -161,16 +173,30 @@ class Preset(Strict):
         if compiled:
             schedule["compiled"] = True
         tested = {**({} if short_side is None else {"size": short_side}), **(testing or {})}
-        video = self.video
-        if iterations is not None:
-            longer = video.optimisation.of_length(iterations)
-            video = video.model_copy(update={"optimisation": longer})
         return self.model_copy(
             update={
-                "video": video.with_changes(schedule, tested),
+                "video": self.video.with_changes(schedule, tested),
                 "image": self.image.with_changes(schedule, tested),
             }
         )
+
+    def of_length(self, iterations: int | None = None, of_images: int | None = None) -> Preset:
+        """Copy with other numbers of iterations; the drops of the learning rate are scaled."""
+        stages = {"video": (self.video, iterations), "image": (self.image, of_images)}
+        return self.model_copy(
+            update={
+                name: stage.model_copy(update={"optimisation": stage.optimisation.of_length(count)})
+                for name, (stage, count) in stages.items()
+                if count is not None
+            }
+        )
+
+    @property
+    def evaluation_seconds(self) -> float:
+        """Estimate the seconds of an evaluation on videos, in proportion to their frames."""
+        size = self.video.size
+        share = 1.0 if size is None else size.valid_frames / self.frames_of_evaluation
+        return self.seconds_per_evaluation * share
 
     def seconds_of(self, training: Training) -> float:
         """Estimate the seconds that `training` takes, in proportion to the frames of a batch."""

@@ -106,9 +106,7 @@ def _head_of_sweep(plan: Plan, runs: Runs, on_gpu: bool) -> list[str]:
         "that find up to 10 instances in a window, in proportion to frames"
     )
     if untimed := [kind.name for kind, run in runs if kind.evaluations and run.tests is None]:
-        tests += (
-            f"; from the preset's {plan.preset.seconds_per_evaluation:g} s for {_some(untimed)}"
-        )
+        tests += f"; from the preset's {plan.preset.evaluation_seconds:.3g} s for {_some(untimed)}"
     scaling = (
         "GPUs divide every batch: an estimate with linear scaling, no communication was measured. "
         "Tests and profiles run on one GPU while the others wait, which counts as GPU-hours"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from ifc_bench.config import Testing, Training
+from ifc_bench.config import FolderData, Testing, Training, WeightsFile
+from ifc_bench.data.catalogue import HELD_OUT
 from ifc_bench.recipe import Preset, Row, Table
 from ifc_bench.report.arithmetic import apart_lines, ran_in
 from ifc_bench.report.cells import Cell, counted
@@ -20,14 +21,15 @@ def head_lines(
     """The data, preset, n and devices of the numbers, and missing work."""
     splits = sorted({split for cell in cells for split in cell.splits})
     shown = ", ".join("+".join(part[:8] for part in s.split("+")) for s in splits) or "none"
-    schedules = _alternatives(map(_schedule, table.recipes))
+    schedules = _alternatives(_schedule(one, preset.weights_name) for one in table.recipes)
+    changes = f"; with {', '.join(preset.changes)}" if preset.changes else ""
     lines = [
         f"data: {data_of(table)}, split {shown}",
-        f"preset: {preset.name} ({schedules}); evaluated {_protocols(table.rows)}",
+        f"preset: {preset.name} ({schedules}{changes}); evaluated {_protocols(table.rows)}",
         seeds_line(table, cells),
         *_speed_lines(cells, speeds),
     ]
-    lines += incomplete_line(cells) + apart_lines(table.rows, cells)
+    lines += seen_line(table) + incomplete_line(cells) + apart_lines(table.rows, cells)
     if len(splits) > 1:
         lines.append(Caution("warning: more than one split is mixed here; run the table again"))
     return lines + origin_lines(origin for cell in cells for origin in cell.origins)
@@ -43,13 +45,51 @@ def _alternatives(texts: Iterable[str]) -> str:
     return " or ".join(dict.fromkeys(texts))
 
 
-def _schedule(training: Training) -> str:
+def _schedule(training: Training, weights_name: str) -> str:
     schedule = training.optimisation
     text = f"{schedule.iterations} iterations of {schedule.clips} clips of T={schedule.clip_frames}"
+    if schedule.sizes:
+        text += f" at {_sizes(schedule.sizes)}"
+    if schedule.precision != "float32":
+        text += f" in {schedule.precision}"
+    return text + _origin(training, weights_name)
+
+
+def _sizes(sizes: Sequence[int]) -> str:
+    """Short edges in pixels."""
+    if len(sizes) > 2:
+        return f"{min(sizes)} to {max(sizes)} pixels"
+    return f"{' or '.join(map(str, sizes))} pixels"
+
+
+def _origin(training: Training, weights_name: str) -> str:
+    """The first weights of a training run, in words; of its training on images, if it had one."""
     start = training.start
-    return text + (
-        ", after training on images" if start and start.kind in ("training", "kept") else ""
+    if start is None or start.kind == "imagenet":
+        return ""
+    if isinstance(start, WeightsFile):
+        kind = "a released checkpoint" if start.content == "released" else "ImageNet weights"
+        name = f"{weights_name}, " if weights_name else ""
+        return f", from {kind} ({name}SHA-256 {start.sha256[:8]})"
+    return ", after training on images" + _origin(
+        start.training if start.kind == "kept" else start, weights_name
     )
+
+
+def seen_line(table: Table) -> list[str]:
+    """A warning where a released checkpoint may have seen the videos that it is tested on."""
+    for training in table.recipes:
+        start, data = training.start, training.data
+        released = isinstance(start, WeightsFile) and start.content == "released"
+        if released and isinstance(data, FolderData) and data.name.endswith(HELD_OUT):
+            return [
+                Caution(
+                    "warning: released checkpoints were trained on all training videos of their "
+                    f"set, and the tested videos are some of {data.name.removesuffix(HELD_OUT)}'s: "
+                    "AP may be far too high"
+                )
+            ]
+    return []
 
 
 def _protocols(rows: Sequence[Row]) -> str:
@@ -61,10 +101,11 @@ def _protocols(rows: Sequence[Row]) -> str:
 
 
 def _protocol(test: Testing, strides: str) -> str:
+    size = f" at {test.size} pixels" if test.size is not None else ""
     if test.protocol == "image":
-        return "as COCO evaluates images"
+        return f"as COCO evaluates images{size}"
     short = " (a shorter video is one window)" if test.short_videos == "shrink" else ""
-    return f"in windows of T at stride {strides}{short}"
+    return f"in windows of T at stride {strides}{short}{size}"
 
 
 def _speed_lines(cells: list[Cell], speeds: list[tuple[str, str]]) -> list[str]:

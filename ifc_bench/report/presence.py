@@ -117,8 +117,7 @@ class _Found:
         alike = [
             preset
             for key, preset in presets.items()
-            if same[key]
-            or schedule in _schedules(preset.with_options(iterations=iterations), recipes)
+            if same[key] or schedule in _schedules(preset.of_length(iterations=iterations), recipes)
         ]
         beside = [f"n = {len(group.seeds)}"]
         if isinstance(group.data, FolderData):
@@ -139,7 +138,7 @@ class _Found:
         option += "" if same_data else " --data DIRECTORY"
         changes: dict[str, object] = {"seeds": max(group.seeds) + 1}
         changes |= {"windows": tuple(sorted(group.windows))} if group.windows else {}
-        preset = base if same_length else base.with_options(iterations=iterations)
+        preset = base if same_length else base.of_length(iterations=iterations)
         if not same_data:
             changes["video"] = preset.video.model_copy(update={"data": group.data})
         return cls(f"{base.name} ({', '.join(beside)})", option, preset.model_copy(update=changes))

@@ -39,7 +39,7 @@ def run_task(
         store, settings.device, settings.threads, progress, tensorboard=settings.tensorboard
     )
     worker.begin = lambda work: send(Event(number, "begin", work=work))
-    worker.clips_at_once = settings.clips_at_once
+    worker.clips_at_once, worker.loaders = settings.clips_at_once, settings.loaders
     started(worker)
     try:
         worker.prepare()

@@ -92,7 +92,7 @@ def iteration_seconds(run: DryRun, steps: Steps, gpus: int) -> float:
 def seconds_of_tests(kind: Kind, run: DryRun, preset: Preset) -> float:
     """Estimate the time of all tests of one training run, points of its AP curve included."""
     if run.tests is None:
-        return len(kind.evaluations) * preset.seconds_per_evaluation
+        return len(kind.evaluations) * preset.evaluation_seconds
     schedule = kind.first.optimisation
     points = schedule.iterations // schedule.curve_every if schedule.curve_every else 0
     return (run.tests.seconds + points * run.tests.curve_seconds) / run.tests.share

@@ -56,7 +56,7 @@ def run_together(
             progress(current[0], Event(0, stage, done, total, loss))
 
     worker = Worker(store, device, settings.threads, report, settings.tensorboard, processes)
-    worker.clips_at_once = settings.clips_at_once
+    worker.clips_at_once, worker.loaders = settings.clips_at_once, settings.loaders
     worker.prepare()
     for sign in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(sign, lambda *_: worker.stop())

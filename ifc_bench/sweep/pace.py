@@ -69,5 +69,5 @@ class Pace:
         if isinstance(work, Training):
             return self.preset.seconds_of(work)
         if isinstance(task, Job) and task.evaluations:
-            return self.preset.seconds_per_evaluation * len(task.evaluations)
+            return self.preset.evaluation_seconds * len(task.evaluations)
         return None

@@ -144,19 +144,23 @@ class Plan:
 
     def seconds(self, store: Store, workers: int) -> float:
         """Estimate the remaining time from the preset's own timings."""
+        busy, alone = self.shared_and_alone(store)
+        return busy / min(workers, max(len(self.jobs(store)), 1)) + alone
+
+    def shared_and_alone(self, store: Store) -> tuple[float, float]:
+        """Estimate the time of jobs, one after the other, and of profiles, which have one GPU."""
         preset = self.preset
         jobs = self.jobs(store)
         evaluations = sum(len(job.evaluations) for job in jobs)
         busy = sum(preset.seconds_of(job.training) for job in jobs if self.trains(job, store))
-        busy += evaluations * preset.seconds_per_evaluation
-        alone = self.profiling_seconds(len(self.profiles_left(store)))
-        return busy / min(workers, max(len(jobs), 1)) + alone
+        busy += evaluations * preset.evaluation_seconds
+        return busy, self.profiling_seconds(len(self.profiles_left(store)))
 
     def task_seconds(self, task: object) -> float:
         """Estimate the time of a job, from the preset's own timings; 0 for other tasks."""
         if not isinstance(task, Job):
             return 0.0
-        tests = len(task.evaluations) * self.preset.seconds_per_evaluation
+        tests = len(task.evaluations) * self.preset.evaluation_seconds
         return tests + (0.0 if task.kept else self.preset.seconds_of(task.training))
 
     def pieces(self, store: Store) -> int:
@@ -168,8 +172,9 @@ class Plan:
         """Estimate the time of a number of profiles, one after the other."""
         preset = self.preset
         data = preset.video.data
-        videos = data.validation_videos if isinstance(data, SyntheticData) else _TYPICAL_VIDEOS
-        one_pass = preset.profile_videos * preset.seconds_per_evaluation / videos
+        known = preset.video.size.valid_videos if preset.video.size else _TYPICAL_VIDEOS
+        videos = data.validation_videos if isinstance(data, SyntheticData) else max(1, known)
+        one_pass = preset.profile_videos * preset.evaluation_seconds / videos
         protocol = preset.profile_protocol
         measured = min(
             max(protocol.min_passes * one_pass, protocol.min_seconds), protocol.max_seconds

@@ -24,6 +24,7 @@ class Settings:
     Attributes:
         devices: "cpu", or one or more "cuda:N"; tasks are spread over them.
         clips_at_once: clips of a batch in memory at a time; None for all that a process has.
+        loaders: processes of each training that load a user's data; None for up to 4, of cores.
         address: of a Ray cluster; None starts one on this machine.
         checkpoints: fsspec address through which nodes of a Ray cluster share checkpoints; None:
             they all see the directories of the store.
@@ -38,6 +39,7 @@ class Settings:
     workers: int
     tensorboard: bool = False
     clips_at_once: int | None = None
+    loaders: int | None = None
     executor: ExecutorName = "local"
     address: str | None = None
     checkpoints: str | None = None

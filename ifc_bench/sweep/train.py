@@ -44,7 +44,7 @@ def train(worker: Worker, work: Training, data: Splits) -> Record:
             "train", done, work.optimisation.iterations, loss
         ),
         log=curves_to(worker.store.tensorboard_path(work), work) if logged else None,
-        loaders=0 if data.embedded else loaders(),
+        loaders=0 if data.embedded else loaders(worker.loaders),
         stopping=lambda: worker.stopping,
         saved=worker.saved,
         clips_at_once=worker.clips_at_once,

@@ -49,7 +49,7 @@ def _train(rank: int, count: int, port: int, task: Job, store: Store, settings: 
 
     processes, device = _joined(rank, count, port, settings.devices)
     worker = Worker(store, device, settings.threads, lambda *_: None, processes=processes)
-    worker.clips_at_once = settings.clips_at_once
+    worker.clips_at_once, worker.loaders = settings.clips_at_once, settings.loaders
     worker.prepare()
     # A signal to the whole group of processes, as from SLURM, comes here too.
     signal.signal(signal.SIGTERM, lambda *_: worker.stop())

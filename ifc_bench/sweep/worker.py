@@ -43,6 +43,7 @@ class Worker:
         self.begin: Callable[[AnyWork], None] = lambda work: None  # called before each piece
         self.saved: Callable[[Path], None] | None = None  # called after each checkpoint
         self.clips_at_once: int | None = None
+        self.loaders: int | None = None
         self.failed: Record | None = None  # the last failure, recorded
         self.in_training = self.stopping = False
         self._known_splits: dict[Data, Splits] = {}

@@ -44,7 +44,7 @@ def start_model(model: IFC, work: Training, store: Store) -> list[str] | None:
         case WeightsFile(content=content):
             path = store.weights_path(work.start)
             if not path.exists():
-                raise UserError(f"{path}: no such file; give the weights again with --start")
+                raise UserError(f"{path}: no such file; give the weights again with --weights")
             path = path.resolve()  # the link's target, so that messages name the user's file
             if content == "released":
                 return list(start_from_released(model, path).new)
@@ -101,7 +101,7 @@ def fetched_file(url: str, folder: Path) -> Path:
     except (URLError, HTTPException, OSError) as error:
         raise UserError(
             f"{path}: no such file, and {url} cannot be downloaded ({error}); put the file there, "
-            "or give ImageNet weights with --start"
+            "or give ImageNet weights with --weights"
         ) from None
     except RuntimeError as error:  # torch raises it for another hash
         raise UserError(f"{path}: no such file, and {url} gives another: {error}") from None

@@ -27,6 +27,6 @@ def prepare(device: str, threads: int) -> None:
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
 
 
-def loaders() -> int:
-    """Return the number of processes that prefetch frames of real data."""
-    return min(4, usable_cores())
+def loaders(given: int | None = None) -> int:
+    """Return the number of processes that load real data ahead: as `given`, or up to 4."""
+    return min(4, usable_cores()) if given is None else given

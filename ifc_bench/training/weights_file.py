@@ -23,9 +23,9 @@ def adopt_weights(path: Path, store: Store) -> WeightsFile:
     """
     if not path.is_file():
         there = "is no file" if path.exists() else "no such file"
-        raise UserError(f"--start: {path}: {there}")
+        raise UserError(f"--weights: {path}: {there}")
     if fault := _fault(path):
-        raise UserError(f"--start: {path}: {fault}")
+        raise UserError(f"--weights: {path}: {fault}")
     digest, released, tail = hashlib.sha256(), False, b""
     with path.open("rb") as file:
         for block in iter(lambda: file.read(_BLOCK), b""):

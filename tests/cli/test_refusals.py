@@ -178,9 +178,9 @@ def test_annotations_are_looked_at_before_their_frames(refusal, tmp_path, conten
 def test_a_start_is_a_file_of_weights_that_fit(tmp_path, capsys, content, told):
     (tmp_path / "start").write_bytes(content)
     places = (f"--results={tmp_path / 'r'}", f"--runs={tmp_path / 'u'}")
-    start = f"--start={tmp_path / 'start'}"
+    start = f"--weights={tmp_path / 'start'}"
     assert main(TABLES, PRESETS, ["plan", "table3a", "--preset=smoke", start, *places]) == 2
-    assert f"--start: {tmp_path / 'start'}: {told}" in capsys.readouterr().err
+    assert f"--weights: {tmp_path / 'start'}: {told}" in capsys.readouterr().err
 
 
 def test_a_start_needs_no_ending(tmp_path):

@@ -64,7 +64,7 @@ def test_another_preset_is_named(store, ask, tmp_path):
 
 
 def test_other_iterations_and_windows_are_named(store, ask):
-    short = PRESETS["full"].with_options(iterations=30)
+    short = PRESETS["full"].of_length(iterations=30)
     fill(store, preset="full", seeds=1, windows=(7,), video=short.video)
     said = refused(ask("report", "table3a"))
     assert (

@@ -53,7 +53,7 @@ def test_the_longest_training_of_a_seed_comes_first():
 
 def test_a_longer_schedule_is_other_work(tmp_path):
     """`--iterations` on a preset with a third of the iterations."""
-    longer = PRESETS["quick"].with_options(iterations=1000)
+    longer = PRESETS["quick"].of_length(iterations=1000)
     assert longer.video.optimisation == PRESETS["full"].video.optimisation
     assert PRESETS["quick"].with_options() == PRESETS["quick"]
     options = ("--iterations", "5000", "--compare", "paper", "--results", str(tmp_path))

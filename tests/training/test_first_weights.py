@@ -155,10 +155,10 @@ def test_another_file_under_the_name_is_not_kept(offered, tmp_path):
     assert not list((tmp_path / "cache").iterdir())
 
 
-@pytest.mark.parametrize("name", ["paper", "released"])
+@pytest.mark.parametrize("name", ["paper", "paper-short"])
 @pytest.mark.usefixtures("_imagenet_at_hand")
 def test_images_first_then_videos_then_evaluation(name, root, tmp_path, monkeypatch):
-    monkeypatch.setattr("ifc_bench.sweep.train.loaders", lambda: 0)
+    monkeypatch.setattr("ifc_bench.sweep.train.loaders", lambda given: 0)
     store = stores(tmp_path)
     preset = with_data(shrunk(name), root, None, store)
     plan = make_plan([TABLES["table3a"](preset)], preset, CPU)
@@ -208,10 +208,17 @@ def test_the_plan_tells_gpu_hours_and_disk(root, tmp_path):
     training = (4 * 1_108_800 * 0.2 + 20 * 6_000 * 0.4) / 3600
     told = re.search(r"about (\d+) GPU-hours, (\d+) h on 8 GPUs", done.stdout)
     assert told is not None
-    evaluations = 80 * 240 / 3600
-    profiles = 16 * 4 * 200 / 3600  # four processes, each about nine passes over 20 of 220 videos
+    evaluations = 80 * 240 * (12 / 6_000) / 3600  # of the 12 frames that are held out
+    one_pass = 20 * 240 * (12 / 6_000)  # over 20 videos of the one
+    warm_up, timed = max(2 * one_pass, 3.0), 2 * max(3 * one_pass, 2 * one_pass)
+    profile = 10 + warm_up + timed + one_pass + one_pass / 20
+    profiles = 16 * 4 * profile / 3600  # four processes each, on one GPU
     assert int(told[2]) == pytest.approx(training + evaluations + profiles, abs=1)
-    assert int(told[1]) == pytest.approx(8 * int(told[2]), abs=8)
+    assert int(told[1]) == pytest.approx(8 * (training + evaluations) + profiles, abs=1)
+    size = "4 of training (48 frames), 1 of validation (12 frames)"
+    length = "6000 iterations of 16 clips, 24000.0 clips of each"
+    assert f"videos: youtube-vis-2019-held-out, {size}; {length}" in done.stdout
+    assert "images: coco, " in done.stdout
     assert "not measured" in done.stdout
     assert "GB of disk for 24 checkpoints" in done.stdout
 
@@ -252,7 +259,7 @@ def test_with_a_released_checkpoint_coco_is_not_needed(root, tmp_path):
     options = [f"--data={root}", f"--results={tmp_path / 'r'}", f"--runs={tmp_path / 'x'}"]
     without = run_cli("plan", "table3a", "--preset=released", *options)
     assert "has no coco" in one_line_error(without)
-    started = [f"--start={tmp_path / 'ifc.pth'}", *options]
+    started = [f"--weights={tmp_path / 'ifc.pth'}", *options]
     done = run_cli("plan", "table3a", "--preset=released", *started)
     assert done.returncode == 0, done.stderr
     assert "trainings: 20, 0 exist" in done.stdout
@@ -261,8 +268,8 @@ def test_with_a_released_checkpoint_coco_is_not_needed(root, tmp_path):
 def test_weights_that_are_not_there_are_one_line(root, tmp_path, monkeypatch):
     store = stores(tmp_path)
     options = [f"--data={root}", f"--results={tmp_path / 'r'}", f"--runs={tmp_path / 'x'}"]
-    bad = run_cli("plan", "table3a", "--preset=paper", *options, "--start=none.pth")
-    assert "--start: none.pth: no such file" in one_line_error(bad)
+    bad = run_cli("plan", "table3a", "--preset=paper", *options, "--weights=none.pth")
+    assert "--weights: none.pth: no such file" in one_line_error(bad)
     preset = with_data(shrunk("released"), root, None, store)
     training = preset.pretraining(preset.model)
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "empty"))
