@@ -14,7 +14,7 @@ from ifc_bench.cli.options import MOST_FRAMES, MOST_SIDE, Retry, number
 from ifc_bench.cli.recipes import Recipes
 from ifc_bench.cli.sources import with_data, with_start
 from ifc_bench.config import Arithmetic, Precision, ResNetBackbone
-from ifc_bench.data.catalogue import LAYOUTS
+from ifc_bench.data.layouts import LAYOUTS
 from ifc_bench.errors import UserError
 from ifc_bench.recipe import AnyTable, Preset, overridden
 from ifc_bench.records import Status

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -11,9 +13,11 @@ from ifc_bench.cli.options import number
 from ifc_bench.cli.progress import bar
 from ifc_bench.config import SyntheticData
 from ifc_bench.data.annotations import read_instances
+from ifc_bench.data.catalogue import link_split
 from ifc_bench.data.davis import convert_davis
-from ifc_bench.data.files import Files
+from ifc_bench.data.files import Files, annotations_at
 from ifc_bench.data.hold_out import split_videos
+from ifc_bench.data.layouts import SPLIT_NOTE
 from ifc_bench.data.synthetic import synthesize
 from ifc_bench.data.validation import data_faults
 from ifc_bench.errors import UserError, printable
@@ -49,7 +53,7 @@ def validate(
 
     Predictions: python run_ablations.py data validate valid.json --predictions results.json
     """
-    annotations = path / "instances.json" if path.is_dir() else path
+    annotations = annotations_at(path)
     if predictions is not None:
         found = read_predictions(predictions, read_instances(annotations, unannotated=True))
         print(printable(f"{predictions}: {len(found)} entries, no faults"))
@@ -71,14 +75,18 @@ def split(
     annotations: Annotated[Path, Parameter(help="Annotations of a training set.")],
     /,
     *,
-    out: Annotated[Path, Parameter(help="Directory for train.json and valid.json.")],
+    out: Annotated[Path, Parameter(help="Directory for train.json, valid.json and links.")],
+    images: Annotated[
+        Path | None,
+        Parameter(help="Directory of the frames. Default: the usual directories beside the file."),
+    ] = None,
     share: Annotated[float, number("Share of the videos to hold out.", 0, 1)] = 0.1,
     seed: Annotated[int, number("Another seed, another split.", 0, _MOST_SEED)] = 0,
 ) -> None:
     """Hold out part of the videos of a training set, the same share of each class.
 
     The validation annotations of YouTube-VIS and OVIS are not public and their servers are closed,
-    so this is the only way to compute AP on them today.
+    so this is the only way to compute AP on them today. `run --data DIR` takes the result.
 
     Example: python run_ablations.py data split ytvis_2019/train.json --out ytvis_2019/local
     """
@@ -87,9 +95,22 @@ def split(
     for path in paths.values():
         if path.exists():
             raise UserError(f"{path}: already exists; choose another directory")
+    try:
+        frames = Files.at(annotations, images).images
+    except UserError:  # only annotations are at hand
+        frames = None
     for part, text in parts.items():
         write_text(paths[part], text)
+        link_split(out / part, paths[part], frames)
         print(paths[part])
+    note = {"source": annotations.name, "share": share, "seed": seed}
+    write_text(out / SPLIT_NOTE, json.dumps(note))
+    if frames is None:
+        print(
+            f"the frames of {annotations} were not found: link them as {out / 'train'}/JPEGImages "
+            f"and {out / 'valid'}/JPEGImages, or give --images",
+            file=sys.stderr,
+        )
 
 
 @command.command(name="synthesize")

@@ -1,7 +1,6 @@
-"""File layouts of the public data sets, and registration of a user's copy. Imports no torch.
+"""Registration of a user's copy of a data set. Imports no torch.
 
-Every data set has several layouts in use: that of its download, and those of frameworks. A copy is
-registered as a directory of links, `train/` and `valid/`, each with `instances.json` and
+A copy is registered as a directory of links, `train/` and `valid/`, each with `instances.json` and
 `JPEGImages`, so that all other code reads one layout.
 """
 
@@ -23,51 +22,13 @@ from ifc_bench.data.annotations import (
 from ifc_bench.data.files import Files
 from ifc_bench.data.hold_out import split_videos
 from ifc_bench.data.json_files import read_json
+from ifc_bench.data.layouts import DIRECTORIES, HELD_OUT, LAYOUTS, WORDS, held_out_locally
 from ifc_bench.data.youtube_vis import Category
 from ifc_bench.errors import UserError
 from ifc_bench.file_io import file_hash, write_text
 from ifc_bench.store import Store
 
-
-def _official(year: int) -> list[tuple[str, str]]:
-    """Return the layouts of a YouTube-VIS split; "{}" is train or valid."""
-    return [
-        ("{}.json", "{}/JPEGImages"),
-        ("{}/instances.json", "{}/JPEGImages"),
-        ("annotations/instances_{}.json", "{}/JPEGImages"),
-        ("annotations/instances_{}_sub.json", "{}/JPEGImages"),
-        ("annotations/{}.json", "{}/JPEGImages"),
-        (f"annotations/youtube_vis_{year}_{{}}.json", "{}/JPEGImages"),
-    ]
-
-
-LAYOUTS: dict[str, list[tuple[str, str]]] = {
-    "youtube-vis-2019": _official(2019),
-    "youtube-vis-2021": _official(2021),
-    "youtube-vis-2022": _official(2022),
-    "ovis": [
-        ("annotations_{}.json", "{}"),
-        ("annotations_{}.json", "Images/{}"),
-        ("annotations/annotations_{}.json", "{}"),
-        ("annotations/{}.json", "{}/JPEGImages"),
-        ("annotations/{}.json", "{}"),
-        ("{}.json", "{}/JPEGImages"),
-    ],
-    "coco": [
-        ("annotations/instances_{}2017.json", "{}2017"),
-        ("annotations/instances_{}2017.json", "images/{}2017"),
-    ],
-    "folder": [("{}/instances.json", "{}/JPEGImages")],
-}
-_FOLDERS = {
-    "youtube-vis-2019": ("ytvis_2019", "youtube_vis_2019", "YouTube-VIS-2019"),
-    "youtube-vis-2021": ("ytvis_2021", "youtube_vis_2021", "YouTube-VIS-2021"),
-    "youtube-vis-2022": ("ytvis_2022", "youtube_vis_2022", "YouTube-VIS-2022"),
-    "ovis": ("ovis", "OVIS"),
-    "coco": ("coco", "COCO"),
-}
 _SHARE = 0.1
-HELD_OUT = "-held-out"  # the end of the name of a set without public validation annotations
 
 
 def find(root: Path, name: str) -> dict[str, Files]:
@@ -79,12 +40,12 @@ def find(root: Path, name: str) -> dict[str, Files]:
     Raises:
         UserError: if no layout matches; it names the files that are expected.
     """
-    roots = [root, *(root / folder for folder in _FOLDERS.get(name, ()))]
+    roots = [root, *(root / folder for folder in DIRECTORIES.get(name, ()))]
     for base in roots:
         for listing, images in LAYOUTS[name]:
             found: dict[str, Files] = {}
-            for split, names in (("train", ("train",)), ("valid", ("valid", "val"))):
-                for word in names:
+            for split, words in WORDS.items():
+                for word in words:
                     files = Files(base / listing.format(word), base / images.format(word))
                     if files.present:
                         found.setdefault(split, files)
@@ -96,7 +57,7 @@ def find(root: Path, name: str) -> dict[str, Files]:
     looked = ", ".join(dict.fromkeys(a.format("train") for a, _ in LAYOUTS[name]))
     raise UserError(
         f"--data: {root} has no {name}: expected one of {looked} with its images, here or under "
-        f"{' or '.join(_FOLDERS.get(name, ('instances.json',)))}"
+        f"{' or '.join(DIRECTORIES.get(name, ('instances.json',)))}"
     )
 
 
@@ -123,7 +84,8 @@ def adopt(root: Path, name: str, store: Store) -> Adopted:
     """Register a user's copy of a data set in `store`.
 
     If the validation annotations are missing or not public, as in YouTube-VIS and OVIS, a tenth of
-    the training videos is held out, with seed 0, and "-held-out" is added to the name.
+    the training videos is held out, with seed 0. "-held-out" is then added to the name, as for the
+    files of `data split`.
 
     Raises:
         UserError: if the files are missing, not readable or empty, or the categories of the two
@@ -138,6 +100,8 @@ def adopt(root: Path, name: str, store: Store) -> Adopted:
         parts = {part: Files(path, train.images) for part, path in held.items()}
         listed = {part: _public(path, store) for part, path in held.items()}
     else:
+        if held_out_locally(train.annotations):
+            name += HELD_OUT
         parts = found
         listed = {"train": _public(train.annotations, store), "valid": public}
         refuse_unlike_categories(
@@ -149,9 +113,7 @@ def adopt(root: Path, name: str, store: Store) -> Adopted:
     data = FolderData(name=name, train=listed["train"].digest, valid=listed["valid"].digest)
     for split, files in parts.items():
         folder = store.data_path(data) / split
-        folder.mkdir(parents=True, exist_ok=True)
-        _link(folder / "instances.json", files.annotations)
-        _link(folder / "JPEGImages", files.images)
+        link_split(folder, files.annotations, files.images)
         index = store.index_path(listed[split].digest)
         if index.exists():
             _link(folder / "instances.index", index)
@@ -206,10 +168,7 @@ def adopt_clips(folder: Path, store: Store) -> FolderData:
     digest = file_hash(files.annotations)
     data = FolderData(name="clips", train=digest, valid=digest)
     for split in ("train", "valid"):
-        directory = store.data_path(data) / split
-        directory.mkdir(parents=True, exist_ok=True)
-        _link(directory / "instances.json", files.annotations)
-        _link(directory / "JPEGImages", files.images)
+        link_split(store.data_path(data) / split, files.annotations, files.images)
     return data
 
 
@@ -221,6 +180,14 @@ def _held_out(train: Files, store: Store) -> dict[str, Path]:
         for part, text in split_videos(train.annotations, _SHARE, seed=0).items():
             write_text(paths[part], text)
     return paths
+
+
+def link_split(folder: Path, annotations: Path, images: Path | None) -> None:
+    """Link the annotations and frames of a split in `folder`, under the names that are read."""
+    folder.mkdir(parents=True, exist_ok=True)
+    _link(folder / "instances.json", annotations)
+    if images is not None:
+        _link(folder / "JPEGImages", images)
 
 
 def _link(link: Path, target: Path) -> None:

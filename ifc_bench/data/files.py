@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from ifc_bench.data.layouts import annotation_files, image_directories
 from ifc_bench.errors import UserError, refuse_irregular
 
 
@@ -29,22 +30,25 @@ class Files:
 
     @classmethod
     def at(cls, path: Path, images: Path | None = None) -> Files:
-        """Find the split at `path`: a directory with `instances.json` and `JPEGImages`, or a file.
+        """Find the split at `path`: an annotation file, or a directory that has one.
 
-        The frames of a file `valid.json` are searched in `JPEGImages`, `valid/JPEGImages` and
-        `valid` beside it, unless `images` is given.
+        A directory has `instances.json` and `JPEGImages`, or is of a layout in `layouts`. The
+        frames of a file `valid.json` are searched in `JPEGImages`, `valid/JPEGImages` and `valid`
+        beside it, and by the layouts, unless `images` is given.
 
         Raises:
-            UserError: if there is no such file, or the frames are in none of these directories.
+            UserError: if there is no such file, or more than one, or the frames are in none of
+                these directories.
         """
-        annotations = path / "instances.json" if path.is_dir() else path
+        annotations = annotations_at(path)
         if not annotations.is_file():
             refuse_irregular(annotations)
             raise UserError(f"{annotations}: no such file")
         _refuse_other_content(annotations)
         beside, stem = annotations.parent, annotations.stem
         usual = [beside / "JPEGImages", beside / stem / "JPEGImages", beside / stem]
-        found = next((folder for folder in usual if folder.is_dir()), usual[0])
+        known = [*usual, *image_directories(annotations)]
+        found = next((folder for folder in known if folder.is_dir()), usual[0])
         files = cls(annotations, images or found)
         if not files.images.is_dir():
             raise UserError(
@@ -52,6 +56,22 @@ class Files:
                 "name the directory of the frames"
             )
         return files
+
+
+def annotations_at(path: Path) -> Path:
+    """The annotation file at `path`, which may be a directory of any layout.
+
+    Raises:
+        UserError: if a directory has several.
+    """
+    if not path.is_dir():
+        return path
+    plain = path / "instances.json"
+    found = [plain] if plain.is_file() else annotation_files(path)
+    if len(found) > 1:
+        names = ", ".join(str(one.relative_to(path)) for one in found)
+        raise UserError(f"{path}: has several annotation files ({names}); name one of them")
+    return found[0] if found else plain
 
 
 def _refuse_other_content(annotations: Path) -> None:

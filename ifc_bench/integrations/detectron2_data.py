@@ -12,8 +12,9 @@ from detectron2.data import transforms as T
 from detectron2.structures import BitMasks, Instances
 
 from ifc_bench.data.annotations import read_instances
-from ifc_bench.data.catalogue import LAYOUTS, find
+from ifc_bench.data.catalogue import find
 from ifc_bench.data.frames import FrameFolder
+from ifc_bench.data.layouts import LAYOUTS
 from ifc_bench.errors import UserError
 from ifc_bench.masks import decode
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from ifc_bench.config import FolderData, Testing, Training, WeightsFile
-from ifc_bench.data.catalogue import HELD_OUT
+from ifc_bench.data.layouts import HELD_OUT
 from ifc_bench.recipe import Preset, Row, Table
 from ifc_bench.report.arithmetic import apart_lines, ran_in
 from ifc_bench.report.cells import Cell, counted

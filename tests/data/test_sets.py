@@ -10,8 +10,9 @@ from PIL import Image
 
 from ifc_bench.config import FolderData
 from ifc_bench.data.annotations import read_instances
-from ifc_bench.data.catalogue import LAYOUTS, adopt, find
+from ifc_bench.data.catalogue import adopt, find
 from ifc_bench.data.hold_out import split_videos
+from ifc_bench.data.layouts import LAYOUTS
 from ifc_bench.data.loading import VideoDataset
 from ifc_bench.data.validation import data_faults
 from ifc_bench.errors import UserError
@@ -44,7 +45,7 @@ def test_every_layout_is_found_and_adopted(name, listing, images, word, data_fol
     assert set(found) == {"train", "valid"}
     store = Store(tmp_path / "results", tmp_path / "runs")
     adopted = adopt(root, name, store)
-    assert (adopted.classes, adopted.frames, adopted.data.name) == (3, 5 * 12, name)
+    assert (adopted.classes, adopted.train.frames, adopted.data.name) == (3, 5 * 12, name)
     videos = VideoDataset(store.data_path(adopted.data) / "valid")
     assert videos.frames(videos.videos[0], [0]).shape == (1, 3, 32, 48)
 
