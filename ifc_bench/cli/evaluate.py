@@ -38,7 +38,8 @@ def command(
 ) -> None:
     """Score predictions: the twelve metrics of the YouTube-VIS API, as fractions.
 
-    A metric without any ground truth is -1, as in the API. The number of videos that the
+    A metric without any ground truth is -1, as in the API. Where the annotations have occlusion, as
+    in OVIS, AP and AR by light, medium and heavy occlusion follow. The number of videos that the
     predictions cover is printed on standard error.
 
     Example: python run_ablations.py evaluate --ground-truth GT.json --predictions PRED.json
@@ -62,10 +63,11 @@ def command(
             result = result.model_copy(update={"predicted_videos": covered.predicted})
             _keep(method, ground_truth, predictions, result, results)
     print(covered.told(), file=sys.stderr)
+    shown = {**scores.summary(), **scores.by_occlusion()}
     if style == "json":
-        print(json.dumps(scores.summary()))
+        print(json.dumps(shown))
     else:
-        print(tabulate(scores.summary().items(), ["metric", "value"], "github", floatfmt=".4f"))
+        print(tabulate(shown.items(), ["metric", "value"], "github", floatfmt=".4f"))
 
 
 def _keep(

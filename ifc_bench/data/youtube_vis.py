@@ -2,7 +2,7 @@
 
 One JSON object with `videos`, `categories` and `annotations`; an annotation has one segmentation
 (an RLE, or null) for each frame of its video. Optional extras: a video's `situation`, and `marked`,
-its frames that hide the scene.
+its frames that hide the scene; an annotation's `occlusion`, a word for each frame, as in OVIS.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ from ifc_bench.masks import Rle, areas, compress, encode
 Model = TypeVar("Model", bound=BaseModel)
 Polygons = list[list[float]]
 """The outline of one instance in one frame: x, y, x, y ... of each closed polygon, in pixels."""
+_OCCLUSION = {"no_occlusion": 0.0, "slight_occlusion": 0.25, "severe_occlusion": 0.75}
 
 
 class Category(Lenient):
@@ -79,6 +80,18 @@ class Annotation:
     segmentations: list[RawRle | None]
     areas: list[Area | None] | None = None
     iscrowd: int = 0
+    occlusion: Any = None
+
+    @cached_property
+    def occluded(self) -> float | None:
+        """The share to which it is hidden, from 0 to 1; None where the file does not say.
+
+        As OVIS defines it: 0, 0.25 or 0.75 in a frame, the mean over the worse half of the frames.
+        """
+        words = self.occlusion if isinstance(self.occlusion, list) else []
+        scores = sorted(_OCCLUSION[word] for word in words if word in _OCCLUSION)
+        worse = scores[len(scores) // 2 :]
+        return sum(worse) / len(worse) if worse else None
 
     @cached_property
     def rles(self) -> list[Rle | None]:

@@ -1,7 +1,7 @@
-"""Groups of instances by area, span and number of frames with a mask.
+"""Groups of instances by area, span, number of frames with a mask, and occlusion.
 
 A stratum works as the API's area ranges do: annotations outside it are ignored, and so are
-unmatched detections outside it.
+unmatched detections outside it. No detection is outside a range of occlusion, as in OVIS's API.
 """
 
 from __future__ import annotations
@@ -49,6 +49,12 @@ def span(tube: Tube) -> float:
     return float(frames[-1] - frames[0] + 1) if frames.size else 0.0
 
 
+def occluded(tube: Tube) -> float:
+    """The occlusion of an annotation, from 0 to 1; NaN, which is in every range, if unknown."""
+    found = getattr(tube, "occluded", None)
+    return float("nan") if found is None else found
+
+
 ATTRIBUTES = {"area": lambda tube: tube.area, "span": span, "seen": seen}
 
 
@@ -67,6 +73,12 @@ AREA_RANGES = (
     Stratum("area", 128.0**2, 256.0**2),
     Stratum("area", 256.0**2, 1e10),
 )
+
+OCCLUSION_RANGES = {
+    "light": Stratum("occlusion", 0.0, 0.25),
+    "medium": Stratum("occlusion", 0.25, 0.5),
+    "heavy": Stratum("occlusion", 0.5, 1.0),
+}
 
 
 def thirds(truths: Sequence[Tube]) -> list[Stratum]:
@@ -95,7 +107,7 @@ def outside(tubes: Sequence[Tube], strata: Sequence[Stratum]) -> Flags:
     """Flags [A, len(tubes)] of the tubes outside each stratum."""
     values = {
         name: np.array([attribute(tube) for tube in tubes], float)
-        for name, attribute in ATTRIBUTES.items()
+        for name, attribute in {**ATTRIBUTES, "occlusion": occluded}.items()
         if any(stratum.attribute == name for stratum in strata)
     }
     rows = [(values[s.attribute] < s.low) | (values[s.attribute] > s.high) for s in strata]

@@ -20,7 +20,7 @@ from ifc_bench.data.youtube_vis import VideoInstances
 from ifc_bench.evaluation.matching import IOU_THRESHOLDS as IOU_THRESHOLDS
 from ifc_bench.evaluation.matching import MOST_DETECTIONS, Matches, match
 from ifc_bench.evaluation.predictions import PredictedTrack
-from ifc_bench.evaluation.strata import AREA_RANGES, Stratum, thirds
+from ifc_bench.evaluation.strata import AREA_RANGES, OCCLUSION_RANGES, Stratum, thirds
 
 Array = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -52,6 +52,22 @@ class VideoScores:
         values += [_mean(recall[:, :, 0, limit]) for limit in range(3)]
         values += [_mean(recall[:, :, area, 2]) for area in (1, 2, 3)]
         return dict(zip(SUMMARY, values, strict=True))
+
+    def by_occlusion(self) -> dict[str, float]:
+        """AP and AR by light, medium and heavy occlusion, as OVIS reports them; none elsewhere."""
+        found: dict[str, float] = {}
+        places = {
+            name: self.strata.index(stratum)
+            for name, stratum in OCCLUSION_RANGES.items()
+            if stratum in self.strata
+        }
+        for name, place in places.items():
+            precision, _ = self._accumulate(slice(place, place + 1), MAX_DETECTIONS[-1], None)
+            found[f"AP {name}"] = _mean(precision)
+        for name, place in places.items():
+            _, recall = self._accumulate(slice(place, place + 1), MAX_DETECTIONS[-1], None)
+            found[f"AR {name}"] = _mean(recall)
+        return found
 
     def by_class(self) -> dict[str, float]:
         """AP of each class."""
@@ -111,6 +127,8 @@ def score_videos(truth: VideoInstances, predictions: Sequence[PredictedTrack]) -
     with ordinary IoU; means leave out a class without ground truth.
     """
     strata = [*AREA_RANGES, *thirds([a for a in truth.annotations if not a.iscrowd])]
+    if any(annotation.occluded is not None for annotation in truth.annotations):
+        strata += OCCLUSION_RANGES.values()
     situations: dict[str, list[int]] = defaultdict(list)
     for video in truth.videos:
         if video.situation is not None:

@@ -16,7 +16,7 @@ class StratumResult(Kept):
     "seen" the number of frames with a mask.
     """
 
-    attribute: Literal["area", "span", "seen"]
+    attribute: Literal["area", "span", "seen", "occlusion"]
     low: float
     high: float
     truths: int

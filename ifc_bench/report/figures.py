@@ -98,11 +98,16 @@ def _maps(results: Results) -> Iterator[Drawing]:
             yield Drawing(name, f"differences to {baseline}{text}", draw, found)
 
 
+def _edge(value: float) -> str:
+    """An edge of a stratum: pixels or frames, or a share of occlusion."""
+    return f"{value:.0f}" if value == 0 or value >= 1 else f"{value:.2f}"
+
+
 def _breakdowns(results: Results) -> Iterator[Drawing]:
     """AP by situation, class and kind of instance, and what errors cost, at the longest window."""
     strata = frames.strata_frame(results)
     strata["stratum"] = [
-        f"{part.attribute}_{part.low:.0f} to {part.high:.0f}" for part in strata.itertuples()
+        f"{part.attribute}_{_edge(part.low)} to {_edge(part.high)}" for part in strata.itertuples()
     ]
     situations = frames.situations_frame(results)
     classes = frames.classes_frame(results)
