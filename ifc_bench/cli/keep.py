@@ -1,8 +1,12 @@
-"""`keep`: write the final weights of trainings beside their records, in half precision."""
+"""`keep`: write the final weights of trainings, in half precision or for the authors' code."""
 
 from __future__ import annotations
 
 import sys
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
 
 from ifc_bench.cli.choice import Choice
 from ifc_bench.cli.options import Injected, Tables
@@ -14,11 +18,20 @@ from ifc_bench.sweep.plan import label, make_plan
 _CHOICE = Choice()
 
 
-def command(*tables: Tables, choice: Choice = _CHOICE, recipes: Injected) -> None:
+def command(
+    *tables: Tables,
+    choice: Choice = _CHOICE,
+    released: Annotated[
+        Path | None,
+        Parameter(help="Write ID.pth into this directory instead, for the authors' code."),
+    ] = None,
+    recipes: Injected,
+) -> None:
     """Write the final weights of the trainings of tables to RESULTS/weights, in half precision.
 
     `predict`, `attention` and `load_model` take them where there is no checkpoint. Tables never
-    do: half precision rounds.
+    do: half precision rounds. With --released they are whole checkpoints that the authors' code
+    reads; it has IFC alone.
 
     Example: python run_ablations.py keep table3a --preset full --seeds 1
     """
@@ -33,20 +46,20 @@ def command(*tables: Tables, choice: Choice = _CHOICE, recipes: Injected) -> Non
             "directory with --runs"
         )
     from ifc_bench.training.checkpoint import finished_weights  # torch: only where it is needed
-    from ifc_bench.training.kept_weights import write_kept
+    from ifc_bench.training.kept_weights import write_kept, write_released
 
     store.prepare()
     kept = 0
     for training in there:
-        path = store.kept_path(training)
+        path = store.kept_path(training) if released is None else released / f"{training.id}.pth"
         try:
             weights = finished_weights(store.checkpoint_path(training), training)
+            (write_kept if released is None else write_released)(path, training, weights)
         except UserError as error:  # unfinished, diverged or damaged: the others are kept
-            print(f"note: {error}", file=sys.stderr)
+            print(f"note: {label(training)}: {error}", file=sys.stderr)
             continue
-        write_kept(path, training, weights)
         kept += 1
         print(f"{path}  {SPACE.text(path.stat().st_size)}  {label(training)}")
     missing, wanted = len(plan.trainings) - kept, len(plan.trainings)
     if missing:
-        print(f"{missing} of {wanted} trainings have no final weights")
+        print(f"{missing} of {wanted} trainings were not written")

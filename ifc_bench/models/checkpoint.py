@@ -1,4 +1,4 @@
-"""Loads checkpoints of the authors' released code into our model, without detectron2."""
+"""Reads and writes checkpoints of the authors' released code, without detectron2."""
 
 from __future__ import annotations
 
@@ -94,6 +94,37 @@ def load_released_checkpoint(
     model = build_model(config)
     model.load_state_dict(weights)
     return model.eval()
+
+
+_NO_WEIGHTS = ("backbone", "attention", "dropout", "added_layers_start")  # fields of a ModelConfig
+
+
+def as_released(
+    weights: Mapping[str, Tensor], model: ModelConfig, no_object: float
+) -> dict[str, Tensor]:
+    """The weights of a network under the names of the released code, which has IFC alone.
+
+    Args:
+        weights: the state dict of a network as `model` describes it.
+        model: the network.
+        no_object: the loss weight of "no object", which the released code keeps with the weights.
+
+    Raises:
+        UserError: if the released code has no such network; the first difference is named.
+    """
+    if not isinstance(model.backbone, ResNetBackbone):
+        raise UserError(f"the released code has a ResNet, not the backbone {model.backbone.kind}")
+    if not isinstance(model.communication, InterFrame) or not model.communication.memory_tokens:
+        raise UserError("the released code has IFC alone, with memory tokens")
+    renamed = {released_name(key): value for key, value in weights.items()}
+    theirs = _infer(renamed, "weights", model.backbone.convention)
+    for name in ModelConfig.model_fields:
+        ours, expected = getattr(model, name), getattr(theirs, name)
+        if name not in _NO_WEIGHTS and ours != expected:
+            raise UserError(f"the released code has {name} {expected}, not {ours}")
+    of_classes = torch.ones(model.classes + 1)
+    of_classes[-1] = no_object
+    return {**renamed, "criterion.empty_weight": of_classes}
 
 
 @dataclass(frozen=True)

@@ -106,9 +106,8 @@ def _edge(value: float) -> str:
 def _breakdowns(results: Results) -> Iterator[Drawing]:
     """AP by situation, class and kind of instance, and what errors cost, at the longest window."""
     strata = frames.strata_frame(results)
-    strata["stratum"] = [
-        f"{part.attribute}_{_edge(part.low)} to {_edge(part.high)}" for part in strata.itertuples()
-    ]
+    edges = zip(strata["attribute"], strata["low"], strata["high"], strict=True)
+    strata["stratum"] = [f"{what}_{_edge(low)} to {_edge(high)}" for what, low, high in edges]
     situations = frames.situations_frame(results)
     classes = frames.classes_frame(results)
     errors = frames.errors_frame(results)

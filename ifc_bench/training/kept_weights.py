@@ -17,7 +17,8 @@ from torch import Tensor
 
 from ifc_bench.config import Training
 from ifc_bench.errors import UserError, refuse_irregular
-from ifc_bench.file_io import write_bytes
+from ifc_bench.file_io import write_bytes, written_aside
+from ifc_bench.models.checkpoint import as_released
 from ifc_bench.store import Store
 
 
@@ -51,6 +52,18 @@ def write_kept(path: Path, work: Training, weights: Mapping[str, Tensor]) -> Non
     told = {"training": work.id, "sha256": _digest(half), "work": work.model_dump_json()}
     path.parent.mkdir(parents=True, exist_ok=True)
     write_bytes(path, save(half, told))
+
+
+def write_released(path: Path, work: Training, weights: Mapping[str, Tensor]) -> None:
+    """Write the final `weights` of `work` as a checkpoint of the authors' code, atomically.
+
+    Raises:
+        OSError: if it cannot be written.
+        UserError: if the released code has no such network.
+    """
+    released = as_released(weights, work.model, work.optimisation.loss.no_object)
+    with written_aside(path) as aside:
+        torch.save({"model": released}, aside)
 
 
 def read_kept(path: Path, work: Training) -> dict[str, Tensor]:

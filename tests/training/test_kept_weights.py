@@ -124,4 +124,7 @@ def test_the_command(tmp_path):
     print(done.stdout)
     assert all(f" {kind}" in done.stdout for kind in ("ifc M=8", "ifc M=8 unified"))
     done = run_cli("keep", "table3d", *where, "--seeds=2")
-    assert "2 of 4 trainings have no final weights" in done.stdout
+    assert "2 of 4 trainings were not written" in done.stdout
+    done = run_cli("keep", "table3d", *where, "--seeds=1", f"--released={tmp_path / 'theirs'}")
+    assert done.stderr.count("the released code has a ResNet, not the backbone small") == 2
+    assert not (tmp_path / "theirs").exists()
