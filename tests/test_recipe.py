@@ -132,7 +132,7 @@ def test_a_pretraining_of_its_own_network_stays_one_for_all_seeds():
     made = PRESETS["quick"].model_copy(update={"pretrain": True, "seeds": 3})
     table = TABLES["table3a"](made)
     starts = {t.start.id for row in table.rows for t in table.trainings(made, row)}
-    assert len(starts) == 4
+    assert len(starts) == 3, "No Comm's serves Full THW, which is the same network on one frame"
 
 
 def test_seeds_begin_at_the_first_and_the_profile_is_of_it():

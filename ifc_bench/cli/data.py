@@ -14,6 +14,7 @@ from ifc_bench.cli.progress import bar
 from ifc_bench.config import SyntheticData
 from ifc_bench.data.annotations import read_instances
 from ifc_bench.data.catalogue import link_split
+from ifc_bench.data.clips import write_clips
 from ifc_bench.data.davis import convert_davis
 from ifc_bench.data.files import Files, annotations_at
 from ifc_bench.data.hold_out import split_videos
@@ -135,6 +136,32 @@ def synthesize_scenes(
     with bar("videos") as tell:
         synthesize(data, out, tell)
     print(out)
+
+
+@command.command(name="from-video")
+def from_video(
+    *clips: Annotated[Path, Parameter(help="Video files, or directories of frames.")],
+    out: Annotated[Path, Parameter(help="Directory to write; it must not exist.")],
+    masks: Annotated[
+        Path | None,
+        Parameter(help="Directory with a directory of indexed PNGs for each clip, as in DAVIS."),
+    ] = None,
+    classes: Annotated[
+        list[str] | None, Parameter(help="Names of the classes. Default: object.")
+    ] = None,
+    every: Annotated[int, number("Take every so many frames.", 1, 10_000)] = 1,
+) -> None:
+    """Make a data set of your own clips: frames, and instances.json with the instances of --masks.
+
+    Video files need PyAV (`pip install av`); directories of frames do not.
+
+    Example: python run_ablations.py data from-video dog.mp4 cat.mp4 --out mine
+    """
+    if not clips:
+        raise UserError("CLIPS: none is given; name video files or directories of frames")
+    with bar("clips") as tell:
+        frames = write_clips(clips, out, classes or ("object",), masks, every, tell)
+    print(f"{out}: {len(clips)} clip{'s'[: len(clips) > 1]}, {frames} frames")
 
 
 @command.command(name="convert-davis")

@@ -23,6 +23,9 @@ from ifc_bench.store import Store
 
 _REQUIRED = ("torch", "torchvision", "numpy", "pandas", "matplotlib", "pycocotools", "scipy")
 _OPTIONAL = {
+    "av": "predict and data from-video, of video files; pip install av",
+    "ray": "run --executor ray; pip install ray",
+    "submitit": "run --executor slurm; pip install submitit",
     "tensorboard": "run --tensorboard; pip install tensorboard",
     "detectron2": "the detectron2 bridge; docs/detectron2.md says how to install it",
 }

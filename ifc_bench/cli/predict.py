@@ -17,6 +17,7 @@ from ifc_bench.cli.options import (
 )
 from ifc_bench.cli.progress import bar
 from ifc_bench.config import Arithmetic, Testing
+from ifc_bench.data.clips import is_clip, write_clips
 from ifc_bench.data.files import Files
 from ifc_bench.errors import UserError
 from ifc_bench.file_io import file_hash, write_text
@@ -27,6 +28,10 @@ from ifc_bench.store import Store
 Videos = Annotated[
     Path,
     Parameter(help="A directory with instances.json, or an annotation file such as valid.json."),
+]
+Clip = Annotated[
+    Path,
+    Parameter(help="A video file, a directory of frames, or a data set (also its valid.json)."),
 ]
 Images = Annotated[
     Path | None,
@@ -46,9 +51,12 @@ Own = Annotated[
 
 
 def command(
+    data: Clip,
     *,
-    data: Videos,
-    out: Annotated[Path, Parameter(help="The results.json to write.")],
+    out: Annotated[
+        Path | None,
+        Parameter(help="The results.json to write. Default for a clip: CLIP.results.json."),
+    ] = None,
     images: Images = None,
     checkpoint: Checkpoint = None,
     training: TrainingId = None,
@@ -69,21 +77,30 @@ def command(
 ) -> None:
     """Find, segment and track the instances of every video.
 
-    After an interruption, the same command continues with the next video.
+    After an interruption, the same command continues with the next video. The frames of a clip are
+    written beside the results, for `visualize`; its classes have the numbers of the model.
 
     Example: python run_ablations.py predict --checkpoint ifc_r50.pth --data clips --short-edge 360
     --out results.json
+
+    One clip: python run_ablations.py predict dog.mp4 --checkpoint ifc_r50.pth --short-edge 360
     """
-    if not out.name or out.is_dir():
-        raise UserError(f"--out: {str(out)!r} is not a file; name the results.json to write")
+    alone = is_clip(data)
+    if out is None and alone:
+        out = Path(f"{data.stem}.results.json")
+    if out is None or not out.name or out.is_dir():
+        given = "" if out is None else f"{str(out)!r} is not a file; "
+        raise UserError(f"--out: {given}name the results.json to write")
     chosen = resolve_device(device)
     require_precision(precision, describe_device(chosen, 1))
     from ifc_bench.data.loading import VideoDataset  # torch: only where it is needed
     from ifc_bench.inference import Partial, load_model, predict, results_json
 
-    videos = VideoDataset(Files.at(data, images), unannotated=True)
+    videos = None if alone else VideoDataset(Files.at(data, images), unannotated=True)
     store = Store(results, runs)
     model = load_model(store, training, checkpoint, chosen, own or ())
+    if videos is None:
+        videos = VideoDataset(_frames(data, out, model.classes), unannotated=True)
     if model.classes != len(videos.category_ids):
         raise UserError(
             f"{videos.files.annotations}: categories: has {len(videos.category_ids)}, the "
@@ -105,3 +122,22 @@ def command(
     write_text(out, results_json(found))
     kept.done()
     print(f"{out}: {len(found.tracks)} entries from {found.count} tracks")
+    if alone:
+        shown = f"--data {videos.files.annotations.parent} --predictions {out}"
+        print(f"to look at them: visualize {shown} --out {out.stem}-pictures --gif")
+
+
+def _frames(clip: Path, out: Path, classes: int) -> Path:
+    """The frames of a clip as a data set beside `out`; an earlier run's are taken again.
+
+    Raises:
+        UserError: if the clip cannot be read, or the directory is of another one.
+    """
+    folder, state = out.with_name(f"{out.stem}-frames"), clip.stat()
+    wanted = {"clip": str(clip.resolve()), "size": state.st_size, "changed": state.st_mtime_ns}
+    note = folder / "clip.json"
+    if note.is_file() and json.loads(note.read_text()) == {**wanted, "classes": classes}:
+        return folder
+    write_clips([clip], folder, [f"class {number}" for number in range(1, classes + 1)])
+    write_text(note, json.dumps({**wanted, "classes": classes}))
+    return folder

@@ -7,17 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-from PIL import Image
-
-from ifc_bench.data.frames import FORMATS, opened
 from ifc_bench.data.json_files import shown
-from ifc_bench.data.youtube_vis import written_annotation
+from ifc_bench.data.mask_images import instance_numbers, instances
 from ifc_bench.errors import UserError
 from ifc_bench.file_io import write_text
-
-_VOID = 255
 
 
 def convert_davis(
@@ -45,7 +38,7 @@ def convert_davis(
         frames = sorted((frames_folder / name).glob("*.jpg"))
         if not frames:
             raise UserError(f"{frames_folder / name}: has no frames")
-        indices = _tube(frames, root / "Annotations" / resolution / name)
+        indices = instance_numbers(frames, root / "Annotations" / resolution / name)
         videos.append(
             {
                 "id": len(videos) + 1,
@@ -55,9 +48,7 @@ def convert_davis(
                 "file_names": [f"{name}/{frame.name}" for frame in frames],
             }
         )
-        for number in sorted(set(np.unique(indices).tolist()) - {0, _VOID}):
-            tube = indices == number
-            annotations.append(written_annotation(len(annotations) + 1, len(videos), 1, tube))
+        annotations += instances(indices, len(annotations) + 1, len(videos))
         tell(len(videos), len(names))
     content = {
         "info": {"description": f"DAVIS 2017 {split} at {resolution}"},
@@ -98,38 +89,3 @@ def _refuse_used(out: Path, frames: Path) -> None:
     images = out / "JPEGImages"
     if (images.exists() or images.is_symlink()) and images.resolve() != frames.resolve():
         raise UserError(f"{images}: already exists, with other frames; choose another directory")
-
-
-def _tube(frames: list[Path], masks: Path) -> NDArray[np.uint8]:
-    """Read the instance numbers [L, H, W] of a video; 0 is the background."""
-    found: list[NDArray[np.uint8]] = []
-    for frame in frames:
-        size = opened(frame, FORMATS, lambda image: image.size)
-        if found and size != found[0].shape[::-1]:
-            raise UserError(
-                f"{frame}: is {size[1]}x{size[0]}, {frames[0]} is {found[0].shape[0]}x"
-                f"{found[0].shape[1]} (height x width); the frames of a video have one size"
-            )
-        found.append(_indices(masks / f"{frame.stem}.png", frame, size))
-    return np.stack(found)
-
-
-def _indices(path: Path, frame: Path, size: tuple[int, int]) -> NDArray[np.uint8]:
-    """Read the instance numbers [H, W] of an indexed PNG, which must have its frame's `size`.
-
-    `size` is (width, height).
-    """
-    if not path.is_file():
-        raise UserError(f"{path}: no such mask; every frame of a split needs one")
-
-    def numbers(image: Image.Image) -> NDArray[np.uint8]:
-        if image.mode not in ("P", "L"):
-            raise UserError(f"{path}: is a {image.mode} image, expected an indexed one (P)")
-        if image.size != size:
-            raise UserError(
-                f"{path}: is {image.height}x{image.width}, but its frame {frame} is "
-                f"{size[1]}x{size[0]} (height x width)"
-            )
-        return np.array(image)
-
-    return opened(path, ("PNG",), numbers)

@@ -10,9 +10,11 @@ from pydantic import NonNegativeInt, PositiveInt
 from ifc_bench.config import (
     Communication,
     Data,
+    FullTHW,
     ImageNet,
     KeptWeights,
     ModelConfig,
+    NoComm,
     Optimisation,
     Precision,
     Protocol,
@@ -121,8 +123,13 @@ class Preset(Strict):
         return dict(self.seeds_of_tables).get(table, self.seeds)
 
     def pretraining(self, model: ModelConfig) -> Training:
-        """Return the training run on images that the rows with `model` start from."""
+        """Return the training run on images that the rows with `model` start from.
+
+        Full THW shares No Comm's: on clips of one frame they are one network, to the bit.
+        """
         changes: dict[str, object] = {"classes": self.image.classes, "box_frames": 0}
+        if isinstance(model.communication, FullTHW) and self.image.optimisation.clip_frames == 1:
+            changes["communication"] = NoComm()  # in one frame they are the same network
         if self.pretrain_module is not None:
             changes |= {"communication": self.pretrain_module, "time_positions": False}
         return Training(

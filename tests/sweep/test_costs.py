@@ -48,11 +48,11 @@ def test_seeds_share_one_dry_run():
 
 def test_trainings_on_images_are_kinds_of_their_own_and_once_each():
     found = kinds(plan_of("paper", "table3a"))
-    assert len(found) == 8
+    assert len(found) == 7
     images = [kind for kind in found if kind.first.optimisation.clip_frames == 1]
     assert {len(kind.trainings) for kind in images} == {1}
     assert all(not kind.evaluations for kind in images)
-    assert len({kind.name for kind in found}) == 8
+    assert len({kind.name for kind in found}) == 7
 
 
 def test_kinds_that_would_have_one_name_are_told_apart():

@@ -14,7 +14,7 @@ import torchvision
 
 from ablations import PRESETS, TABLES
 from ifc_bench.cli.sources import with_data, with_start
-from ifc_bench.config import FolderData, ImageNet, ResNetBackbone, Training
+from ifc_bench.config import FolderData, FullTHW, ImageNet, NoComm, ResNetBackbone, Training
 from ifc_bench.data.json_files import read_json
 from ifc_bench.errors import UserError
 from ifc_bench.file_io import file_hash
@@ -162,7 +162,7 @@ def test_images_first_then_videos_then_evaluation(name, root, tmp_path, monkeypa
     store = stores(tmp_path)
     preset = with_data(shrunk(name), root, None, store)
     plan = make_plan([TABLES["table3a"](preset)], preset, CPU)
-    assert sorted(depth(t) for t in plan.trainings) == [0] * 4 + [1] * 4
+    assert sorted(depth(t) for t in plan.trainings) == [0] * 3 + [1] * 4
     worker = Worker(store, "cpu", 1, lambda *_: None)
     for stage in stages(plan, store):
         for task in stage():
@@ -204,8 +204,8 @@ def test_the_plan_tells_gpu_hours_and_disk(root, tmp_path):
         f"--results={tmp_path / 'r'}", f"--runs={tmp_path / 'x'}",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    assert "trainings: 24, 0 exist" in done.stdout, "four on images, twenty on videos"
-    training = (4 * 1_108_800 * 0.2 + 20 * 6_000 * 0.4) / 3600
+    assert "trainings: 23, 0 exist" in done.stdout, "three on images, twenty on videos"
+    training = (3 * 1_108_800 * 0.2 + 20 * 6_000 * 0.4) / 3600
     told = re.search(r"about (\d+) GPU-hours, (\d+) h on 8 GPUs", done.stdout)
     assert told is not None
     evaluations = 80 * 240 * (12 / 6_000) / 3600  # of the 12 frames that are held out
@@ -220,7 +220,25 @@ def test_the_plan_tells_gpu_hours_and_disk(root, tmp_path):
     assert f"videos: youtube-vis-2019-held-out, {size}; {length}" in done.stdout
     assert "images: coco, " in done.stdout
     assert "not measured" in done.stdout
-    assert "GB of disk for 24 checkpoints" in done.stdout
+    assert "GB of disk for 23 checkpoints" in done.stdout
+
+
+@torch.no_grad()
+def test_full_thw_and_no_comm_share_their_training_on_images():
+    """For one frame they are the same function of the same weights, with the same first ones."""
+    preset, found = PRESETS["paper"], []
+    for module in (NoComm(), FullTHW()):
+        model = preset.model.model_copy(update={"communication": module})
+        found.append(preset.pretraining(model))
+        small = model.model_copy(update={"backbone": ResNetBackbone(depth=18), "queries": 5})
+        torch.manual_seed(0)
+        network = build_model(small).eval()
+        clip = torch.arange(3 * 64 * 64).reshape(1, 1, 3, 64, 64).to(torch.uint8)
+        found += [network.state_dict(), network(clip).mask_logits]
+    assert found[0] == found[3]
+    assert list(found[1]) == list(found[4])
+    assert all(torch.equal(a, b) for a, b in zip(found[1].values(), found[4].values(), strict=True))
+    assert torch.equal(found[2], found[5])
 
 
 @pytest.mark.parametrize("name", ["quick", "released"])
