@@ -38,6 +38,8 @@ class TrainingResult(Kept):
     parameters missing from the initial weights; None without initial weights. `settings` are those
     of torch at its end, as in a profile; empty in older records. `processes` is the world size,
     each process with a device as in the provenance; `wall_seconds` times it gives GPU-seconds.
+    `waiting_seconds` is the part of it in which the first process waited for a batch, and
+    `clips_at_once` how many clips of a batch were in memory at a time (None: all of a process).
     `peak_allocated_bytes` is of the first process's GPU, since the training was last resumed.
     """
 
@@ -52,6 +54,8 @@ class TrainingResult(Kept):
     curve_step: int = Field(default=1, ge=1)
     settings: dict[str, str | int | bool] = Field(default_factory=dict)
     processes: PositiveInt = 1
+    waiting_seconds: float | None = None
+    clips_at_once: PositiveInt | None = None
     peak_allocated_bytes: PositiveInt | None = None
 
     @model_validator(mode="after")

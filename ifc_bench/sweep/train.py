@@ -77,6 +77,8 @@ def train(worker: Worker, work: Training, data: Splits) -> Record:
         curve_step=curves.every,
         settings=settings(torch.device(worker.device)),
         processes=worker.processes.count,
+        waiting_seconds=curves.waiting,
+        clips_at_once=worker.clips_at_once,
         peak_allocated_bytes=torch.cuda.max_memory_allocated(gpu) if gpu is not None else None,
     )
     status: Status = "ok" if curves.diverged_at is None else "diverged"

@@ -19,6 +19,7 @@ class Curves:
         parts: weighted loss terms at each point, by name.
         accuracy: (iteration, AP) pairs on the validation split.
         seconds: wall time, summed over all sessions of the training run.
+        waiting: the part of `seconds` in which the next batch was not there yet.
         diverged_at: the iteration whose loss, gradient or weights were not finite, or None.
         new_parameters: parameters that the initial weights lack; None without initial weights.
     """
@@ -28,6 +29,7 @@ class Curves:
     parts: dict[str, list[float]] = field(default_factory=dict)
     accuracy: list[tuple[int, float]] = field(default_factory=list)
     seconds: float = 0.0
+    waiting: float = 0.0
     diverged_at: int | None = None
     new_parameters: list[str] | None = None
 

@@ -91,6 +91,7 @@ class Trainer:
         pause = 0.0
         self._score(schedule)  # where a stop came before the point of a curve
         for batch in self._batches(schedule):
+            self.curves.waiting += time.monotonic() - begun
             self._step(schedule, batch)
             if self.curves.diverged_at is not None:
                 break

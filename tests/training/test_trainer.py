@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 import zipfile
 from pathlib import Path
 
@@ -211,6 +212,20 @@ def test_training_in_float32_uses_no_tf32(data, tmp_path, tf32):
     train(work(iterations=1), data, tmp_path / "a.pt", start=lambda model: seen.append(tf32()),
           progress=lambda *_: seen.append(tf32()))  # fmt: skip
     assert seen == [(False, False)] * 2
+
+
+def test_the_wait_for_batches_is_a_part_of_the_time(data, tmp_path, monkeypatch):
+    """Without loader processes each batch is waited for; here drawing one takes 50 ms."""
+    from ifc_bench.data import loading
+
+    def slow(*given, draw=loading.draw_batch):
+        time.sleep(0.05)
+        return draw(*given)
+
+    monkeypatch.setattr(loading, "draw_batch", slow)
+    curves = train(work(), data, tmp_path / "a.pt")
+    count = work().optimisation.iterations
+    assert 0.05 * count < curves.waiting < curves.seconds
 
 
 def test_curve_points_are_taken_on_schedule(data, tmp_path):
