@@ -178,6 +178,19 @@ class Choice(RecipeOptions):
         """
         return recipes.chosen(names, preset, self.own or ())
 
+    def _refuse_epochs(self) -> None:
+        if self.epochs is None:
+            return
+        if self.data is None:
+            raise UserError("--epochs: an epoch is of your own videos; name them with --data")
+        if self.iterations is not None:
+            raise UserError("--epochs, --iterations: give one of the two")
+        if self.epochs[1] > self.epochs[0]:
+            raise UserError(
+                f"--epochs: the learning rate would drop after {self.epochs[1]} epochs of "
+                f"{self.epochs[0]}; the second number is at most the first"
+            )
+
     def resolved(self, recipes: Recipes) -> Preset:
         """Return the preset, changed by the options.
 
@@ -188,9 +201,8 @@ class Choice(RecipeOptions):
             raise UserError(f"--dataset: {self.dataset!r} is none of {', '.join(LAYOUTS)}")
         preset = recipes.preset(self.preset, self.seeds, self.window)
         weights = self.weights or self.start
-        preset = with_start(preset, weights, self.store())  # before data: images may be unneeded
+        self._refuse_epochs()
         preset = self.before_data(preset)
-        if self.epochs is not None and self.data is None:
-            raise UserError("--epochs: an epoch is of your own videos; name them with --data")
+        preset = with_start(preset, weights, self.store())  # before data: images may be unneeded
         preset = with_data(preset, self.data, self.dataset, self.store())
         return self.after_data(preset)

@@ -115,7 +115,12 @@ def _dry_run(plan: Plan, store: Store, settings: Settings, device: Device, itera
         for done, kind in enumerate(groups):
             tell(done, len(groups))
             request = Request(
-                kind.first, kind.evaluations, settings.device, settings.threads, iterations
+                kind.first,
+                kind.evaluations,
+                settings.device,
+                settings.threads,
+                iterations,
+                settings.loaders,
             )
             runs.append((kind, dry_run(request, store)))
     for grid in (

@@ -17,7 +17,7 @@ from ifc_bench.cli.options import (
 )
 from ifc_bench.cli.progress import bar
 from ifc_bench.config import Arithmetic, Testing
-from ifc_bench.data.clips import is_clip, write_clips
+from ifc_bench.data.clips import is_clip, is_written, write_clips
 from ifc_bench.data.files import Files
 from ifc_bench.errors import UserError
 from ifc_bench.file_io import file_hash, write_text
@@ -133,11 +133,8 @@ def _frames(clip: Path, out: Path, classes: int) -> Path:
     Raises:
         UserError: if the clip cannot be read, or the directory is of another one.
     """
-    folder, state = out.with_name(f"{out.stem}-frames"), clip.stat()
-    wanted = {"clip": str(clip.resolve()), "size": state.st_size, "changed": state.st_mtime_ns}
-    note = folder / "clip.json"
-    if note.is_file() and json.loads(note.read_text()) == {**wanted, "classes": classes}:
-        return folder
-    write_clips([clip], folder, [f"class {number}" for number in range(1, classes + 1)])
-    write_text(note, json.dumps({**wanted, "classes": classes}))
+    folder = out.with_name(f"{out.stem}-frames")
+    names = [f"class {number}" for number in range(1, classes + 1)]
+    if not is_written(folder, [clip], names):
+        write_clips([clip], folder, names)
     return folder

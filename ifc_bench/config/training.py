@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, field_validator
 
 from ifc_bench.config.strict import Strict
 
@@ -71,6 +71,13 @@ class Optimisation(Strict):
     compiled: bool = False
     decay: Literal["none", "linear"] = "none"
     average: Annotated[float, Field(gt=0, lt=1)] | None = None
+
+    @field_validator("crop")
+    @classmethod
+    def _in_order(cls, crop: tuple[int, int] | None) -> tuple[int, int] | None:
+        if crop is not None and crop[0] > crop[1]:
+            raise ValueError("the smallest side is larger than the largest")
+        return crop
 
     @property
     def curve_step(self) -> int:

@@ -89,6 +89,7 @@ class _IndexedFile:
     def __init__(self, annotations: Path, index: Path) -> None:
         self._paths = annotations, index
         found, self._content = read_index(index), _mapped(annotations)
+        self._stamp = _stamp(annotations)
         if found is None or len(self._content) != found.size:
             raise self.changed()
         self.still, self.categories, self._videos = found.still, found.categories, found.videos
@@ -120,6 +121,8 @@ class _IndexedFile:
         return Video.model_construct(**msgspec.msgpack.decode(packed))
 
     def annotation(self, at: int) -> Annotation:
+        if _stamp(self._paths[0]) != self._stamp:  # reading what was cut off would end the process
+            raise self.changed()
         text = self._content[self._begins[at] : self._ends[at]]
         try:
             if not self.still:
@@ -224,6 +227,15 @@ def read_index(index: Path) -> Index | None:
     except (OSError, ValueError):  # an empty file cannot be mapped
         return None
     return found if found.version == _VERSION else None
+
+
+def _stamp(path: Path) -> tuple[int, int, int]:
+    """File, size and time, which change with the content."""
+    try:
+        state = path.stat()
+    except OSError:
+        return 0, 0, 0
+    return state.st_ino, state.st_size, state.st_mtime_ns
 
 
 def _mapped(path: Path) -> mmap.mmap:

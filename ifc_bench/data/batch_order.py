@@ -2,7 +2,8 @@
 
 Every epoch visits all videos in a new order. A batch has videos of one orientation, landscape or
 not, as in the released loader: else both are padded to a square. A video waits for others of its
-orientation, possibly into the next epoch, so nothing is left out and nothing is repeated.
+orientation, possibly into the next epoch, so nothing is left out and nothing is repeated. Where one
+orientation has fewer videos than a batch has clips, it would wait for long: nothing is grouped.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ class BatchOrder:
 
     def batch(self, iteration: int) -> list[int]:
         """The numbers of the clips of one batch, in the order in which they were drawn."""
-        if 0 in self.counts:
+        if min(self.counts) < self.clips:
             return list(range(iteration * self.clips, (iteration + 1) * self.clips))
         epoch = iteration * self.clips // len(self.landscape)
         while self._full(epoch + 1) <= iteration:  # those that wait delay a batch, never advance it

@@ -22,6 +22,7 @@ from ifc_bench.file_io import write_text
 _VIDEOS = (".mp4", ".mov", ".m4v", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv", ".gif")
 _IMAGES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
 _QUALITY = 95  # of the JPEG files
+_NOTE = "clips.json"  # of what a directory was written
 _OBJECT = ("object",)
 _Frame = tuple[str, Image.Image, Callable[[Path], object]]  # a file name, and what writes it
 
@@ -56,7 +57,8 @@ def write_clips(
         UserError: if a source has no frame, is not readable or has frames of several sizes, two
             have one name, or `out` has files.
     """
-    _refuse(sources, out)
+    sources = [Path(source).resolve() for source in sources]  # so that "." has a name
+    _refuse(sources, classes, out)
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as place:
         whole = Path(place) / "set"
@@ -76,7 +78,8 @@ def write_clips(
                 }
             )
             if masks is not None:
-                numbers = instance_numbers(frames, masks / source.stem, whole=False)
+                named = masks / (source.name if source.is_dir() else source.stem)
+                numbers = instance_numbers(frames, named, whole=False)
                 annotations += instances(numbers, len(annotations) + 1, len(videos))
         tell(len(sources), len(sources))
         content = {
@@ -85,13 +88,29 @@ def write_clips(
             "annotations": annotations,
         }
         write_text(whole / "instances.json", json.dumps(content))
+        write_text(whole / _NOTE, json.dumps(_state(sources, classes)))
         whole.chmod(0o755)
         os.replace(whole, out)
     return sum(video["length"] for video in videos)
 
 
-def _refuse(sources: Sequence[Path], out: Path) -> None:
-    """Refuse a used directory, and sources that are missing or share a name."""
+def is_written(out: Path, sources: Sequence[Path], classes: Sequence[str]) -> bool:
+    """Whether `write_clips` wrote `out` from `sources` as they are now, without masks."""
+    note = out / _NOTE
+    return note.is_file() and note.read_text() == json.dumps(_state(sources, classes))
+
+
+def _state(sources: Sequence[Path], classes: Sequence[str]) -> dict[str, Any]:
+    """Name, size and time of every file of the sources, and the classes."""
+    files = [file for one in sources for file in (_images(one) if one.is_dir() else [one])]
+    stamps = [(str(f.resolve()), f.stat().st_size, f.stat().st_mtime_ns) for f in files]
+    return {"files": stamps, "classes": list(classes)}
+
+
+def _refuse(sources: Sequence[Path], classes: Sequence[str], out: Path) -> None:
+    """Refuse a used directory, equal classes, and sources that are missing or share a name."""
+    if len(set(classes)) < len(classes) or not all(classes):
+        raise UserError(f"--classes: {', '.join(classes)}: each class needs a name of its own")
     if out.is_symlink() or out.is_file() or (out.is_dir() and any(out.iterdir())):
         raise UserError(f"{out}: already exists; choose another directory")
     for source in sources:

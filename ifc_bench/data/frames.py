@@ -104,16 +104,13 @@ def read_frame(path: Path, size: tuple[int, int]) -> NDArray[np.uint8]:
     """
 
     def pixels(image: Image.Image) -> NDArray[np.uint8]:
-        orientation = image.getexif().get(ExifTags.Base.Orientation, 1) if _has_exif(image) else 1
-        height, width = image.height, image.width
-        if orientation >= _QUARTER_TURN:
-            height, width = width, height
+        width, height = upright_size(image)
         if (height, width) != size:
             raise UserError(
                 f"{path}: is {height}x{width}, the annotations say {size[0]}x{size[1]} "
                 "(height x width)"
             )
-        turned = image if orientation == 1 else ImageOps.exif_transpose(image)
+        turned = image if _orientation(image) == 1 else ImageOps.exif_transpose(image)
         return np.array(turned.convert("RGB"))
 
     return opened(path, FORMATS, pixels)
@@ -132,9 +129,16 @@ def _is_link(path: Path) -> bool:
         return False
 
 
-def _has_exif(image: Image.Image) -> bool:
-    """Whether its head has EXIF data; a PNG that may have it at its end would be decoded first."""
-    return "exif" in image.info
+def upright_size(image: Image.Image) -> tuple[int, int]:
+    """Width and height of an image, turned as its EXIF orientation says; nothing is decoded."""
+    turned = _orientation(image) >= _QUARTER_TURN
+    return (image.height, image.width) if turned else (image.width, image.height)
+
+
+def _orientation(image: Image.Image) -> int:
+    """The EXIF orientation, 1 without; a PNG with EXIF data at its end would be decoded for it."""
+    found = image.getexif().get(ExifTags.Base.Orientation, 1) if "exif" in image.info else 1
+    return found if isinstance(found, int) else 1
 
 
 def _cause(error: Exception) -> str:

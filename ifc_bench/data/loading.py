@@ -108,7 +108,7 @@ class VideoDataset:
             self.frames(video, indices),
             torch.tensor(classes, dtype=torch.int64),
             Outlines(polygons, size)
-            if polygons and len(polygons) == len(shapes)
+            if polygons and len(polygons) == len(shapes) and len(indices) == 1
             else _pixels(shapes, len(indices), size),
         )
 

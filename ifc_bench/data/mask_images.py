@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ifc_bench.data.frames import FORMATS, opened
+from ifc_bench.data.frames import FORMATS, opened, upright_size
 from ifc_bench.data.youtube_vis import written_annotation
 from ifc_bench.errors import UserError
 
@@ -24,12 +24,13 @@ def instance_numbers(frames: Sequence[Path], masks: Path, whole: bool = True) ->
     otherwise a frame without has no instance.
 
     Raises:
-        UserError: if a mask is missing, damaged, not an indexed image or of another size than its
-            frame, or the frames differ in size.
+        UserError: if a mask is missing (without `whole`: every mask), damaged, not an indexed image
+            or of another size than its frame, or the frames differ in size.
     """
     found: list[NDArray[np.uint8]] = []
+    read = 0
     for frame in frames:
-        size = opened(frame, FORMATS, lambda image: image.size)
+        size = opened(frame, FORMATS, upright_size)
         if found and size != found[0].shape[::-1]:
             raise UserError(
                 f"{frame}: is {size[1]}x{size[0]}, {frames[0]} is {found[0].shape[0]}x"
@@ -38,8 +39,14 @@ def instance_numbers(frames: Sequence[Path], masks: Path, whole: bool = True) ->
         path = masks / f"{frame.stem}.png"
         if whole or path.exists():
             found.append(_indices(path, frame, size))
+            read += 1
         else:
             found.append(np.zeros(size[::-1], np.uint8))
+    if not read:
+        raise UserError(
+            f"{masks}: has no mask of a frame; they are PNGs with the frames' names, such as "
+            f"{frames[0].stem}.png"
+        )
     return np.stack(found)
 
 

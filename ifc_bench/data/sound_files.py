@@ -26,6 +26,8 @@ from ifc_bench.run_lengths import sound_areas
 
 _VIDEO_KEYS = (b'"id"', b'"video_id"', b'"category_id"', b'"segmentations"')
 _IMAGE_KEYS = (b'"id"', b'"image_id"', b'"category_id"', b'"segmentation"')
+_OPTIONAL = (b'"iscrowd"', b'"areas"', b'"area"')
+_ESCAPED = b"\\u00"  # a letter of a key may be written so
 _AT_ONCE = {"videos": 100, "images": 5000}  # annotations, some megabytes
 
 
@@ -143,7 +145,8 @@ def _videos(text: bytes, known: dict[int, Video]) -> list[Annotation]:
     for annotation in chunk:
         video = known[annotation.video_id]
         present = [rle for rle in annotation.segmentations if rle is not None]
-        listed = {len(annotation.segmentations), len(annotation.areas or annotation.segmentations)}
+        areas = annotation.segmentations if annotation.areas is None else annotation.areas
+        listed = {len(annotation.segmentations), len(areas)}
         size = (video.height, video.width)
         if listed != {video.length} or any(rle.size != size for rle in present):
             raise UnsoundError
@@ -173,13 +176,16 @@ def _images(text: bytes, known: dict[int, Video]) -> list[Annotation]:
 
 def _refuse_repeated(text: bytes, keys: tuple[bytes, ...], count: int) -> None:
     """Refuse entries of which one has a key twice: the decoder would take the last of them."""
-    if any(text.count(key) != count for key in keys):
+    if any(text.count(key) != count for key in keys) or _ESCAPED in text:
+        raise UnsoundError
+    if any(text.count(key) > count for key in _OPTIONAL):
         raise UnsoundError
 
 
 def _check(text: bytes, masks: list[RawRle], frames: list[int]) -> None:
     """Refuse masks that do not fill their frames, of `frames` pixels."""
-    _refuse_repeated(text, (b'"counts"', b'"size"'), len(masks))
+    if any(text.count(key) != len(masks) for key in (b'"counts"', b'"size"')):
+        raise UnsoundError
     pixels = np.array(frames, np.int64)
     written = np.array([isinstance(rle.counts, str) for rle in masks], bool)
     texts = [rle.counts for rle in masks if isinstance(rle.counts, str)]

@@ -89,7 +89,8 @@ class Annotation:
         As OVIS defines it: 0, 0.25 or 0.75 in a frame, the mean over the worse half of the frames.
         """
         words = self.occlusion if isinstance(self.occlusion, list) else []
-        scores = sorted(_OCCLUSION[word] for word in words if word in _OCCLUSION)
+        named = [word for word in words if isinstance(word, str)]
+        scores = sorted(_OCCLUSION[word] for word in named if word in _OCCLUSION)
         worse = scores[len(scores) // 2 :]
         return sum(worse) / len(worse) if worse else None
 

@@ -50,6 +50,7 @@ class Request:
     device: str
     threads: int
     iterations: int
+    loaders: int | None = None
 
 
 def dry_run(request: Request, store: Store) -> DryRun:
@@ -105,7 +106,7 @@ def measure(request: Request, store: Store, aside: Path, sizes: Sequence[int]) -
     return DryRun(
         frame_size=(max(heights), max(widths)),
         load_seconds=load_seconds,
-        loaders=0 if data.embedded else loaders(),
+        loaders=0 if data.embedded else loaders(request.loaders),
         cores=usable_cores(),
         steps=steps,
         checkpoint_bytes=checkpoint,

@@ -117,7 +117,13 @@ def as_released(
     if not isinstance(model.communication, InterFrame) or not model.communication.memory_tokens:
         raise UserError("the released code has IFC alone, with memory tokens")
     renamed = {released_name(key): value for key, value in weights.items()}
-    theirs = _infer(renamed, "weights", model.backbone.convention)
+    theirs = _infer(renamed, "weights", None)
+    usual = theirs.backbone
+    if isinstance(usual, ResNetBackbone) and usual.convention != model.backbone.convention:
+        raise UserError(
+            f"the released code has a ResNet-{model.backbone.depth} of {usual.convention}'s "
+            f"convention, not {model.backbone.convention}'s"
+        )
     for name in ModelConfig.model_fields:
         ours, expected = getattr(model, name), getattr(theirs, name)
         if name not in _NO_WEIGHTS and ours != expected:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -30,6 +31,17 @@ def overridden(preset: Preset, given: Sequence[str]) -> Preset:
     Raises:
         UserError: if there is no such field, or the value is not valid.
     """
+    fields = [text.partition("=")[0] for text in given]
+    for stage in ("", "image."):
+        length, drops = f"{stage}optimisation.iterations", f"{stage}optimisation.drop_at"
+        if length in fields and drops not in fields:
+            option = "--image-iterations" if stage else "--iterations"
+            raise UserError(
+                f"--set: {length}: the drops of the learning rate would stay where they are; use "
+                f"{option}, which scales them, or set {drops} as well"
+            )
+    if "model.classes" in fields:
+        raise UserError("--set: model.classes: the classes are those of the data")
     for text in given:
         field, equals, value = text.partition("=")
         root = next((r for r in sorted(_ROOTS, reverse=True) if field.startswith(f"{r}.")), None)
@@ -56,10 +68,14 @@ def _changed(whole: Any, path: Sequence[str], value: object, text: str) -> Any:
         return whole.model_copy(update={name: _changed(inner, rest, value, text)})
     fresh = {**whole.model_dump(mode="json"), name: value}
     try:
-        return type(whole).model_validate_json(json.dumps(fresh))
+        changed = type(whole).model_validate_json(json.dumps(fresh))
     except ValidationError as error:
         fault = error.errors(include_url=False)[0]
         raise UserError(f"--set: {text[:60]!r}: {fault['msg']}") from None
+    found = getattr(changed, name)
+    if isinstance(found, float) and not math.isfinite(found):
+        raise UserError(f"--set: {text[:60]!r}: Input should be a finite number")
+    return changed
 
 
 def _value(text: str) -> object:

@@ -90,8 +90,9 @@ class Trainer:
         saved = begun = time.monotonic()
         pause = 0.0
         self._score(schedule)  # where a stop came before the point of a curve
+        free = time.monotonic()
         for batch in self._batches(schedule):
-            self.curves.waiting += time.monotonic() - begun
+            self.curves.waiting += time.monotonic() - free
             self._step(schedule, batch)
             if self.curves.diverged_at is not None:
                 break
@@ -107,6 +108,7 @@ class Trainer:
                 saved = time.monotonic()
                 self._save()
                 pause = min(50 * (time.monotonic() - saved), 30 * self.hooks.checkpoint_every)
+            free = time.monotonic()
         if self.curves.diverged_at is None and not self._finite():
             self.curves.diverged_at = self.iteration
         self._save()

@@ -31,10 +31,11 @@ def one_by_one(order: BatchOrder, wide: np.ndarray, batches: int) -> list[list[i
 
 @pytest.mark.parametrize(
     ("videos", "clips", "share"),
-    [(13, 4, 0.6), (5, 4, 0.5), (7, 16, 0.3), (100, 16, 0.93), (3, 2, 0.5)],
+    [(13, 4, 0.6), (9, 3, 0.5), (57, 16, 0.4), (200, 12, 0.9), (5, 2, 0.5)],
 )
 def test_batches_are_those_of_clips_taken_one_by_one(videos, clips, share):
     wide = landscape(videos, share)
+    assert clips <= wide.sum() <= videos - clips, "both orientations fill a batch"
     order = BatchOrder(wide, clips, seed=3)
     expected = one_by_one(order, wide, 60)
     assert [order.batch(iteration) for iteration in range(60)] == expected
@@ -59,3 +60,12 @@ def test_every_video_is_visited_once_an_epoch():
     assert set(range(350)) <= set(numbers), "only the last few can wait"
     for batch in range(100):
         assert len({bool(wide[order.video(n)]) for n in numbers[batch * 4 : batch * 4 + 4]}) == 1
+
+
+def test_a_rare_orientation_does_not_wait_for_a_batch_of_its_own():
+    """One portrait video of a hundred would not be seen for 16 epochs."""
+    wide = np.ones(100, bool)
+    wide[7] = False
+    order = BatchOrder(wide, 16, seed=0)
+    seen = [order.video(n) for iteration in range(7) for n in order.batch(iteration)]
+    assert 1 <= seen.count(7) <= 2, "of 112 clips"

@@ -99,6 +99,36 @@ def test_frames_and_masks_as_in_davis_become_a_data_set(tmp_path):
     assert VideoDataset(tmp_path / "mine").sample(0, [0, 1]).masks.shape == (2, 2, *SIZE)
 
 
+def test_masks_of_no_frame_are_refused(tmp_path):
+    source = frames(tmp_path / "goat.v1")
+    with pytest.raises(UserError, match=r"goat\.v1: has no mask of a frame; .* 000\.png"):
+        write_clips([source], tmp_path / "out", masks=tmp_path / "typo")
+    assert not (tmp_path / "out").exists()
+
+
+def test_masks_are_of_frames_as_they_are_seen(tmp_path):
+    """A phone's picture that is stored lying: its mask is upright, as its annotation is."""
+    source, masks = tmp_path / "in" / "goat", tmp_path / "masks" / "goat"
+    source.mkdir(parents=True)
+    masks.mkdir(parents=True)
+    exif = Image.Exif()
+    exif[274] = 6
+    Image.new("RGB", (60, 40)).save(source / "0.jpg", exif=exif)
+    upright = np.zeros((60, 40), np.uint8)
+    upright[:6, :10] = 1
+    Image.fromarray(upright).save(masks / "0.png")
+    write_clips([source], tmp_path / "out", masks=masks.parent)
+    data = VideoDataset(tmp_path / "out")
+    assert (data.videos[0].height, data.videos[0].width) == (60, 40)
+    assert data.sample(0, [0]).masks.sum() == 60
+
+
+def test_classes_have_names_of_their_own(tmp_path):
+    source = frames(tmp_path / "goat")
+    with pytest.raises(UserError, match="--classes: a, a: each class needs a name of its own"):
+        write_clips([source], tmp_path / "out", classes=["a", "a"])
+
+
 FAULTS = {
     "gone": (lambda place: place / "none.mp4", "no such video, nor directory of frames"),
     "empty": (lambda place: frames(place / "empty", 0), "has no frames"),
@@ -190,6 +220,10 @@ def test_predict_takes_a_clip_as_it_is(kind, tmp_path, monkeypatch):
     assert {entry["video_id"] for entry in json.loads(first)} <= {1}
     assert run_cli(*given, cwd=tmp_path).returncode == 0
     assert Path("dog.results.json").read_text() == first
+    if kind == "frames":
+        Image.new("RGB", SIZE[::-1], (9, 9, 9)).save(clip / "001.png")
+        other = run_cli(*given, cwd=tmp_path)
+        assert "already exists" in one_line_error(other), "frames of the clip as it was"
     drawn = run_cli(
         "visualize", "--data", "dog.results-frames", "--predictions", "dog.results.json",
         "--out", "pictures", "--threshold=0.01", cwd=tmp_path,

@@ -177,3 +177,14 @@ def test_polygons_of_all_kinds_near_the_image_are_drawn():
         }
         [found] = as_videos(content, Path("x.json")).annotations
         assert decode(found.rles[0]).shape == (height, width)
+
+
+def test_a_clip_of_several_frames_repeats_the_image_and_its_masks(folder):
+    """For any preset of videos on images: T > 1 of an image of one frame."""
+    data = VideoDataset(folder)
+    batch = draw_batch(data, Optimisation(iterations=1, clips=2, clip_frames=3, flip=False), 0, 0)
+    assert batch.clips.shape[:2] == (2, 3)
+    [drawn] = [target.masks for target in batch.targets if len(target.classes)]
+    assert drawn.shape[:2] == (1, 3)
+    assert drawn[0, 0].any()
+    assert (drawn[0, 1:] == drawn[0, 0]).all()

@@ -62,6 +62,7 @@ def test_what_is_written_is_read_back_as_the_same_network(model, tmp_path):
         ({"communication": InterFrame(grouping="unified")}, "has communication kind='ifc'"),
         ({"backbone": SmallBackbone(), "mask_stride": 4}, "a ResNet, not the backbone small"),
         ({"backbone": ResNetBackbone(depth=18)}, "ResNet-50 has 6 and ResNet-101 has 23"),
+        ({"backbone": ResNetBackbone(depth=101)}, "ResNet-101 of msra's convention, not torchv"),
         ({"decoder": "decomposed"}, "has decoder unified, not decomposed"),
         ({"time_positions": True}, "has time_positions False, not True"),
         ({"heads": 4}, "has heads 8, not 4"),
