@@ -121,12 +121,23 @@ class Watched:
 
     def __init__(self, directory: Path) -> None:
         self.store = Store(directory / "results", directory / "runs")
-        self.runner = begin(self.store, LONG)
+        self.said = (directory.parent / "long.log").open("w+", encoding="utf-8")
+        self.runner = begin(self.store, LONG, self.said.fileno())
         self.memory: list[int] = []  # bytes, RSS
         self.kills = 0
 
     def look(self, rng: random.Random) -> None:
-        """Note the memory; kill something below it once in a while."""
+        """Note the memory; kill something below it once in a while.
+
+        Raises:
+            RuntimeError: if the runner has ended; with the end of what it said.
+        """
+        if self.runner.poll() is not None:
+            self.said.seek(0)
+            raise RuntimeError(
+                f"the long sweep's runner ended with {self.runner.returncode} after "
+                f"{self.kills} kills: {self.said.read()[-3000:]}"
+            )
         self.memory.append(psutil.Process(self.runner.pid).memory_info().rss)
         others = below(self.runner)
         if others and rng.random() < 0.02:

@@ -13,6 +13,7 @@ import os
 import signal
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -29,6 +30,7 @@ from ifc_bench.file_io import user_directory
 from ifc_bench.models.own import let_import, named
 
 CONTEXT = multiprocessing.get_context("spawn")
+_ATTEMPTS, _PAUSE_SECONDS = 3, 1.0  # to start a process, whose server may have been killed
 _FOR_THE_PARENT = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT}
 _ENVIRONMENT = {
     "MALLOC_MMAP_MAX_": "0",  # large tensors come from the heap
@@ -93,27 +95,31 @@ def start(body: Callable[..., None], *arguments: Any, loaded: str | None = None)
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)  # read when a process starts, so too late for this one
     given = (body, arguments, named(), dict(os.environ))
-    process: BaseProcess
-    # Not a daemon, because a daemon cannot start data loader processes.
-    if loaded is not None:
-        server = multiprocessing.get_context("forkserver")
-        server.set_forkserver_preload([loaded])
-        process = server.Process(target=_begin, args=given)
-    else:
-        process = CONTEXT.Process(target=_begin, args=given)
-    # The process inherits the mask, so no signal reaches it before it handles them; a server of
-    # processes keeps it, as SIGTERM to the whole group must not end it before them.
-    resource_tracker.ensure_running()  # before: its start would let the signals through again
-    held = signal.pthread_sigmask(signal.SIG_BLOCK, _FOR_THE_PARENT)
-    try:
-        process.start()
-    except (EOFError, ConnectionError):
-        raise UserError(
-            f"processes: none could be started; does `{sys.executable} -c 'import torch'` work?"
-        ) from None
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, held)
-    return process
+    for attempt in range(_ATTEMPTS):
+        # Not a daemon, because a daemon cannot start data loader processes.
+        if loaded is None:
+            process: BaseProcess = CONTEXT.Process(target=_begin, args=given)
+        else:
+            server = multiprocessing.get_context("forkserver")
+            server.set_forkserver_preload([loaded])
+            process = server.Process(target=_begin, args=given)
+        # The process inherits the mask, so no signal reaches it before it handles them; a server of
+        # processes keeps it, as SIGTERM to the whole group must not end it before them.
+        resource_tracker.ensure_running()  # before: its start would let the signals through again
+        held = signal.pthread_sigmask(signal.SIG_BLOCK, _FOR_THE_PARENT)
+        try:
+            process.start()
+            return process
+        except (EOFError, ConnectionError):  # the server ended; the next start begins another
+            if attempt + 1 == _ATTEMPTS:
+                raise UserError(
+                    "processes: none could be started; does "
+                    f"`{sys.executable} -c 'import torch'` work?"
+                ) from None
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, held)
+        time.sleep(_PAUSE_SECONDS)  # while it ends, it still takes requests
+    raise AssertionError("an attempt returns or raises")
 
 
 def ending(code: int | None) -> str:

@@ -408,3 +408,38 @@ def test_a_server_that_cannot_import_is_one_line(tmp_path):
         env={**os.environ, "PYTHONPATH": paths},
     )  # fmt: skip
     assert done.stdout.startswith("processes: none could be started; does "), done.stderr
+
+
+DYING = """
+import os
+from pathlib import Path
+
+mark = Path(__file__).with_suffix(".mark")
+if not mark.exists():
+    mark.touch()
+    os._exit(9)
+"""
+STARTING = """
+from ifc_bench.measuring.isolation import start
+
+if __name__ == "__main__":
+    process = start(print, "its body ran", loaded="dying")
+    process.join()
+    raise SystemExit(process.exitcode)
+"""
+
+
+def test_a_process_is_started_again_where_its_server_was_killed(tmp_path):
+    """As by a kernel out of memory, while it imports; the next server lives."""
+    (tmp_path / "dying.py").write_text(DYING)
+    (tmp_path / "starting.py").write_text(STARTING)
+    done = subprocess.run(
+        [sys.executable, str(tmp_path / "starting.py")],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"},
+        timeout=60,
+    )
+    assert (tmp_path / "dying.mark").exists()
+    assert (done.returncode, done.stdout) == (0, "its body ran\n"), done.stderr
