@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -19,6 +20,7 @@ from ifc_bench.cli.progress import bar
 from ifc_bench.config import Arithmetic, Testing
 from ifc_bench.data.clips import is_clip, is_written, write_clips
 from ifc_bench.data.files import Files
+from ifc_bench.data.layouts import held_out_locally
 from ifc_bench.errors import UserError
 from ifc_bench.file_io import file_hash, write_text
 from ifc_bench.hardware.device import describe_device, resolve_device
@@ -101,6 +103,12 @@ def command(
     model = load_model(store, training, checkpoint, chosen, own or ())
     if videos is None:
         videos = VideoDataset(_frames(data, out, model.classes), unannotated=True)
+    if checkpoint is not None and held_out_locally(videos.files.annotations):
+        print(
+            "warning: released checkpoints were trained on all training videos of their set, of "
+            "which these are some: an AP of these predictions may be far too high",
+            file=sys.stderr,
+        )
     if model.classes != len(videos.category_ids):
         raise UserError(
             f"{videos.files.annotations}: categories: has {len(videos.category_ids)}, the "

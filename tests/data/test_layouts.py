@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+import torch
 
 from ifc_bench.data.catalogue import adopt
 from ifc_bench.data.files import Files
@@ -13,6 +14,7 @@ from ifc_bench.data.loading import VideoDataset
 from ifc_bench.errors import UserError
 from ifc_bench.store import Store
 from tests.conftest import one_line_error, run_cli
+from tests.released import released_checkpoint
 
 PAIRS = sorted({pair for pairs in LAYOUTS.values() for pair in pairs})
 
@@ -80,3 +82,16 @@ def test_frames_that_are_not_there_are_asked_for(data_folder, tmp_path):
     assert len(VideoDataset(tmp_path / "b" / "valid").videos) == 1
     with pytest.raises(UserError, match="no such directory, for the frames of"):
         Files.at(tmp_path / "a" / "valid")
+
+
+def test_a_released_checkpoint_on_a_local_split_is_a_warning(data_folder, tmp_path):
+    """Its videos are some of those that public checkpoints were trained on."""
+    path = lay_out(data_folder, tmp_path / "set", "{}.json", "{}/JPEGImages", "train")
+    run_cli("data", "split", path, f"--out={tmp_path / 'local'}", "--share=0.2")
+    torch.save({"model": released_checkpoint()}, tmp_path / "ifc.pth")
+    given = (f"--checkpoint={tmp_path / 'ifc.pth'}", "--device=cpu", f"--out={tmp_path / 'r.json'}")
+    done = run_cli("predict", tmp_path / "local" / "valid.json", *given)
+    assert done.stderr.startswith("warning: released checkpoints were trained on all training")
+    assert "has 3, the model has 40 classes" in done.stderr, "these clips are not of its set"
+    plain = run_cli("predict", path, *given)
+    assert "warning" not in plain.stderr
