@@ -27,6 +27,8 @@ CHOSEN = ("table3d", "--preset=smoke", "--seeds=2", "--window=5", "--device=cpu"
 def _here(monkeypatch):
     monkeypatch.setattr(slurm, "script", lambda: ROOT / "run_ablations.py")
     monkeypatch.setattr(slurm, "_LOOK_SECONDS", 0.5)
+    # Jobs are processes of this machine; a controller that it may have would be asked in vain.
+    monkeypatch.setattr(slurm.shutil, "which", lambda name: None)
 
 
 @pytest.fixture
