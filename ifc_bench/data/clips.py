@@ -11,10 +11,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from PIL import Image, ImageOps
-
 from ifc_bench.data.files import annotations_at
-from ifc_bench.data.frames import FORMATS, opened
+from ifc_bench.data.frames import FORMATS, opened, upright_size
 from ifc_bench.data.mask_images import instance_numbers, instances
 from ifc_bench.errors import UserError
 from ifc_bench.file_io import write_text
@@ -24,7 +22,8 @@ _IMAGES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
 _QUALITY = 95  # of the JPEG files
 _NOTE = "clips.json"  # of what a directory was written
 _OBJECT = ("object",)
-_Frame = tuple[str, Image.Image, Callable[[Path], object]]  # a file name, and what writes it
+# A file name, width and height, and what writes the file.
+_Frame = tuple[str, tuple[int, int], Callable[[Path], object]]
 
 
 def is_clip(path: Path) -> bool:
@@ -57,7 +56,7 @@ def write_clips(
         UserError: if a source has no frame, is not readable or has frames of several sizes, two
             have one name, or `out` has files.
     """
-    sources = [Path(source).resolve() for source in sources]  # so that "." has a name
+    sources = [s.resolve() if s.name in ("", "..") else s for s in sources]  # "." has no name
     _refuse(sources, classes, out)
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as place:
@@ -126,13 +125,13 @@ def _written(source: Path, folder: Path, every: int) -> tuple[list[Path], tuple[
     found: list[Path] = []
     size = (0, 0)
     frames = _of_directory(source, every) if source.is_dir() else _of_video(source, every)
-    for name, image, write in frames:
-        if found and image.size != size:
+    for name, own, write in frames:
+        if found and own != size:
             raise UserError(
-                f"{source}: frame {name} is {image.height}x{image.width}, others are "
-                f"{size[1]}x{size[0]} (height x width); the frames of a clip have one size"
+                f"{source}: frame {name} is {own[1]}x{own[0]}, others are {size[1]}x{size[0]} "
+                "(height x width); the frames of a clip have one size"
             )
-        size = image.size
+        size = own
         found.append(folder / name)
         write(found[-1])
     if not found:
@@ -145,13 +144,9 @@ def _images(folder: Path) -> list[Path]:
 
 
 def _of_directory(folder: Path, every: int) -> Iterator[_Frame]:
-    """The frames of a directory, turned as their EXIF orientation says; files are copied."""
-
-    def turned(image: Image.Image) -> Image.Image:
-        return ImageOps.exif_transpose(image).copy()
-
+    """The frames of a directory, whose files are copied."""
     for path in _images(folder)[::every]:
-        yield path.name, opened(path, FORMATS, turned), partial(shutil.copyfile, path)
+        yield path.name, opened(path, FORMATS, upright_size), partial(shutil.copyfile, path)
 
 
 def _of_video(path: Path, every: int) -> Iterator[_Frame]:
@@ -172,7 +167,7 @@ def _of_video(path: Path, every: int) -> Iterator[_Frame]:
                     image = frame.to_image()
                     if turn := getattr(frame, "rotation", 0):
                         image = image.rotate(turn, expand=True)
-                    yield f"{number:05d}.jpg", image, partial(image.save, quality=_QUALITY)
+                    yield f"{number:05d}.jpg", image.size, partial(image.save, quality=_QUALITY)
     except (av.error.FFmpegError, OSError) as error:
         said = error.strerror or type(error).__name__
         raise UserError(f"{path}: not a readable video ({said.lower()})") from None

@@ -93,7 +93,8 @@ def split_digest(
 
     `every_byte` hashes the frames' content; without it, only names and sizes (for large data sets).
     """
-    digest = hashlib.sha256(annotations.read_bytes())
+    with annotations.open("rb") as file:  # of any size
+        digest = hashlib.file_digest(file, "sha256")
     for name, path in frames:
         known = f"{name} {path.stat().st_size}".encode()
         digest.update(path.read_bytes() if every_byte else known)

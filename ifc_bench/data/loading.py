@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -52,10 +52,9 @@ class VideoDataset:
         self.category_ids = sorted(category.id for category in self.instances.categories)
         self._folder = FrameFolder(self.files.images)
         self._read = lru_cache(maxsize=cached_frames)(_read_frame) if cached_frames else _read_frame
-        for row in range(len(self.videos)):  # not one by one for good: a set of images is large
-            self._paths(self.videos[row])
-
         self._orders: dict[tuple[int, int], BatchOrder] = {}
+        for _ in self._named_frames():
+            pass
 
     def order(self, clips: int, seed: int) -> BatchOrder:
         """The order of the videos in batches of so many clips."""
@@ -64,15 +63,21 @@ class VideoDataset:
             self._orders[clips, seed] = BatchOrder(width > height, clips, seed)
         return self._orders[clips, seed]
 
-    def _paths(self, video: Video) -> list[Path]:
-        where = f"{self.files.annotations}: video {video.id}"
-        return [self._folder.present(name, where) for name in video.file_names]
+    def _path(self, video: Video, name: str) -> Path:
+        return self._folder.present(name, f"{self.files.annotations}: video {video.id}")
+
+    def _named_frames(self) -> Iterator[tuple[str, Path]]:
+        """Every frame by name; an index decodes one video at a time, and keeps none."""
+        for row in range(len(self.videos)):
+            video = self.videos[row]
+            for name in video.file_names:
+                yield name, self._path(video, name)
 
     def frames(self, video: Video, indices: list[int], short_side: int | None = None) -> Tensor:
         """Read frames as uint8 RGB [T, 3, H, W], resized to a short edge of `short_side`."""
-        paths = self._paths(video)
         size = (video.height, video.width)
-        frames = torch.stack([self._read(paths[i], size) for i in indices])
+        paths = [self._path(video, video.file_names[index]) for index in indices]
+        frames = torch.stack([self._read(path, size) for path in paths])
         return frames if short_side is None else resize_frames(frames, resized(size, short_side))
 
     def digest(self, every_byte: bool = True) -> str:
@@ -81,15 +86,7 @@ class VideoDataset:
         `every_byte` hashes the frames' content; without it, only names and sizes (for large data
         sets).
         """
-        frames = [
-            (name, path)
-            for row in range(len(self.videos))
-            for name, path in self._named_frames(self.videos[row])
-        ]
-        return split_digest(self.files.annotations, frames, every_byte)
-
-    def _named_frames(self, video: Video) -> Iterable[tuple[str, Path]]:
-        return zip(video.file_names, self._paths(video), strict=True)
+        return split_digest(self.files.annotations, self._named_frames(), every_byte)
 
     def sample(self, row: int, indices: list[int]) -> Sample:
         """Read these frames of `videos[row]` and the instances visible in any, without crowds."""

@@ -27,26 +27,24 @@ def instance_numbers(frames: Sequence[Path], masks: Path, whole: bool = True) ->
         UserError: if a mask is missing (without `whole`: every mask), damaged, not an indexed image
             or of another size than its frame, or the frames differ in size.
     """
+    paths = [masks / f"{frame.stem}.png" for frame in frames]
+    if not whole and not any(path.exists() for path in paths):
+        raise UserError(
+            f"{masks}: has no mask of a frame; they are PNGs with the frames' names, such as "
+            f"{paths[0].name}"
+        )
     found: list[NDArray[np.uint8]] = []
-    read = 0
-    for frame in frames:
+    for frame, path in zip(frames, paths, strict=True):
         size = opened(frame, FORMATS, upright_size)
         if found and size != found[0].shape[::-1]:
             raise UserError(
                 f"{frame}: is {size[1]}x{size[0]}, {frames[0]} is {found[0].shape[0]}x"
                 f"{found[0].shape[1]} (height x width); the frames of a video have one size"
             )
-        path = masks / f"{frame.stem}.png"
         if whole or path.exists():
             found.append(_indices(path, frame, size))
-            read += 1
         else:
             found.append(np.zeros(size[::-1], np.uint8))
-    if not read:
-        raise UserError(
-            f"{masks}: has no mask of a frame; they are PNGs with the frames' names, such as "
-            f"{frames[0].stem}.png"
-        )
     return np.stack(found)
 
 

@@ -1,7 +1,7 @@
 """Instances given by polygons, which are moved and scaled before they are drawn.
 
 The released code does so: a mask that is drawn at the size of the file and then enlarged has other
-pixels, for instances under 32 x 32 pixels one in seven.
+pixels, which matters for small things.
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ written as text, is left to the reader in `annotations`, which takes its time an
 from __future__ import annotations
 
 import mmap
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from ifc_bench.data.coco import Image, Instance, as_annotation, polygon_faults
+from ifc_bench.data.coco import Image, Instance, as_annotation, is_coco, polygon_faults
 from ifc_bench.data.faults import faults
 from ifc_bench.data.fields import Lenient
 from ifc_bench.data.json_files import parse_json
@@ -24,11 +25,12 @@ from ifc_bench.data.youtube_vis import Annotation, Category, RawRle, Video, Vide
 from ifc_bench.errors import UserError
 from ifc_bench.run_lengths import sound_areas
 
-_VIDEO_KEYS = (b'"id"', b'"video_id"', b'"category_id"', b'"segmentations"')
-_IMAGE_KEYS = (b'"id"', b'"image_id"', b'"category_id"', b'"segmentation"')
-_OPTIONAL = (b'"iscrowd"', b'"areas"', b'"area"')
-_ESCAPED = b"\\u00"  # a letter of a key may be written so
-_AT_ONCE = {"videos": 100, "images": 5000}  # annotations, some megabytes
+_VIDEO_KEYS = (b"id", b"video_id", b"category_id", b"segmentations")
+_IMAGE_KEYS = (b"id", b"image_id", b"category_id", b"segmentation")
+_MASK_KEYS = (b"counts", b"size")
+_OPTIONAL_KEYS = (b"iscrowd", b"areas", b"area", b"occlusion")
+_LONGEST_KEY = 20  # with a letter that is written as \u0069
+_VIDEOS_AT_ONCE, _IMAGES_AT_ONCE = 100, 5000  # annotations, some megabytes
 
 
 class UnsoundError(Exception):
@@ -66,10 +68,8 @@ class SoundFile:
 
     def places(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """The places of the annotations in the file, in bytes: begins and ends [A]."""
-        base = np.frombuffer(self._content, np.uint8).ctypes.data
-        begins = [_address(entry) - base for entry in self._raw]
-        lengths = [len(memoryview(entry)) for entry in self._raw]
-        return np.array(begins, np.int64), np.array(begins, np.int64) + lengths
+        begins, ends = _places(self._content, self._raw).T
+        return begins.copy(), ends.copy()
 
     def chunks(self) -> Iterator[list[Annotation]]:
         """All annotations, in the order of the file.
@@ -80,7 +80,7 @@ class SoundFile:
         known = {video.id: video for video in self.videos}
         categories = {category.id for category in self.categories}
         ids: list[NDArray[np.int64]] = []
-        step = _AT_ONCE["images" if self.still else "videos"]
+        step = _IMAGES_AT_ONCE if self.still else _VIDEOS_AT_ONCE
         for first in range(0, len(self._raw), step):
             text = b"[" + b",".join(self._raw[first : first + step]) + b"]"
             try:
@@ -109,7 +109,7 @@ def open_sound(path: Path) -> SoundFile:
             content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         raw = msgspec.json.decode(content, type=_Parts).annotations
         head = parse_json(_without(content, raw), path)
-        still = "images" in head and "videos" not in head
+        still = is_coco(head)
         found = (_Images if still else _Videos).model_validate(head)
     except (OSError, ValueError, RecursionError, UserError) as error:  # msgspec's are ValueErrors
         raise UnsoundError from error
@@ -127,20 +127,24 @@ def _without(content: mmap.mmap, raw: list[msgspec.Raw]) -> str:
     """
     if not raw:
         raise UnsoundError
-    base = np.frombuffer(content, np.uint8).ctypes.data
-    begin, end = _address(raw[0]) - base, _address(raw[-1]) - base + len(memoryview(raw[-1]))
+    (begin, _), (_, end) = _places(content, [raw[0], raw[-1]])
     return (content[:begin] + content[end:]).decode("utf-8")
 
 
-def _address(entry: msgspec.Raw) -> int:
-    """The address of the text of an entry, which is a part of the mapped file."""
-    return int(np.frombuffer(entry, np.uint8).__array_interface__["data"][0])
+def _places(content: mmap.mmap, entries: list[msgspec.Raw]) -> NDArray[np.int64]:
+    """Begin and end of each entry in `content`, of which its text is a part [A, 2]."""
+    begins = np.array([_address(entry) for entry in entries], np.int64) - _address(content)
+    return np.stack([begins, begins + [len(memoryview(entry)) for entry in entries]], 1)
+
+
+def _address(part: mmap.mmap | msgspec.Raw) -> int:
+    """The address of the bytes of `part`."""
+    return int(np.frombuffer(memoryview(part), np.uint8).__array_interface__["data"][0])
 
 
 def _videos(text: bytes, known: dict[int, Video]) -> list[Annotation]:
     """The annotations of `text`, a JSON list in the YouTube-VIS format."""
     chunk = msgspec.json.decode(text, type=list[Annotation])
-    _refuse_repeated(text, _VIDEO_KEYS, len(chunk))
     masks, frames = list[RawRle](), list[int]()
     for annotation in chunk:
         video = known[annotation.video_id]
@@ -152,14 +156,14 @@ def _videos(text: bytes, known: dict[int, Video]) -> list[Annotation]:
             raise UnsoundError
         masks += present
         frames += [size[0] * size[1]] * len(present)
-    _check(text, masks, frames)
+    _refuse_repeated(text, _VIDEO_KEYS, len(chunk), len(masks))
+    _refuse_unfit(masks, frames)
     return chunk
 
 
 def _images(text: bytes, known: dict[int, Video]) -> list[Annotation]:
     """The annotations of `text`, a JSON list in COCO's format."""
     instances = msgspec.json.decode(text, type=list[Instance])
-    _refuse_repeated(text, _IMAGE_KEYS, len(instances))
     sizes = [(known[i.image_id].height, known[i.image_id].width) for i in instances]
     masks, frames = list[RawRle](), list[int]()
     for instance, size in zip(instances, sizes, strict=True):
@@ -170,22 +174,29 @@ def _images(text: bytes, known: dict[int, Video]) -> list[Annotation]:
             frames.append(size[0] * size[1])
         elif next(polygon_faults(instance.segmentation, max(size)), None):
             raise UnsoundError
-    _check(text, masks, frames)
+    _refuse_repeated(text, _IMAGE_KEYS, len(instances), len(masks))
+    _refuse_unfit(masks, frames)
     return [as_annotation(i, size) for i, size in zip(instances, sizes, strict=True)]
 
 
-def _refuse_repeated(text: bytes, keys: tuple[bytes, ...], count: int) -> None:
-    """Refuse entries of which one has a key twice: the decoder would take the last of them."""
-    if any(text.count(key) != count for key in keys) or _ESCAPED in text:
+def _refuse_repeated(text: bytes, keys: tuple[bytes, ...], entries: int, masks: int) -> None:
+    """Refuse entries or masks of which one has a key twice: the decoder would take the last.
+
+    The text is split once at its quotes, and what is as short as a key is counted; searching it for
+    each key would take as long as decoding it.
+    """
+    found = Counter(part for part in text.split(b'"') if len(part) <= _LONGEST_KEY)
+    wanted = {**dict.fromkeys(keys, entries), **dict.fromkeys(_MASK_KEYS, masks)}
+    if any(found[key] != count for key, count in wanted.items()):
         raise UnsoundError
-    if any(text.count(key) > count for key in _OPTIONAL):
+    if any(found[key] > entries for key in _OPTIONAL_KEYS):
+        raise UnsoundError
+    if any(b"\\u" in part for part in found):  # a letter of a key may be written so
         raise UnsoundError
 
 
-def _check(text: bytes, masks: list[RawRle], frames: list[int]) -> None:
+def _refuse_unfit(masks: list[RawRle], frames: list[int]) -> None:
     """Refuse masks that do not fill their frames, of `frames` pixels."""
-    if any(text.count(key) != len(masks) for key in (b'"counts"', b'"size"')):
-        raise UnsoundError
     pixels = np.array(frames, np.int64)
     written = np.array([isinstance(rle.counts, str) for rle in masks], bool)
     texts = [rle.counts for rle in masks if isinstance(rle.counts, str)]

@@ -55,19 +55,17 @@ class VideoScores:
 
     def by_occlusion(self) -> dict[str, float]:
         """AP and AR by light, medium and heavy occlusion, as OVIS reports them; none elsewhere."""
-        found: dict[str, float] = {}
-        places = {
-            name: self.strata.index(stratum)
-            for name, stratum in OCCLUSION_RANGES.items()
-            if stratum in self.strata
+        first, *_ = OCCLUSION_RANGES.values()
+        if first not in self.strata:
+            return {}
+        begin = self.strata.index(first)
+        some = slice(begin, begin + len(OCCLUSION_RANGES))
+        curves = zip(("AP", "AR"), self._accumulate(some, MAX_DETECTIONS[-1], None), strict=True)
+        return {
+            f"{metric} {name}": _mean(values[place])
+            for metric, values in curves
+            for place, name in enumerate(OCCLUSION_RANGES)
         }
-        for name, place in places.items():
-            precision, _ = self._accumulate(slice(place, place + 1), MAX_DETECTIONS[-1], None)
-            found[f"AP {name}"] = _mean(precision)
-        for name, place in places.items():
-            _, recall = self._accumulate(slice(place, place + 1), MAX_DETECTIONS[-1], None)
-            found[f"AR {name}"] = _mean(recall)
-        return found
 
     def by_class(self) -> dict[str, float]:
         """AP of each class."""

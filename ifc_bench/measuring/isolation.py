@@ -90,12 +90,14 @@ def start(body: Callable[..., None], *arguments: Any, loaded: str | None = None)
     has imported this module and done nothing else, which saves the seconds that torch takes.
 
     Raises:
-        UserError: if that process ended while it imported.
+        UserError: if that process ended while it imported, three times.
     """
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)  # read when a process starts, so too late for this one
     given = (body, arguments, named(), dict(os.environ))
     for attempt in range(_ATTEMPTS):
+        if attempt:
+            time.sleep(_PAUSE_SECONDS)  # while a server ends, it still takes requests
         # Not a daemon, because a daemon cannot start data loader processes.
         if loaded is None:
             process: BaseProcess = CONTEXT.Process(target=_begin, args=given)
@@ -111,15 +113,12 @@ def start(body: Callable[..., None], *arguments: Any, loaded: str | None = None)
             process.start()
             return process
         except (EOFError, ConnectionError):  # the server ended; the next start begins another
-            if attempt + 1 == _ATTEMPTS:
-                raise UserError(
-                    "processes: none could be started; does "
-                    f"`{sys.executable} -c 'import torch'` work?"
-                ) from None
+            continue
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, held)
-        time.sleep(_PAUSE_SECONDS)  # while it ends, it still takes requests
-    raise AssertionError("an attempt returns or raises")
+    raise UserError(
+        f"processes: none could be started; does `{sys.executable} -c 'import torch'` work?"
+    )
 
 
 def ending(code: int | None) -> str:

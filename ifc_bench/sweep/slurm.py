@@ -247,9 +247,13 @@ def state_of(job: Any) -> str:
     """The state of a job in SLURM's words, without what follows, as in "CANCELLED by 1000".
 
     From the controller, which knows jobs until some minutes after their end and needs no
-    accounting; then from submitit, which asks the accounting.
+    accounting; then from submitit, which asks the accounting. With cluster=local the jobs are
+    processes of this machine, of which a controller knows nothing.
     """
-    words = (_controlled(str(job.job_id)) or str(job.state)).split()
+    import submitit
+
+    here = isinstance(job, submitit.LocalJob)
+    words = ((None if here else _controlled(str(job.job_id))) or str(job.state)).split()
     return words[0].rstrip("+") if words else "UNKNOWN"
 
 

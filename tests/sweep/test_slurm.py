@@ -27,8 +27,12 @@ CHOSEN = ("table3d", "--preset=smoke", "--seeds=2", "--window=5", "--device=cpu"
 def _here(monkeypatch):
     monkeypatch.setattr(slurm, "script", lambda: ROOT / "run_ablations.py")
     monkeypatch.setattr(slurm, "_LOOK_SECONDS", 0.5)
-    # Jobs are processes of this machine; a controller that it may have would be asked in vain.
-    monkeypatch.setattr(slurm.shutil, "which", lambda name: None)
+
+
+@pytest.fixture
+def _no_controller(monkeypatch):
+    """Jobs that are made up; one that is installed but not running answers after seconds."""
+    monkeypatch.setattr(slurm, "_controlled", lambda job: None)
 
 
 @pytest.fixture
@@ -59,6 +63,14 @@ def test_two_jobs_share_a_sweep_and_the_table_is_printed(places, store):
     logs = [path.read_text() for path in (store.runs / "slurm").glob("*.err")]
     assert len(logs) == 2
     assert list(store.claims().iterdir()) == []
+
+
+def test_a_controller_is_not_asked_of_processes_of_this_machine(places, store, monkeypatch):
+    """With cluster=local; one that does not run would hold up every look at the jobs."""
+    monkeypatch.setattr(slurm, "_controlled", lambda job: pytest.fail("asked"))
+    jobs = slurm._submitted(store, Settings(("cpu",), 1, 1, slurm=("cluster=local",)), ["true"])
+    assert slurm.state_of(jobs[0]) in ("RUNNING", "FINISHED")
+    jobs[0].cancel()
 
 
 def test_an_interrupt_cancels_the_jobs_and_the_same_call_goes_on(places, store, monkeypatch):
@@ -104,6 +116,7 @@ class Job:
         ("FAILED", "see 7_0.err"),
     ],
 )
+@pytest.mark.usefixtures("_no_controller")
 def test_endings_are_told_apart_and_name_the_way_back(state, words, store, monkeypatch):
     monkeypatch.setattr(slurm, "_submitted", lambda *_: [Job(state)])
     settings = Settings(("cpu",), 1, 1, executor="slurm")
@@ -113,6 +126,7 @@ def test_endings_are_told_apart_and_name_the_way_back(state, words, store, monke
     assert "run the same command again" in error
 
 
+@pytest.mark.usefixtures("_no_controller")
 def test_a_finished_job_is_believed_by_its_records(store, monkeypatch):
     """No records after a job that "completed" is no error of the job; the run is incomplete."""
     monkeypatch.setattr(slurm, "_submitted", lambda *_: [Job("COMPLETED")])
